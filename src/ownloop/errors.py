@@ -1,0 +1,52 @@
+"""The tree of errors: every complaint that ownloop itself makes.
+
+    OwnloopError
+    ├── StepError      (ValueError)    what a step returns, or how it behaves
+    ├── DataError      (ValueError)    what a batch or a data set looks like
+    ├── LoopError      (RuntimeError)  how the loop, an epoch or a pass is used
+    ├── TapeError      (RuntimeError)  how a gradient is asked for
+    ├── HistoryError   (KeyError)      a name that was never logged
+    └── BackendError   (RuntimeError)  a backend that is unknown, missing or too old
+
+Each message has three parts: what happened, with the value; what was expected;
+what to do. Each class is also the built-in error that a reader would expect, so
+``except ValueError`` works. The user's own exceptions are never turned into these.
+This file imports nothing.
+"""
+
+
+class OwnloopError(Exception):
+    """The root of all errors that ownloop raises itself.
+
+    Example:
+        >>> issubclass(DataError, OwnloopError) and issubclass(DataError, ValueError)
+        True
+    """
+
+
+class StepError(OwnloopError, ValueError):
+    """A step returned, or did, something that a loop cannot work with."""
+
+
+class DataError(OwnloopError, ValueError):
+    """A batch, an array or a source of batches is not usable."""
+
+
+class LoopError(OwnloopError, RuntimeError):
+    """A loop, an epoch or a pass was used in an order that has no meaning."""
+
+
+class TapeError(OwnloopError, RuntimeError):
+    """A gradient was asked for that the tape cannot give."""
+
+
+class HistoryError(OwnloopError, KeyError):
+    """A name was asked for that the history does not hold."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, quotes and escapes included.
+        return str(self.args[0]) if self.args else ""
+
+
+class BackendError(OwnloopError, RuntimeError):
+    """A backend is unknown, not installed, or lacks something ownloop needs."""
