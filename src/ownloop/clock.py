@@ -1,0 +1,139 @@
+"""When to look: frozen values that are functions of the count of batches alone.
+
+This file owns the words in which a user says *when*. It never reads the time of day,
+never counts anything itself and never decides what happens at a look. Two equal
+values are interchangeable, and a value may be the key of a dict.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Final, TypeAlias, final
+
+from ownloop.errors import LoopError
+
+EveryLike: TypeAlias = "int | tuple[int, ...] | Every | None"
+
+_EXPECTED: Final = "`every` takes whole numbers of batches from 1 up"
+_REMEDY: Final = (
+    "Write every=300, every=(300, 1000), every=ol.every(300, start=1), "
+    "or every=None to look only at the end of the pass."
+)
+
+
+@final
+@dataclass(frozen=True)
+class Every:
+    """The batches of a pass after which the user's Python gets control.
+
+    Users make one with ``ownloop.every``. With ``steps=(n,)`` these are the batches
+    ``start``, ``start + n``, ``start + 2 n`` and so on, counted from the pass's first
+    batch; no batch at all is nothing to look at, so 0 is left out. Several steps are
+    several such rows, and no steps means that there is no look before the end.
+
+    Example:
+        >>> Every((300,)).next_look(450)
+        150
+        >>> Every((1000, 300)) == Every((300, 1000))
+        True
+    """
+
+    steps: tuple[int, ...] = ()
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        steps = {_whole(step, least=1) for step in self.steps}
+        # One spelling per meaning, so that equal meanings are equal values.
+        object.__setattr__(self, "steps", tuple(sorted(steps)))
+        object.__setattr__(self, "start", _whole(self.start, least=0))
+
+    @classmethod
+    def of(cls, value: EveryLike) -> Every:
+        """Read what a user may write for ``every=``.
+
+        Raises:
+            LoopError: if it is not a whole number from 1 up, a tuple of such numbers,
+                the result of ``every(...)``, or None.
+
+        Example:
+            >>> Every.of((300, 1000)).steps
+            (300, 1000)
+            >>> Every.of(None).next_look(0) is None
+            True
+        """
+        if isinstance(value, Every):
+            return value
+        if value is None:
+            return cls()
+        if isinstance(value, tuple):
+            if not value:
+                raise _refusal(value)
+            return cls(value)
+        return cls((value,))
+
+    def next_look(self, done: int) -> int | None:
+        """Say how many batches to go until the next look.
+
+        The loop runs exactly this many batches as one compiled chunk, unless the pass
+        ends before.
+
+        Args:
+            done: batches done in this pass, 0 before the first.
+
+        Returns:
+            A number from 1 up, or None when no look is left before the end.
+
+        Example:
+            >>> textbook = Every((300,), start=1)
+            >>> textbook.next_look(0), textbook.next_look(1), textbook.next_look(301)
+            (1, 300, 300)
+        """
+        if not self.steps:
+            return None
+        if done < self.start:
+            return self.start - done
+        return min(step - (done - self.start) % step for step in self.steps)
+
+
+def every(step: int, *more: int, start: int = 0) -> Every:
+    """Look after every ``step`` batches, and after every one of ``more``.
+
+    A plain ``every=300`` is enough where the looks fall on 300, 600, 900. Textbooks
+    that print "if index % 300 == 0" look after the first batch, the 301st, the 601st:
+    that is ``start=1``.
+
+    Args:
+        step: batches between two looks.
+        more: further distances, each with looks of its own.
+        start: the batch, counted from 1, of the first look; with 0 the first look
+            comes after ``step`` batches.
+
+    Raises:
+        LoopError: if a number is not whole or too small.
+
+    Example:
+        >>> every(300, start=1)
+        Every(steps=(300,), start=1)
+        >>> every(300, 1000).next_look(900)
+        100
+    """
+    return Every((step, *more), start=start)
+
+
+def _whole(value: object, *, least: int) -> int:
+    # True is an int to Python, but nobody means "every 1" by every=True.
+    if isinstance(value, bool):
+        raise _refusal(value)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise _refusal(value) from None
+    if number < least:
+        raise _refusal(value)
+    return number
+
+
+def _refusal(value: object) -> LoopError:
+    got = f"Got {value!r} of type {type(value).__name__}"
+    return LoopError(f"{got}; {_EXPECTED} (start: from 0 up). {_REMEDY}")

@@ -1,0 +1,132 @@
+"""What happened: the seven frozen records that a loop tells its observers.
+
+    Started ─ Notice* ─ (ChunkDone* ─ PassDone)* ─ EpochDone ─ ... ─ Stopped | Failed
+
+An observer is any callable that takes one of these and returns nothing. It shows, it
+never steers: nothing that an observer does changes what is computed. This file holds
+data only, and knows no framework: values are floats or NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+Values: TypeAlias = Mapping[str, Any]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A run begins, or goes on.
+
+    Attributes:
+        epochs_total: the total that was asked for; None for a loop without a number.
+        backend: "jax", "tensorflow" or "torch".
+        epoch: epochs already finished.
+        step: steps already done.
+    """
+
+    epochs_total: int | None
+    backend: str
+    epoch: int = 0
+    step: int = 0
+
+
+@final
+@dataclass(frozen=True)
+class Notice:
+    """One sentence that a person should read now, such as "compiling train_step"."""
+
+    text: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ChunkDone:
+    """The compiled program came back, and the user's code is about to look.
+
+    Attributes:
+        epoch: the epoch's number, from 1; None outside any epoch.
+        epochs_total: how many epochs there will be; None where nobody said.
+        pass_name: "train", "val" or the name that the user gave.
+        batch: batches done in this pass.
+        batches: batches that the pass will have; None where the data do not say.
+        step: steps done in the run.
+        seconds: how long this chunk took.
+        last: the last batch's values.
+        mean: the weighted means over the pass so far.
+    """
+
+    epoch: int | None
+    epochs_total: int | None
+    pass_name: str
+    batch: int
+    batches: int | None
+    step: int
+    seconds: float
+    last: Values
+    mean: Values
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PassDone:
+    """A pass over data is finished or was left early.
+
+    Attributes:
+        epoch: the epoch's number, from 1; None outside any epoch.
+        pass_name: "train", "val" or the name that the user gave.
+        step: steps done in the run.
+        values: what the history records for the pass.
+        seconds: how long the pass took, the user's own code included.
+    """
+
+    epoch: int | None
+    pass_name: str
+    step: int
+    values: Values
+    seconds: float
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class EpochDone:
+    """An epoch's body is finished and its row is in the history.
+
+    Attributes:
+        number: the epoch's number, from 1.
+        step: steps done in the run.
+        row: history keys, such as "val_loss", with this epoch's values.
+        seconds: how long the epoch took, the user's own code included.
+    """
+
+    number: int
+    step: int
+    row: Values
+    seconds: float
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """The run ended without an error; ``reason`` says why, in words."""
+
+    reason: str
+    step: int
+    epoch: int
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """An exception is on its way to the user, who gets it unchanged."""
+
+    error: BaseException
+    step: int
+    epoch: int
+
+
+Event: TypeAlias = Started | Notice | ChunkDone | PassDone | EpochDone | Stopped | Failed
+Observer: TypeAlias = Callable[[Event], None]
