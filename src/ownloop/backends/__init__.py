@@ -1,0 +1,34 @@
+"""The backends: the only place that knows a framework.
+
+`current()` asks Keras once which backend is on and opens that room; no other file
+asks. One room never imports another.
+"""
+
+import functools
+import importlib
+
+import keras
+
+from ownloop.backends.contract import AbstractBackend
+from ownloop.errors import BackendError
+
+ROOMS = {"jax": "Jax", "tensorflow": "TensorFlow", "torch": "Torch"}
+
+
+@functools.cache
+def current() -> AbstractBackend:
+    """Returns the room for the backend that Keras runs on.
+
+    Raises:
+        BackendError: Keras runs on a backend that has no room here.
+    """
+    name = keras.backend.backend()
+    if name not in ROOMS:
+        raise BackendError(
+            f"Keras runs on the backend {name!r}. ownloop runs on "
+            f"{', '.join(ROOMS)}. Set the environment variable KERAS_BACKEND to one "
+            "of them before Keras is imported."
+        )
+    room = importlib.import_module(f"ownloop.backends.{name}")
+    backend: AbstractBackend = getattr(room, ROOMS[name])()
+    return backend

@@ -1,0 +1,252 @@
+"""The contract: eight verbs that a backend speaks, each with its law.
+
+    compile         a step and the shape of a batch -> a program for any number of steps
+    place           whole arrays -> the same arrays on the device
+    read, write     the values of variables -> a snapshot, and back
+    tape            a recorder of one block, for gradients
+    value_and_grad  the same for a function, on public framework API only
+    cond            a branch that may change state
+    describe        what runs here: versions, device, threads
+
+This file knows no framework. The loop exists once, above it; a backend is these
+verbs and not a trainer. Each room (`jax/`, `tensorflow/`, `torch/`) has the same
+file names: compile, gradient, place, random, state.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+Tensor = Any
+"""A tensor of the framework in use; nothing here looks inside one."""
+
+FUSED = "fused loop"
+STEPWISE = "step by step"
+EAGER = "eager"
+
+
+@dataclass(frozen=True)
+class LeafSpec:
+    """The shape and dtype of one array of a batch, for example (32, 784) float32."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Whole arrays, one per leaf of a batch, where the device can gather from them."""
+
+    arrays: tuple[Tensor, ...]
+
+
+class Segment(Protocol):
+    """Consecutive batches of equal shape: either rows to gather, or stacked leaves.
+
+    count: how many batches. rows: (count, batch) row numbers into placed arrays, or
+    None. leaves: one (count, batch, ...) NumPy array per leaf, or None.
+    """
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def rows(self) -> np.ndarray | None: ...
+    @property
+    def leaves(self) -> Sequence[np.ndarray] | None: ...
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """What one call of a step returns, flat: the form that a backend can carry.
+
+    every: scalars that are kept for each step. final: tensors of any shape of which
+    only the last step's value is shown.
+    """
+
+    every: tuple[Tensor, ...]
+    final: tuple[Tensor, ...]
+
+
+StepFunction = Callable[[Sequence[Tensor]], StepValues]
+"""The user's step, taking a batch's leaves and returning flat values."""
+
+
+@dataclass(frozen=True)
+class ChunkValues:
+    """The values of a run of steps, on the host.
+
+    every: one array of length n per scalar. final: one array per tensor, from the
+    last of the n steps.
+    """
+
+    every: tuple[np.ndarray, ...]
+    final: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The values of some variables at one instant, safe against later changes.
+
+    values: one entry per variable, in a form that the backend chooses. random: the
+    state of the framework's own generator, where there is one that steps draw from.
+    """
+
+    values: tuple[Any, ...]
+    random: Any = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a backend runs on: printed by `ownloop doctor` and by `print(loop)`."""
+
+    backend: str
+    version: str
+    devices: tuple[str, ...]
+    threads: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+class AbstractProgram(ABC):
+    """One step, made ready for batches of one shape.
+
+    Laws: `run` over n batches equals n times one batch, to the bit, in variables and
+    in values; the number of batches never causes a compilation; after `run` the Keras
+    variables hold the new values; where `run` raises, they may hold anything, and the
+    caller writes back the snapshot that it took before.
+    """
+
+    variables: tuple[keras.Variable, ...]
+    """All that the step reads or changes, in the order of first use."""
+    kind: str
+    """How the steps are run: FUSED, STEPWISE or EAGER."""
+    reason: str
+    """Why not FUSED, in a few words; empty for FUSED."""
+    capacity: int
+    """How many batches a segment may hold at most."""
+
+    @abstractmethod
+    def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
+        """Advances the state over all the segments, in order.
+
+        The segments are drawn one at a time, while the device is busy with the last
+        one where the framework allows it. `data` holds what their `rows` refer to.
+        """
+
+
+class AbstractTape(ABC):
+    """Records what happens between `start` and `stop`, to differentiate it later."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begins, or goes on, to record."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stops recording; what was recorded stays."""
+
+    @abstractmethod
+    def watch(self, tensors: Sequence[Tensor]) -> None:
+        """Makes gradients with respect to these tensors possible."""
+
+    @abstractmethod
+    def gradient(
+        self,
+        targets: Sequence[Tensor],
+        sources: Sequence[Tensor],
+        output_gradients: Sequence[Tensor | None],
+    ) -> list[Tensor | None]:
+        """Returns the gradient of the sum of the targets for each source.
+
+        A source is a tensor or a Keras variable; None stands for "not connected".
+        """
+
+
+class AbstractBackend(ABC):
+    """One framework, as eight verbs."""
+
+    @abstractmethod
+    def compile(
+        self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
+    ) -> AbstractProgram:
+        """Makes a step ready for batches of this shape.
+
+        Law: no variable changes its value, and each variable that the step creates on
+        its first call (weights, optimizer slots, metric states) exists afterwards with
+        the value that its initializer gives. An exception of the step comes out as it
+        is. With `eager` nothing is compiled and each step runs as plain Python.
+        """
+
+    @abstractmethod
+    def place(self, arrays: Sequence[np.ndarray]) -> Placed:
+        """Copies whole arrays to the device; later changes to `arrays` are not seen."""
+
+    @abstractmethod
+    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
+        """Keeps the values of variables, and of the framework's random generator.
+
+        Law: nothing that runs later changes a snapshot.
+        """
+
+    @abstractmethod
+    def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
+        """Puts the values of a snapshot back."""
+
+    @abstractmethod
+    def tape(self, *, persistent: bool, watch_accessed_variables: bool) -> AbstractTape:
+        """Makes a recorder for one block of the user's code."""
+
+    @abstractmethod
+    def value_and_grad(
+        self,
+        function: Callable[..., Any],
+        variables: Sequence[keras.Variable],
+        arguments: tuple[Any, ...],
+        *,
+        has_aux: bool,
+    ) -> tuple[Any, list[Tensor | None]]:
+        """Calls `function(*arguments)`; returns its value and the gradients.
+
+        Variables that the function assigns are assigned afterwards, as without it.
+        """
+
+    @abstractmethod
+    def cond(
+        self,
+        pred: Tensor,
+        then: Callable[[], Any],
+        otherwise: Callable[[], Any] | None,
+    ) -> Any:
+        """Runs one of two branches, which may assign variables."""
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """Says what runs here."""
+
+
+def choose_capacity(batch: Sequence[LeafSpec], *, limit: int = 128) -> int:
+    """Returns how many batches of this shape make a block of at most 16 MiB.
+
+    A power of two and a pure function of the shape: programs are compiled for it, so
+    it must not depend on how long a chunk or a data set is. Blocks are large enough
+    to hide the cost of a call (measured at 128 batches of 32 x 784 float32), and
+    small enough to stay near the processor.
+    """
+    nbytes = sum(
+        int(np.prod(leaf.shape)) * keras_itemsize(leaf.dtype) for leaf in batch
+    )
+    capacity = 1
+    while capacity < limit and 2 * capacity * max(nbytes, 1) <= 16 * 2**20:
+        capacity *= 2
+    return capacity
+
+
+def keras_itemsize(dtype: str) -> int:
+    """Returns the bytes of one element; bfloat16 and float8 are unknown to NumPy."""
+    try:
+        return np.dtype(dtype).itemsize
+    except TypeError:
+        return 2
