@@ -1,0 +1,106 @@
+# The same one-word commands for people and for CI. Each sets up what it needs in .venv,
+# with the versions of constraints.txt, and does nothing when that is there already.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench format clean
+
+PYTHON ?= python3
+BACKEND ?= jax
+VENV := .venv
+BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# The extra `ownloop[tensorflow]` names `tensorflow`, which is right for users: with it
+# come GPU and TPU support. Here the smaller build of the same release is enough. Both
+# put their files in one place, so only one of them may ever be in .venv.
+package_jax := jax
+package_tensorflow := tensorflow-cpu
+package_torch := torch
+BACKENDS := jax tensorflow torch
+
+# Tests that know no framework: they run once, in the first backend's process.
+ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/data tests/history \
+	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
+	tests/test_errors.py tests/test_events.py
+
+# One Keras backend per process. No framework may chatter between the results, and the
+# user's own GPU must not be filled by a suite that needs none of its memory.
+TEST_ENV = TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
+	XLA_PYTHON_CLIENT_PREALLOCATE=false MPLBACKEND=agg PYTHONDONTWRITEBYTECODE=1
+
+help:
+	@echo "make demo     train the handwritten digits (BACKEND=jax|tensorflow|torch)"
+	@echo "make test     all tests, on all three backends"
+	@echo "make check    format, lint, types, import contract"
+	@echo "make bench    seconds per epoch, next to hand-written loops"
+	@echo "make format   put the code into the form that make check wants"
+	@echo "make clean    remove .venv, caches and runs"
+
+demo: $(VENV)/.demo-$(BACKEND)
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/ownloop mnist --backend $(BACKEND) \
+		--out runs/mnist-$(BACKEND) $(ARGS)
+
+# Every backend runs, also after a failure, and the closing lines stand together at the
+# end. `make test BACKENDS=jax ARGS="-k every"` runs a part.
+test: $(VENV)/.test
+	@failed=0; mkdir -p $(VENV)/log; \
+	for backend in $(BACKENDS); do \
+		printf '\n===== tests on %s =====\n' "$$backend"; \
+		skip=(); \
+		if [ "$$backend" != "$(firstword $(BACKENDS))" ]; then \
+			skip=($(ONCE:%=--ignore=%)); \
+		fi; \
+		KERAS_BACKEND=$$backend $(TEST_ENV) $(BIN)/python -m pytest tests \
+			"$${skip[@]}" $(ARGS) 2>&1 | tee "$(VENV)/log/$$backend" || failed=1; \
+	done; \
+	printf '\n'; \
+	for backend in $(BACKENDS); do \
+		printf '%-11s %s\n' "$$backend" "$$(tail -n 1 "$(VENV)/log/$$backend")"; \
+	done; \
+	exit $$failed
+
+check: $(VENV)/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python benchmarks/job.py $(ARGS)
+
+format: $(VENV)/.check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) runs dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# ------------------------------------------------------------------- what is installed
+
+INPUTS := pyproject.toml constraints.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "ownloop needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo "Install a newer one, or name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo-%: $(BIN)/python $(INPUTS)
+	@[ -n "$(package_$*)" ] || { \
+		echo "BACKEND=$* is unknown; expected one of: $(BACKENDS)."; \
+		echo "Write, for example: make demo BACKEND=jax"; \
+		exit 1; }
+	$(PIP) $(package_$*) -e '.[plots,cli]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python $(INPUTS)
+	$(PIP) $(foreach backend,$(BACKENDS),$(package_$(backend))) -e '.[plots,cli,dev]'
+	@touch $@
+
+$(VENV)/.check: $(BIN)/python $(INPUTS)
+	$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,62 @@
+"""What every test can rely on: one backend, no user settings, fresh seeds.
+
+The backend of a run is ``KERAS_BACKEND``, as for any Keras program: one process, one
+backend. ``make test`` runs the suite once on each. Tests that know no framework are
+listed in the Makefile (``ONCE``) and run in the first process only.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+def _isolated_keras_home() -> tempfile.TemporaryDirectory[str]:
+    """Hide the user's keras.json (floatx, image format), keep the data sets."""
+    usual = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets"
+    usual.mkdir(parents=True, exist_ok=True)
+    home = tempfile.TemporaryDirectory(prefix="ownloop-keras-")
+    (Path(home.name) / "datasets").symlink_to(usual, target_is_directory=True)
+    return home
+
+
+# Here and not in a fixture: Keras reads these once, when the first test module that
+# needs it is imported.
+_HOME = _isolated_keras_home()
+os.environ["KERAS_HOME"] = _HOME.name
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "agg")
+# Commands that a test starts find the same source that the test imports.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(_SOURCE), os.environ.get("PYTHONPATH")])
+)
+
+
+def pytest_report_header() -> str:
+    """Name the backend at the top of the report."""
+    return f"keras backend: {os.environ['KERAS_BACKEND']}"
+
+
+def pytest_unconfigure() -> None:
+    """Remove the temporary Keras home."""
+    _HOME.cleanup()
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """Return the name of this process's backend."""
+    return os.environ["KERAS_BACKEND"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_seeds() -> None:
+    """Start each test from the same random state, whatever ran before it."""
+    # Where no test has imported Keras there is nothing to reset, and no reason to wait
+    # for its import.
+    if keras := sys.modules.get("keras"):
+        keras.utils.set_random_seed(0)
