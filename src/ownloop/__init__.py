@@ -22,7 +22,7 @@ _HOMES = {
 }
 _MODULES = ("datasets", "errors")
 
-__all__ = ["__version__", *sorted(_HOMES), *_MODULES]  # noqa: PLE0604  (all are str)
+__all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

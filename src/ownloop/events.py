@@ -128,5 +128,7 @@ class Failed:
     epoch: int
 
 
-Event: TypeAlias = Started | Notice | ChunkDone | PassDone | EpochDone | Stopped | Failed
+Event: TypeAlias = (
+    Started | Notice | ChunkDone | PassDone | EpochDone | Stopped | Failed
+)
 Observer: TypeAlias = Callable[[Event], None]

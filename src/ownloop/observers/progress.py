@@ -1,0 +1,121 @@
+"""Shows how far each pass is: a bar on a terminal, one line per pass elsewhere.
+
+This file turns events into words and numbers; ``displays`` puts them on the screen.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO, final
+
+from ownloop.events import (
+    ChunkDone,
+    EpochDone,
+    Event,
+    Failed,
+    PassDone,
+    Started,
+    Stopped,
+)
+from ownloop.observers.displays import Bar, Display, display_for
+
+_SHOWN_ON_A_BAR = 4
+
+
+@final
+@dataclass
+class _Pass:
+    """What was counted in a pass that is not finished."""
+
+    batches: int = 0
+    seconds: float = 0.0
+
+
+@final
+class Progress:
+    """Show a bar for each running pass and leave a line for each finished one.
+
+    On a terminal the bar holds the epoch, the pass, the batches done, the means so far
+    and the steps per second; what the user's loop prints appears above it. Anywhere
+    else, in a file or a CI log, there are the lines only.
+
+    Args:
+        stream: where to show it; None stands for ``sys.stderr`` at the first event.
+
+    Example:
+        >>> import sys
+        >>> show = Progress(sys.stdout)
+        >>> show(PassDone(
+        ...     epoch=2, pass_name="val", step=100, values={"loss": 0.5}, seconds=1.25
+        ... ))
+        epoch 2 val: loss 0.5000, 1.2 s
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._display: Display | None = None
+        self._epochs_total: int | None = None
+        self._passes: dict[tuple[int | None, str], _Pass] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._epochs_total = event.epochs_total
+            case ChunkDone():
+                self._advance(event)
+            case PassDone():
+                self._finish(event)
+            case EpochDone() | Stopped() | Failed():
+                # A pass that was left in an unusual way must not leave its bar behind.
+                self._passes.clear()
+                self._open().close()
+
+    def _open(self) -> Display:
+        if self._display is None:
+            self._display = display_for(self._stream or sys.stderr)
+        return self._display
+
+    def _advance(self, event: ChunkDone) -> None:
+        key = (event.epoch, event.pass_name)
+        counted = self._passes.setdefault(key, _Pass())
+        counted.batches = event.batch
+        counted.seconds += event.seconds
+        self._epochs_total = event.epochs_total or self._epochs_total
+        words = _values(event.mean, at_most=_SHOWN_ON_A_BAR)
+        if counted.seconds > 0:
+            words.append(f"{counted.batches / counted.seconds:,.0f} steps/s")
+        bar = Bar(self._title(*key), event.batch, event.batches, "  ".join(words))
+        self._open().show(key, bar)
+
+    def _finish(self, event: PassDone) -> None:
+        key = (event.epoch, event.pass_name)
+        counted = self._passes.pop(key, None)
+        words = _values(event.values)
+        if counted is not None:
+            words.append(f"{counted.batches:,} batches")
+        words.append(f"{event.seconds:.1f} s")
+        self._open().finish(key, f"{self._title(*key)}: {', '.join(words)}")
+
+    def _title(self, epoch: int | None, name: str) -> str:
+        if epoch is None:
+            return name
+        total = f"/{self._epochs_total}" if self._epochs_total else ""
+        return f"epoch {epoch}{total} {name}"
+
+
+def _values(values: Mapping[str, Any], at_most: int | None = None) -> list[str]:
+    scalars = {}
+    for name, value in values.items():
+        try:
+            scalars[name] = float(value)
+        except (TypeError, ValueError):
+            continue  # a confusion matrix, for example, is no word on a line
+    return [f"{name} {_number(value)}" for name, value in scalars.items()][:at_most]
+
+
+def _number(value: float) -> str:
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4f}"
+    return f"{value:.3e}"
