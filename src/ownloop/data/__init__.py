@@ -1,0 +1,26 @@
+"""Sources of batches: which batch comes next, and in what shape a device gets it.
+
+    Batches       arrays in memory; order = f(seed, epoch)
+    Signature     what two batches must share to share a compiled program
+    ResidentFeed  the batches of a pass as row numbers into resident arrays
+    StreamFeed    the batches of a pass read ahead from any iterable, stacked
+    Segment       what a feed hands out: consecutive batches of one signature
+    Position      where a resident feed stands: two integers
+
+This room knows NumPy and optree, and no framework: a tensor is known by what it can do.
+"""
+
+from ownloop.data.batches import Batches
+from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
+from ownloop.data.signature import Signature
+from ownloop.data.stream import StreamFeed
+
+__all__ = [
+    "AbstractFeed",
+    "Batches",
+    "Position",
+    "ResidentFeed",
+    "Segment",
+    "Signature",
+    "StreamFeed",
+]

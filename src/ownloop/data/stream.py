@@ -1,0 +1,112 @@
+"""The feed for data that come batch by batch: any iterable, read ahead in a thread.
+
+Owns what counts as a stream, and the words for one that cannot be used. The thread
+and its buffer are in ``prefetch.py``.
+"""
+
+import weakref
+from collections.abc import Iterable
+from typing import Any, final
+
+import numpy as np
+
+from ownloop.data.feed import AbstractFeed, Segment, check_limit, check_steps
+from ownloop.data.prefetch import Prefetch
+from ownloop.errors import DataError
+
+
+@final
+class StreamFeed(AbstractFeed):
+    """Batches pulled from an iterable, stacked while the device is busy.
+
+    One background thread reads and stacks them; the iterable is used by no other
+    thread. An exception in the iterable comes out of ``take`` as the same object, after
+    the batches before it were handed out, and again from each later ``take``.
+
+    A pass without ``steps`` reads the iterable once; for another pass make another
+    feed. With ``steps`` keep the feed and call ``begin``: the iterator stays open, what
+    was read ahead is not lost, and ``iter(iterable)`` is called again at its end.
+
+    Args:
+        iterable: gives batches: arrays of any library, bare or in tuples, lists, dicts.
+        float_type: what float64 becomes, such as ``"float32"``.
+        steps: how many batches make the pass; None for those to the iterable's end.
+            A pass reads no batch beyond its last.
+        ahead: how many batches may be read before they are asked for; None for twice
+            the limit of the latest ``take``, 0 to read only on demand.
+
+    Raises:
+        DataError: the iterable is none, or is arrays rather than batches.
+
+    Example:
+        >>> stream = [np.zeros(2), np.zeros(2), np.zeros(1)]
+        >>> with StreamFeed(stream, float_type="float32") as feed:
+        ...     while (segment := feed.take(10)) is not None:
+        ...         print(segment.count, segment.leaves[0].shape)
+        2 (2, 2)
+        1 (1, 1)
+    """
+
+    def __init__(
+        self,
+        iterable: Iterable[Any],
+        *,
+        float_type: str,
+        steps: int | None = None,
+        ahead: int | None = None,
+    ) -> None:
+        check_stream(iterable)
+        self._prefetch = Prefetch(
+            iterable,
+            float_type=float_type,
+            left=None if steps is None else check_steps(steps),
+            ahead=ahead,
+        )
+        # The thread knows the buffer and not this feed, so a forgotten feed is
+        # collected, and its thread ends.
+        self._finalizer = weakref.finalize(self, self._prefetch.close)
+
+    @property
+    def resident(self) -> None:
+        """None: the segments of a stream carry their batches."""
+        return None
+
+    def take(self, limit: int) -> Segment | None:
+        check_limit(limit)
+        return self._prefetch.take(limit)
+
+    def begin(self, steps: int) -> None:
+        self._prefetch.begin(check_steps(steps))
+
+    def close(self) -> None:
+        self._finalizer()
+
+
+def check_stream(iterable: Any) -> None:
+    """Refuse data that are arrays, or nothing that batches can be read from.
+
+    Raises:
+        DataError: says what was given and how to pass it.
+
+    Example:
+        >>> check_stream([(np.zeros(2), np.zeros(2))])
+    """
+    if _is_arrays(iterable):
+        raise DataError(
+            f"The data are arrays ({type(iterable).__name__}), not batches. Expected "
+            "Batches, or an iterable that gives one batch at a time. Pass "
+            "ol.Batches(arrays, batch_size=32)."
+        )
+    if isinstance(iterable, str | bytes) or not isinstance(iterable, Iterable):
+        raise DataError(
+            f"The data are {iterable!r}, of type {type(iterable).__name__}. Expected "
+            "Batches, or an iterable that gives one batch at a time: a "
+            "tf.data.Dataset, a torch DataLoader, a list, or a class with __iter__. "
+            "Pass ol.Batches(arrays, batch_size=32) for arrays in memory."
+        )
+
+
+def _is_arrays(data: Any) -> bool:
+    if isinstance(data, tuple):
+        return any(isinstance(item, np.ndarray) for item in data)
+    return isinstance(data, np.ndarray | dict)
