@@ -7,14 +7,80 @@ no framework.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 
 from ownloop.errors import StepError
 
+Listener = Callable[[keras.Variable, Any], None]
 
-class Discovery(keras.StatelessScope):
+listeners: list[Listener] = []
+"""Told of each read of a variable in a scope, with its value; tapes listen."""
+
+_open: list["AbstractScope"] = []
+
+
+def stored_dtype(variable: keras.Variable) -> str:
+    """Returns the dtype that a variable is stored with.
+
+    The public `variable.dtype` answers with the compute dtype while a layer with a
+    mixed precision policy is being called, and Keras has no other word for this one.
+    """
+    return str(getattr(variable, "_dtype", variable.dtype))
+
+
+def innermost() -> "AbstractScope | None":
+    """Returns the scope that a step now runs in; None where it runs eagerly."""
+    return _open[-1] if _open else None
+
+
+def _tell(variable: keras.Variable, value: Any) -> None:
+    for listener in listeners:
+        listener(variable, value)
+
+
+class AbstractScope(keras.StatelessScope):
+    """A scope that ownloop opened: it knows what was assigned, and can be forked.
+
+    Keras' scopes do not chain. A region of code that needs a scope of its own (a
+    branch, a function under differentiation) runs in a fork, which starts from this
+    scope's values; `merge` brings the fork's assignments back.
+    """
+
+    def __init__(self, *, initialize_variables: bool) -> None:
+        super().__init__(initialize_variables=initialize_variables)
+        self._assigned: dict[int, keras.Variable] = {}
+
+    @property
+    def assigned(self) -> tuple[keras.Variable, ...]:
+        """The variables that were assigned in this scope, in order of first time."""
+        return tuple(self._assigned.values())
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        self._assigned[id(update[0])] = update[0]
+        super().add_update(update)
+
+    def fork(self) -> Self:
+        """Returns a scope of the same kind that starts from this one's values."""
+        raise NotImplementedError
+
+    def merge(self, variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+        """Assigns in this scope what was assigned in a fork."""
+        for variable, value in zip(variables, values, strict=True):
+            self.add_update((variable, value))
+
+    def __enter__(self) -> Self:
+        _open.append(self)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        _open.remove(self)
+        super().__exit__(*details)
+
+
+class Discovery(AbstractScope):
     """Notes each variable that is read or assigned while it is open.
 
     "Read only" is never inferred: optimizers may change a value in place, unseen.
@@ -33,9 +99,10 @@ class Discovery(keras.StatelessScope):
     """
 
     def __init__(
-        self, stand_in: Callable[[keras.Variable], Any] | None = None
+        self,
+        stand_in: Callable[[keras.Variable], Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(initialize_variables=True)
         self._stand_in = stand_in
         self._found: dict[int, keras.Variable] = {}
 
@@ -51,42 +118,51 @@ class Discovery(keras.StatelessScope):
             value = self._stand_in(variable)
             if value is not None:
                 self.state_mapping[id(variable)] = value
-        return super().get_current_value(variable)
+        value = super().get_current_value(variable)
+        if value is not None:
+            _tell(variable, value)
+        return value
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         self._found[id(update[0])] = update[0]
         super().add_update(update)
 
+    def fork(self) -> "Discovery":
+        twin = Discovery(self._stand_in)
+        twin._found = self._found
+        twin.state_mapping = dict(self.state_mapping)
+        return twin
 
-class Carried(keras.StatelessScope):
+
+class Carried(AbstractScope):
     """Serves variables from carried values and collects what is assigned.
 
     A variable that discovery did not see is an error: its value would be frozen into
-    the compiled program. `on_read` is told of each read, so that tapes can watch.
+    the compiled program.
     """
 
     def __init__(
         self,
         variables: Sequence[keras.Variable],
         values: Sequence[Any],
-        on_read: Callable[[keras.Variable, Any], None] | None = None,
     ) -> None:
         super().__init__(initialize_variables=False)
         self._known = tuple(variables)
-        self._on_read = on_read
         for variable, value in zip(variables, values, strict=True):
             self.state_mapping[id(variable)] = value
 
     def get_current_value(self, variable: keras.Variable) -> Any:
         self._check(variable)
         value = self.state_mapping[id(variable)]
-        if self._on_read is not None:
-            self._on_read(variable, value)
+        _tell(variable, value)
         return value
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         self._check(update[0])
         super().add_update(update)
+
+    def fork(self) -> "Carried":
+        return Carried(self._known, self.values())
 
     def values(self) -> list[Any]:
         """The present value of each variable, in the order they were given."""

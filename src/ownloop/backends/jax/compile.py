@@ -1,0 +1,195 @@
+"""A step on JAX becomes one XLA program that advances the state by n steps.
+
+Two programs exist. The fused loop runs n steps inside one `fori_loop`, n being an
+argument. Step by step is one compiled step that the host calls n times. XLA on the
+CPU runs convolutions inside a loop several times slower than outside, so a fixed rule
+on what the step contains decides, never a stopwatch: one run uses one kind of program
+for all its steps, and the bits cannot depend on luck.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from ownloop.backends.contract import (
+    FUSED,
+    STEPWISE,
+    AbstractProgram,
+    ChunkValues,
+    LeafSpec,
+    Placed,
+    Segment,
+    StepFunction,
+    Tensor,
+    choose_capacity,
+)
+from ownloop.backends.jax.place import BlockRoom
+from ownloop.backends.scope import Carried
+
+Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
+"""The state; a buffer per scalar with an entry per step; the final tensors."""
+
+_SLOW_IN_A_LOOP_ON_CPU = ("conv_general_dilated",)
+
+
+@final
+class JaxProgram(AbstractProgram):
+    """One step compiled for batches of one shape."""
+
+    def __init__(
+        self,
+        step: StepFunction,
+        variables: Sequence[keras.Variable],
+        batch: Sequence[LeafSpec],
+    ) -> None:
+        self.variables = tuple(variables)
+        self.capacity = choose_capacity(batch)
+        self._blocks = BlockRoom(batch, self.capacity)
+        traced = _trace(step, self.variables, batch)
+        slow = _slow_primitive(traced.jaxpr)
+        self.kind = STEPWISE if slow else FUSED
+        self.reason = f"XLA on the CPU is slow at {slow} inside a loop" if slow else ""
+        self._advance = _compile(traced, batch, self.capacity, fused=not slow)
+        self._outputs = jax.jit(lambda: _empty(traced, self.capacity))
+
+    def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
+        # Programs destroy the state that they are given; the user's arrays are copied.
+        state = _copy([variable.value for variable in self.variables])
+        results: list[tuple[list[Tensor], int]] = []
+        final_values: list[Tensor] = []
+        for segment in segments:
+            block = self._blocks.fill(segment, data)
+            carry = (state, *self._outputs())
+            state, every, final_values = self._run_block(carry, block, segment.count)
+            results.append((every, segment.count))
+            if len(results) > 1:
+                # At most two blocks are under way, which bounds the memory they take.
+                jax.block_until_ready(results[-2][0])
+        for variable, value in zip(self.variables, state, strict=True):
+            variable.assign(value)
+        return _fetch(results, final_values)
+
+    def _run_block(self, carry: Carry, block: list[Tensor], count: int) -> Carry:
+        if self.kind == FUSED:
+            return self._advance(carry, block, np.int32(count))
+        for i in range(count):
+            carry = self._advance(carry, block, np.int32(i))
+        return carry
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """One step as a closed jaxpr: (state..., leaves...) -> (state..., every..., final...)."""
+
+    jaxpr: jax.extend.core.ClosedJaxpr
+    states: tuple[jax.ShapeDtypeStruct, ...]
+    every: tuple[jax.ShapeDtypeStruct, ...]
+    final: tuple[jax.ShapeDtypeStruct, ...]
+
+
+def _trace(
+    step: StepFunction,
+    variables: Sequence[keras.Variable],
+    batch: Sequence[LeafSpec],
+) -> _Traced:
+    """Traces the user's step once, with its state as arguments and results."""
+    states = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in variables]
+    leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in batch]
+
+    def advance(state: list[Tensor], leaves: list[Tensor]) -> Carry:
+        with Carried(variables, state) as scope:
+            values = step(leaves)
+            new = [
+                # Not `asarray`: a loop must carry the same dtype, never a weak one.
+                jax.lax.convert_element_type(value, spec.dtype)
+                for value, spec in zip(scope.values(), states, strict=True)
+            ]
+        every = [jnp.asarray(_strong(value)) for value in values.every]
+        return new, every, [_strong(value) for value in values.final]
+
+    jaxpr, shapes = jax.make_jaxpr(advance, return_shape=True)(states, leaves)
+    _, every, final_values = shapes
+    return _Traced(jaxpr, tuple(states), tuple(every), tuple(final_values))
+
+
+def _strong(value: Tensor) -> Tensor:
+    value = jnp.asarray(value)
+    return jax.lax.convert_element_type(value, value.dtype)
+
+
+def _compile(
+    traced: _Traced, batch: Sequence[LeafSpec], capacity: int, *, fused: bool
+) -> Callable[[Carry, list[Tensor], Any], Carry]:
+    """Compiles the program; its last argument is a count if fused, else a place."""
+    step = jax.extend.core.jaxpr_as_fun(traced.jaxpr)
+    cuts = (len(traced.states), len(traced.states) + len(traced.every))
+
+    def advance_at(i: Tensor, carry: Carry, block: list[Tensor]) -> Carry:
+        state, every, _ = carry
+        leaves = [jax.lax.dynamic_index_in_dim(b, i, keepdims=False) for b in block]
+        results = step(*state, *leaves)
+        now = results[cuts[0] : cuts[1]]
+        every = [
+            jax.lax.dynamic_update_index_in_dim(buffer, value, i, 0)
+            for buffer, value in zip(every, now, strict=True)
+        ]
+        return list(results[: cuts[0]]), every, list(results[cuts[1] :])
+
+    def advance(carry: Carry, block: list[Tensor], number: Tensor) -> Carry:
+        if not fused:
+            return advance_at(number, carry, block)
+        return jax.lax.fori_loop(
+            0, number, lambda i, carry: advance_at(i, carry, block), carry
+        )
+
+    carry = (list(traced.states), *jax.eval_shape(lambda: _empty(traced, capacity)))
+    block = [jax.ShapeDtypeStruct((capacity, *b.shape), b.dtype) for b in batch]
+    number = jax.ShapeDtypeStruct((), np.int32)
+    return jax.jit(advance, donate_argnums=0).lower(carry, block, number).compile()
+
+
+def _empty(traced: _Traced, capacity: int) -> tuple[list[Tensor], list[Tensor]]:
+    every = [jnp.zeros((capacity, *v.shape), v.dtype) for v in traced.every]
+    return every, [jnp.zeros(v.shape, v.dtype) for v in traced.final]
+
+
+@jax.jit
+def _copy(state: list[Tensor]) -> list[Tensor]:
+    return [jnp.copy(value) for value in state]
+
+
+def _slow_primitive(jaxpr: jax.extend.core.ClosedJaxpr) -> str | None:
+    """Returns the name of a primitive that XLA runs slowly in a loop on this device."""
+    if jax.default_backend() != "cpu":
+        return None
+    for name in _primitives(jaxpr.jaxpr):
+        if name in _SLOW_IN_A_LOOP_ON_CPU:
+            return name
+    return None
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for value in jax.tree.leaves(
+            equation.params, is_leaf=lambda v: hasattr(v, "eqns") or hasattr(v, "jaxpr")
+        ):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _primitives(inner)
+
+
+def _fetch(
+    results: Sequence[tuple[list[Tensor], int]], final_values: Sequence[Tensor]
+) -> ChunkValues:
+    fetched = [
+        [np.asarray(buffer)[:count] for buffer in every] for every, count in results
+    ]
+    every = tuple(np.concatenate(column) for column in zip(*fetched, strict=True))
+    return ChunkValues(every, tuple(np.array(value) for value in final_values))

@@ -1,0 +1,92 @@
+"""Where data lie on JAX: whole arrays on the device, and blocks of batches.
+
+A block holds `capacity` batches of one shape, of which the first few are filled. The
+step's program sees blocks only, so it is compiled neither for the length of the data
+nor for the length of a chunk; the small program that gathers rows into a block is
+compiled for each length of the data and does no arithmetic.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from ownloop.backends.contract import LeafSpec, Placed, Segment
+
+
+def canonical(leaf: LeafSpec) -> LeafSpec:
+    """Returns the spec with the dtype that JAX gives such an array (int64 -> int32)."""
+    dtype = keras.config.floatx() if leaf.dtype == "float64" else leaf.dtype
+    return LeafSpec(leaf.shape, str(jax.dtypes.canonicalize_dtype(dtype)))
+
+
+def place(arrays: Sequence[np.ndarray]) -> Placed:
+    """Copies arrays to the default device."""
+    placed = []
+    for array in arrays:
+        dtype = canonical(LeafSpec(array.shape, str(array.dtype))).dtype
+        # A copy: on the CPU, JAX may otherwise use the caller's memory as it is.
+        placed.append(jnp.array(array, dtype=dtype, copy=True))
+    return Placed(tuple(placed))
+
+
+class BlockRoom:
+    """Two sets of block buffers: one is filled while the device reads the other."""
+
+    def __init__(self, batch: Sequence[LeafSpec], capacity: int) -> None:
+        self._batch = batch
+        self._capacity = capacity
+        self._buffers: list[list[jax.Array] | None] = [None, None]
+        self._turn = 0
+
+    def fill(self, segment: Segment, data: Placed | None) -> list[jax.Array]:
+        """Returns the segment's batches as one block per leaf."""
+        if segment.leaves is not None:
+            return [
+                self._stack(leaf, array)
+                for leaf, array in zip(self._batch, segment.leaves, strict=True)
+            ]
+        if segment.rows is None or data is None:
+            return []
+        rows = np.zeros((self._capacity, segment.rows.shape[1]), np.int32)
+        rows[: segment.count] = segment.rows
+        self._turn = 1 - self._turn
+        buffers = self._buffers[self._turn]
+        self._buffers[self._turn] = None
+        if buffers is None:
+            buffers = [
+                jnp.zeros((self._capacity, *leaf.shape), leaf.dtype)
+                for leaf in self._batch
+            ]
+        block = _gather(buffers, data.arrays, rows, np.int32(segment.count))
+        self._buffers[self._turn] = block
+        return list(block)
+
+    def _stack(self, leaf: LeafSpec, array: np.ndarray) -> jax.Array:
+        block = np.zeros((self._capacity, *leaf.shape), leaf.dtype)
+        block[: len(array)] = array
+        return jnp.asarray(block)
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _gather(
+    buffers: list[jax.Array],
+    data: Sequence[jax.Array],
+    rows: jax.Array,
+    count: jax.Array,
+) -> list[jax.Array]:
+    """Copies `count` batches of rows to the front of the buffers."""
+
+    def copy_batch(i: jax.Array, block: list[jax.Array]) -> list[jax.Array]:
+        chosen = jax.lax.dynamic_index_in_dim(rows, i, keepdims=False)
+        return [
+            jax.lax.dynamic_update_index_in_dim(
+                buffer, jnp.take(array, chosen, axis=0, mode="clip"), i, 0
+            )
+            for buffer, array in zip(block, data, strict=True)
+        ]
+
+    return jax.lax.fori_loop(0, count, copy_batch, list(buffers))

@@ -1,0 +1,74 @@
+"""The JAX room: the eight verbs, each in its own file beside this one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import jax
+import keras
+import numpy as np
+
+from ownloop.backends.contract import (
+    AbstractBackend,
+    AbstractProgram,
+    Description,
+    LeafSpec,
+    Placed,
+    Snapshot,
+    StepFunction,
+    Tensor,
+)
+from ownloop.backends.eager import EagerProgram
+from ownloop.backends.jax import gradient, place, state
+from ownloop.backends.jax.compile import JaxProgram
+
+
+@final
+class Jax(AbstractBackend):
+    """Keras on JAX."""
+
+    def compile(
+        self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
+    ) -> AbstractProgram:
+        batch = [place.canonical(leaf) for leaf in batch]
+        variables = state.discover(step, batch)
+        if eager:
+            return EagerProgram(step, variables, batch, "compile=False")
+        return JaxProgram(step, variables, batch)
+
+    def place(self, arrays: Sequence[np.ndarray]) -> Placed:
+        return place.place(arrays)
+
+    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
+        # JAX arrays never change, and no program here donates them.
+        return Snapshot(tuple(variable.value for variable in variables))
+
+    def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
+        for variable, value in zip(variables, snapshot.values, strict=True):
+            variable.assign(value)
+
+    def tape(
+        self, *, persistent: bool, watch_accessed_variables: bool
+    ) -> gradient.JaxTape:
+        return gradient.JaxTape(persistent, watch_accessed_variables)
+
+    def value_and_grad(
+        self,
+        function: Callable[..., Any],
+        variables: Sequence[keras.Variable],
+        arguments: tuple[Any, ...],
+        *,
+        has_aux: bool,
+    ) -> tuple[Any, list[Tensor | None]]:
+        return gradient.value_and_grad(function, variables, arguments, has_aux)
+
+    def cond(
+        self,
+        pred: Tensor,
+        then: Callable[[], Any],
+        otherwise: Callable[[], Any] | None,
+    ) -> Any:
+        return state.cond(pred, then, otherwise)
+
+    def describe(self) -> Description:
+        devices = tuple(f"{d.platform}:{d.id} ({d.device_kind})" for d in jax.devices())
+        return Description("jax", jax.__version__, devices)

@@ -1,0 +1,106 @@
+"""A step's state on JAX: found by one trace, and carried through branches."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
+from ownloop.backends.scope import AbstractScope, Discovery, innermost, stored_dtype
+from ownloop.errors import StepError
+
+
+def discover(
+    step: StepFunction, batch: Sequence[LeafSpec]
+) -> tuple[keras.Variable, ...]:
+    """Traces the step once, on shapes alone, and returns the variables it touches.
+
+    The scope is opened around the trace and not inside it: variables that the step
+    creates are then initialised when it closes, with real values.
+    """
+    leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in batch]
+
+    # `eval_shape` remembers functions by identity: a fresh one for each trace.
+    def trace(leaves: Sequence[Tensor]) -> None:
+        step(leaves)
+
+    with Discovery(_stand_in) as found:
+        jax.eval_shape(trace, leaves)
+    return found.variables
+
+
+def discover_call(
+    function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[keras.Variable, ...]:
+    """Traces a call, so that the variables it creates exist; returns what it touches."""
+
+    def trace() -> None:
+        function(*arguments)
+
+    with Discovery(_stand_in) as found:
+        jax.eval_shape(trace)
+    return found.variables
+
+
+def _stand_in(variable: keras.Variable) -> Tensor:
+    # Zeros with an identity of their own: a variable that does not exist yet would
+    # otherwise be another tensor at each read, which no tape could follow.
+    return jnp.zeros(variable.shape, stored_dtype(variable))
+
+
+def cond(
+    pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
+) -> Any:
+    """Runs one of two branches; what they assign is carried out of the branch."""
+    if not isinstance(pred, jax.core.Tracer):
+        if bool(pred):
+            return then()
+        return otherwise() if otherwise is not None else None
+    scope = innermost()
+    branches = (then, otherwise or (lambda: None))
+    if scope is None:
+        return jax.lax.cond(pred, *branches)
+    written: dict[int, keras.Variable] = {}
+    structures = []
+    for branch in branches:
+        assigned, structure = _survey(scope, branch)
+        written.update((id(variable), variable) for variable in assigned)
+        structures.append(structure)
+    if structures[0] != structures[1]:
+        raise StepError(
+            "The branches of `ownloop.cond` returned different structures: "
+            f"{structures[0]} and {structures[1]}. Both must return the same, and "
+            "without `otherwise` that is None. Return the same structure from both, "
+            "or assign variables and return nothing."
+        )
+    variables = tuple(written.values())
+
+    def in_fork(branch: Callable[[], Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            with scope.fork() as fork:
+                result = branch()
+                return result, [variable.value for variable in variables]
+
+        return run
+
+    result, values = jax.lax.cond(pred, *(in_fork(branch) for branch in branches))
+    scope.merge(variables, values)
+    return result
+
+
+def _survey(
+    scope: AbstractScope, branch: Callable[[], Any]
+) -> tuple[tuple[keras.Variable, ...], Any]:
+    """Returns what a branch assigns and the structure of what it returns."""
+    assigned: list[keras.Variable] = []
+
+    def trace() -> Any:
+        with scope.fork() as fork:
+            result = branch()
+        assigned.extend(fork.assigned)
+        return result
+
+    result = jax.eval_shape(trace)
+    return tuple(assigned), jax.tree.structure(result)

@@ -1,0 +1,12 @@
+"""The step: what a user's function for one batch takes, returns, and reads.
+
+This room turns a plain Python function into the flat form that a backend can compile,
+and knows nothing of loops, data sets or files.
+"""
+
+from ownloop.step.branch import cond as cond
+from ownloop.step.call import StepCall as StepCall
+from ownloop.step.outcome import Kind as Kind
+from ownloop.step.outcome import Logged as Logged
+from ownloop.step.outcome import last as last
+from ownloop.step.surroundings import Surroundings as Surroundings

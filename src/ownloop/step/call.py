@@ -1,0 +1,52 @@
+"""The user's step as a backend calls it: leaves of a batch in, flat values out."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import optree
+
+from ownloop.backends.contract import StepValues
+from ownloop.errors import StepError
+from ownloop.step import outcome
+
+Function = Callable[..., Any]
+
+
+@final
+class StepCall:
+    """Puts a batch together, calls the step, and takes its result apart.
+
+    `find` returns the user's function. It is looked up at each call and not held, so
+    that a compiled program does not keep the function that it was made from alive.
+    `logged` holds the names of the last result; every call must give the same.
+    """
+
+    def __init__(
+        self, find: Callable[[], Function], structure: optree.PyTreeSpec | None
+    ) -> None:
+        self._find = find
+        self._structure = structure
+        self.logged: tuple[outcome.Logged, ...] = ()
+
+    def __call__(self, leaves: Sequence[Any]) -> StepValues:
+        result = self._find()(*self._arguments(leaves))
+        logged, every, final_values = outcome.read(result)
+        if self.logged and logged != self.logged:
+            raise StepError(
+                f"The step returned {_names(logged)} after {_names(self.logged)} in "
+                "an earlier call. A step returns the same names and kinds at every "
+                "call. Log under other names in a step of its own, or log a constant "
+                "where there is nothing to log."
+            )
+        self.logged = logged
+        return StepValues(tuple(every), tuple(final_values))
+
+    def _arguments(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        if self._structure is None:
+            return ()
+        batch = optree.tree_unflatten(self._structure, leaves)
+        return batch if isinstance(batch, tuple | list) else (batch,)
+
+
+def _names(logged: Sequence[outcome.Logged]) -> str:
+    return "{" + ", ".join(f"{entry.name}: {entry.kind.value}" for entry in logged) + "}"
