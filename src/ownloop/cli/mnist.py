@@ -1,0 +1,123 @@
+"""``ownloop mnist``: the handwritten digits, trained by a loop that one can read.
+
+The job is written with the public names only, as a user would write it. It is imported
+after the backend is chosen, and takes for granted what ``preflight`` has checked.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import ownloop as ol
+from ownloop.cli.arguments import Job
+from ownloop.observers import Console, Progress
+
+# Of the 60,000 examples, 50,000 are for training; any subset is split alike.
+_TRAINING_SHARE = 5 / 6
+
+
+def train(job: Job) -> None:
+    """Train, print what a textbook's loop prints, and write the history."""
+    keras.utils.set_random_seed(job.seed)
+    training, validation = load(job)
+    model = build(len(job.classes))
+    optimizer = keras.optimizers.Adam(job.learning_rate)
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    accuracy = keras.metrics.SparseCategoricalAccuracy()
+
+    def train_step(x: Any, y: Any) -> dict[str, Any]:
+        with ol.GradientTape() as tape:
+            logits = model(x, training=True)
+            loss = loss_fn(y, logits)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(
+            zip(gradients, model.trainable_variables, strict=True)
+        )
+        accuracy.update_state(y, logits)
+        return {"loss": loss, "accuracy": accuracy}
+
+    def val_step(x: Any, y: Any) -> dict[str, Any]:
+        logits = model(x, training=False)
+        accuracy.update_state(y, logits)
+        return {"loss": loss_fn(y, logits), "accuracy": accuracy}
+
+    loop = ol.Loop(model=model, optimizer=optimizer, observers=observers())
+    seconds = []
+    for epoch in loop.epochs(job.epochs):
+        begin = time.perf_counter()
+        print("Epoch", epoch.number)
+        looks = ol.every(job.every, start=1)
+        for chunk in epoch.train(train_step, training, every=looks):
+            index = chunk.batch - 1  # of the batch just done, counted from 0
+            if index % job.every == 0:  # the pass's last chunk may end elsewhere
+                print(
+                    f"  batch {index}: loss {chunk.last.loss:.4f}, "
+                    f"accuracy {chunk.mean.accuracy:.4f}"
+                )
+        result = epoch.validate(val_step, validation)
+        print(f"  validation accuracy {result.accuracy:.4f}")
+        seconds.append(time.perf_counter() - begin)
+
+    write(loop.history, job.out)
+    print(
+        f"{job.epochs} epochs, {statistics.median(seconds):.2f} s per epoch (median); "
+        f"training accuracy {epoch['train_accuracy']:.4f}, "
+        f"validation accuracy {epoch['val_accuracy']:.4f}; "
+        f"history.csv, history.json and history.png are in {job.out}"
+    )
+
+
+def load(job: Job) -> tuple[ol.Batches, ol.Batches]:
+    """Read the digits and split them into batches for training and for validation."""
+    (x, y), _ = ol.datasets.mnist()
+    print(f"data: shape {x.shape}, minimum {x.min()}, maximum {x.max()}")
+    wanted = np.isin(y, job.classes)
+    x, y = x[wanted], y[wanted]
+    order = np.random.default_rng(job.seed).permutation(len(x))
+    x = x[order].reshape(len(x), -1).astype("float32") / 255
+    y = relabel(y[order], job.classes)
+    split = round(len(x) * _TRAINING_SHARE)
+    return (
+        ol.Batches((x[:split], y[:split]), batch_size=job.batch_size),
+        ol.Batches((x[split:], y[split:]), batch_size=job.batch_size),
+    )
+
+
+def relabel(digits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
+    """Turn digits into the numbers of the outputs: the first class becomes 0.
+
+    Example:
+        >>> relabel(np.array([7, 3, 7]), (3, 7))
+        array([1, 0, 1])
+    """
+    outputs = np.zeros(10, dtype="int64")
+    outputs[list(classes)] = np.arange(len(classes))
+    return outputs[digits]
+
+
+def build(outputs: int) -> keras.Model:
+    """Build the textbook's network: 784 - 512 - 256 - 128 - one logit per class."""
+    inputs = keras.Input((784,))
+    hidden = inputs
+    for units in (512, 256, 128):
+        hidden = keras.layers.Dense(units, activation="relu")(hidden)
+    return keras.Model(inputs, keras.layers.Dense(outputs)(hidden))
+
+
+def observers() -> list[Any]:
+    """Choose who shows the run: a bar where it can be drawn, else the lines alone."""
+    return [Console(), Progress()] if sys.stderr.isatty() else [Console()]
+
+
+def write(history: Any, folder: Path) -> None:
+    """Write the history as numbers and as a picture."""
+    history.to_csv(folder / "history.csv")
+    history.to_json(folder / "history.json")
+    history.plot(folder / "history.png")

@@ -1,0 +1,54 @@
+"""Asks one framework about itself: ``python -m ownloop.cli.probe jax``.
+
+The doctor starts one such process per backend, because a process holds one Keras
+backend and because a broken installation may hang or crash. Frameworks are imported by
+name, so that no arrow leads from this room to any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from typing import Any, TypedDict
+
+
+class Answer(TypedDict):
+    """What a framework says about itself."""
+
+    version: str
+    devices: list[str]
+    threads: int
+
+
+def ask(name: str) -> Answer:
+    """Import the framework ``name`` and ask for version, devices and threads."""
+    framework: Any = import_module(name)
+    if name == "jax":
+        # JAX tells nobody how many threads it has; on a CPU it takes all it may use.
+        devices = [f"{device.platform}:{device.id}" for device in framework.devices()]
+        threads = usable_cpus()
+    elif name == "tensorflow":
+        found = framework.config.list_physical_devices()
+        devices = [device.name.removeprefix("/physical_device:") for device in found]
+        # 0 means that TensorFlow decides, and it decides for all.
+        threads = framework.config.threading.get_intra_op_parallelism_threads()
+        threads = threads or usable_cpus()
+    else:
+        devices = ["cpu"]
+        devices += [f"cuda:{index}" for index in range(framework.cuda.device_count())]
+        devices += ["mps"] if framework.backends.mps.is_available() else []
+        threads = framework.get_num_threads()
+    return Answer(version=framework.__version__, devices=devices, threads=threads)
+
+
+def usable_cpus() -> int:
+    """Count the processors that this process may use, not those of the machine."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    print(json.dumps(ask(sys.argv[1])))
