@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from ownloop.cli import main, preflight
+from ownloop import backends
+from ownloop.cli import arguments, main, preflight
 from ownloop.errors import BackendError, OwnloopError
 
 
@@ -108,3 +109,8 @@ def test_a_backend_that_is_not_installed_ends_with_code_2_and_no_traceback(tmp_p
     assert 'pip install "ownloop[torch]"' in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists()
+
+
+def test_the_command_line_offers_the_backends_that_exist():
+    # Written twice, because asking the backends' room would import Keras too early.
+    assert list(arguments.BACKENDS) == list(backends.ROOMS)
