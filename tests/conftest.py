@@ -15,18 +15,9 @@ import pytest
 _SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 
-def _isolated_keras_home() -> tempfile.TemporaryDirectory[str]:
-    """Hide the user's keras.json (floatx, image format), keep the data sets."""
-    usual = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets"
-    usual.mkdir(parents=True, exist_ok=True)
-    home = tempfile.TemporaryDirectory(prefix="ownloop-keras-")
-    (Path(home.name) / "datasets").symlink_to(usual, target_is_directory=True)
-    return home
-
-
 # Here and not in a fixture: Keras reads these once, when the first test module that
-# needs it is imported.
-_HOME = _isolated_keras_home()
+# needs it is imported. The empty home hides the user's keras.json (floatx and more).
+_HOME = tempfile.TemporaryDirectory(prefix="ownloop-keras-")
 os.environ["KERAS_HOME"] = _HOME.name
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

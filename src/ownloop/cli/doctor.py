@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import ownloop
 from ownloop.cli.arguments import BACKENDS
@@ -35,7 +34,7 @@ def report() -> int:
     except BackendError as error:
         _line("default", str(error))
     _line("C++ compiler", _compiler())
-    _line("data cache", str(_keras_home() / "datasets"))
+    _line("data cache", str(ownloop.datasets.cache_folder()))
     return 0 if any(working) else 1
 
 
@@ -90,7 +89,3 @@ def _compiler() -> str:
     name = os.environ.get("CXX") or usual
     found = shutil.which(name)
     return found or f"no {name} found: torch steps run eagerly, slower, same numbers"
-
-
-def _keras_home() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
