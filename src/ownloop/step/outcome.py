@@ -116,7 +116,7 @@ def _classify(name: str, value: Any) -> tuple[Kind, Any]:
                 "that it consists of under names of their own."
             )
         tensor = keras.ops.convert_to_tensor(result)
-        return (Kind.ARRAY if tensor.shape else Kind.METRIC), tensor
+        return (Kind.ARRAY if tuple(tensor.shape) else Kind.METRIC), tensor
     tensor = _tensor(name, value)
     if tuple(tensor.shape) == ():
         return Kind.SCALAR, tensor

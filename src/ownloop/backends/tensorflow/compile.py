@@ -1,0 +1,113 @@
+"""A step on TensorFlow becomes one `tf.function` that advances n steps.
+
+The whole chunk is compiled by XLA as one program with a loop in it; n is an argument.
+A step that XLA cannot compile, and one with convolutions on the CPU (which XLA runs
+several times slower inside a loop), runs as a loop in TensorFlow's own graph. The rule
+looks at what the step contains, never at a clock.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, final
+
+import numpy as np
+import tensorflow as tf
+
+from ownloop.backends.contract import (
+    FUSED,
+    AbstractProgram,
+    ChunkValues,
+    LeafSpec,
+    Placed,
+    Segment,
+    StepFunction,
+    Tensor,
+    choose_capacity,
+)
+from ownloop.backends.tensorflow.place import fill
+from ownloop.backends.tensorflow.state import Found
+
+_SLOW_IN_A_LOOP_ON_CPU = frozenset(
+    {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput"}
+)
+
+
+@final
+class TensorFlowProgram(AbstractProgram):
+    """One step compiled for batches of one shape."""
+
+    def __init__(
+        self, step: StepFunction, found: Found, batch: Sequence[LeafSpec]
+    ) -> None:
+        self.variables = found.variables
+        self.capacity = choose_capacity(batch)
+        self.kind = FUSED
+        self._batch = tuple(batch)
+        self._advance, self.reason = _compile(step, found, batch, self.capacity)
+
+    def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
+        results: list[tuple[list[Tensor], int]] = []
+        final_values: list[Tensor] = []
+        for segment in segments:
+            block = fill(self._batch, self.capacity, segment, data)
+            every, final_values = self._advance(tf.constant(segment.count), *block)
+            results.append((every, segment.count))
+        fetched = [[b.numpy()[:count] for b in every] for every, count in results]
+        columns = tuple(np.concatenate(column) for column in zip(*fetched, strict=True))
+        return ChunkValues(columns, tuple(np.array(v) for v in final_values))
+
+
+def _compile(
+    step: StepFunction, found: Found, batch: Sequence[LeafSpec], capacity: int
+) -> tuple[Callable[..., Any], str]:
+    """Returns the program, and the reason where it is not compiled by XLA."""
+    slow = sorted(found.operations & _SLOW_IN_A_LOOP_ON_CPU)
+    if slow and not tf.config.list_logical_devices("GPU"):
+        reason = f"without XLA, which is slow at {slow[0]} inside a loop on the CPU"
+        return _build(step, found, batch, capacity, jit_compile=False), reason
+    try:
+        return _build(step, found, batch, capacity, jit_compile=True), ""
+    except tf.errors.OpError as error:
+        reason = f"without XLA, which cannot compile it: {_first_line(error)}"
+    return _build(step, found, batch, capacity, jit_compile=False), reason
+
+
+def _build(
+    step: StepFunction,
+    found: Found,
+    batch: Sequence[LeafSpec],
+    capacity: int,
+    *,
+    jit_compile: bool,
+) -> Callable[..., Any]:
+    def advance(count: Tensor, *block: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        every = [tf.zeros((capacity, *spec.shape), spec.dtype) for spec in found.every]
+        final_values = [tf.zeros(spec.shape, spec.dtype) for spec in found.final]
+
+        def one(i: Tensor, every: Any, _: Any) -> tuple[Tensor, Any, Any]:
+            values = step([leaf[i] for leaf in block])
+            kept = [
+                tf.tensor_scatter_nd_update(buffer, [[i]], [value])
+                for buffer, value in zip(every, values.every, strict=True)
+            ]
+            return i + 1, kept, list(values.final)
+
+        _, every, final_values = tf.while_loop(
+            lambda i, *_: i < count,
+            one,
+            (tf.constant(0), every, final_values),
+            # One step must end before the next begins, also outside XLA.
+            parallel_iterations=1,
+        )
+        return every, final_values
+
+    blocks = [tf.TensorSpec((capacity, *leaf.shape), leaf.dtype) for leaf in batch]
+    program = tf.function(advance, autograph=False, jit_compile=jit_compile)
+    concrete = program.get_concrete_function(tf.TensorSpec((), tf.int32), *blocks)
+    # No step at all: XLA compiles now, and the variables keep their values.
+    concrete(tf.constant(0), *(tf.zeros(spec.shape, spec.dtype) for spec in blocks))
+    return concrete
+
+
+def _first_line(error: Exception) -> str:
+    text = getattr(error, "message", str(error)).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__

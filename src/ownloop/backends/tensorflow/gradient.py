@@ -1,0 +1,64 @@
+"""Gradients on TensorFlow: its own tape, spoken to with Keras variables."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+import tensorflow as tf
+
+from ownloop.backends.contract import AbstractTape, Tensor
+
+
+@final
+class TensorFlowTape(AbstractTape):
+    """A `tf.GradientTape`."""
+
+    def __init__(self, persistent: bool, watch_accessed_variables: bool) -> None:
+        self._tape = tf.GradientTape(persistent, watch_accessed_variables)
+
+    def start(self) -> None:
+        self._tape.__enter__()
+
+    def stop(self) -> None:
+        self._tape.__exit__(None, None, None)
+
+    def watch(self, tensors: Sequence[Tensor]) -> None:
+        self._tape.watch([_native(tensor) for tensor in tensors])
+
+    def gradient(
+        self,
+        targets: Sequence[Tensor],
+        sources: Sequence[Tensor],
+        output_gradients: Sequence[Tensor | None],
+    ) -> list[Tensor | None]:
+        targets = [tf.convert_to_tensor(_native(target)) for target in targets]
+        weights = None
+        if any(weight is not None for weight in output_gradients):
+            weights = [
+                tf.ones_like(target) if weight is None else tf.convert_to_tensor(weight)
+                for target, weight in zip(targets, output_gradients, strict=True)
+            ]
+        native = [_native(source) for source in sources]
+        found: list[Tensor | None] = self._tape.gradient(targets, native, weights)
+        return found
+
+
+def value_and_grad(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    arguments: tuple[Any, ...],
+    has_aux: bool,
+) -> tuple[Any, list[Tensor | None]]:
+    """Calls a function under a tape that watches these variables."""
+    native = [_native(variable) for variable in variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(native)
+        value = function(*arguments)
+    loss = value[0] if has_aux else value
+    return value, tape.gradient(
+        loss, native, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+
+
+def _native(value: Any) -> Any:
+    return value.value if isinstance(value, keras.Variable) else value

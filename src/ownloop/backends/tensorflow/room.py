@@ -1,0 +1,77 @@
+"""The TensorFlow room: the eight verbs, each in its own file beside this one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ownloop.backends.contract import (
+    AbstractBackend,
+    AbstractProgram,
+    Description,
+    LeafSpec,
+    Placed,
+    Snapshot,
+    StepFunction,
+    Tensor,
+)
+from ownloop.backends.eager import EagerProgram
+from ownloop.backends.tensorflow import gradient, place, state
+from ownloop.backends.tensorflow.compile import TensorFlowProgram
+
+
+@final
+class TensorFlow(AbstractBackend):
+    """Keras on TensorFlow."""
+
+    def compile(
+        self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
+    ) -> AbstractProgram:
+        batch = [place.canonical(leaf) for leaf in batch]
+        found = state.discover(step, batch)
+        if eager:
+            return EagerProgram(step, found.variables, batch, "compile=False")
+        return TensorFlowProgram(step, found, batch)
+
+    def place(self, arrays: Sequence[np.ndarray]) -> Placed:
+        return place.place(arrays)
+
+    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
+        return Snapshot(tuple(tf.identity(v.value) for v in variables))
+
+    def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
+        for variable, value in zip(variables, snapshot.values, strict=True):
+            variable.assign(value)
+
+    def tape(
+        self, *, persistent: bool, watch_accessed_variables: bool
+    ) -> gradient.TensorFlowTape:
+        return gradient.TensorFlowTape(persistent, watch_accessed_variables)
+
+    def value_and_grad(
+        self,
+        function: Callable[..., Any],
+        variables: Sequence[keras.Variable],
+        arguments: tuple[Any, ...],
+        *,
+        has_aux: bool,
+    ) -> tuple[Any, list[Tensor | None]]:
+        return gradient.value_and_grad(function, variables, arguments, has_aux)
+
+    def cond(
+        self,
+        pred: Tensor,
+        then: Callable[[], Any],
+        otherwise: Callable[[], Any] | None,
+    ) -> Any:
+        return state.cond(pred, then, otherwise)
+
+    def describe(self) -> Description:
+        devices = tuple(
+            device.name.removeprefix("/physical_device:")
+            for device in tf.config.list_physical_devices()
+        )
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or None
+        return Description("tensorflow", tf.__version__, devices, threads)

@@ -1,0 +1,134 @@
+"""A step's state on TensorFlow: its variables themselves, found by tracing.
+
+TensorFlow's graphs read and assign variables, so nothing has to be carried.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
+from ownloop.errors import StepError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What tracing a step has shown.
+
+    variables: all that it touches. every, final: the shapes and dtypes of its values.
+    operations: the types of the operations in its graph.
+    """
+
+    variables: tuple[keras.Variable, ...]
+    every: tuple[tf.TensorSpec, ...]
+    final: tuple[tf.TensorSpec, ...]
+    operations: frozenset[str]
+
+
+def specs(batch: Sequence[LeafSpec]) -> list[tf.TensorSpec]:
+    """Returns the batch's shapes in TensorFlow's words."""
+    return [tf.TensorSpec(leaf.shape, leaf.dtype) for leaf in batch]
+
+
+def discover(step: StepFunction, batch: Sequence[LeafSpec]) -> Found:
+    """Traces the step twice: once to create variables, once to see them used.
+
+    The graphs are thrown away and never run, so no value changes. Two traces, because
+    variables cannot be created inside a `StatelessScope` on TensorFlow, and only
+    there does Keras tell of each use.
+    """
+
+    # Without AutoGraph: it would rewrite the user's exceptions.
+    def trace(*leaves: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        values = step(leaves)
+        return list(values.every), list(values.final)
+
+    tf.function(trace, autograph=False).get_concrete_function(*specs(batch))
+    with _Watching() as watching:
+        concrete = tf.function(trace, autograph=False).get_concrete_function(
+            *specs(batch)
+        )
+    every, final = concrete.structured_outputs
+    return Found(
+        tuple(watching.seen.values()),
+        tuple(tf.TensorSpec(t.shape, t.dtype) for t in every),
+        tuple(tf.TensorSpec(t.shape, t.dtype) for t in final),
+        _operations(concrete),
+    )
+
+
+class _Watching(keras.StatelessScope):
+    """Notes each variable that is used, and lets the graph use the real one."""
+
+    def __init__(self) -> None:
+        super().__init__(initialize_variables=False)
+        self.seen: dict[int, keras.Variable] = {}
+
+    def get_current_value(self, variable: keras.Variable) -> None:
+        self.seen[id(variable)] = variable
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        self.seen[id(update[0])] = update[0]
+
+
+def _operations(concrete: Any) -> frozenset[str]:
+    graph = concrete.graph.as_graph_def()
+    nodes = [node.op for node in graph.node]
+    for function in graph.library.function:
+        nodes.extend(node.op for node in function.node_def)
+    return frozenset(nodes)
+
+
+def cond(
+    pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
+) -> Any:
+    """Runs one of two branches; in a graph, assignments belong to their branch."""
+    if tf.executing_eagerly() or isinstance(pred, bool):
+        if bool(pred):
+            return then()
+        return otherwise() if otherwise is not None else None
+    structures: list[Any] = []
+
+    def flat(branch: Callable[[], Any]) -> Callable[[], list[Tensor]]:
+        def run() -> list[Tensor]:
+            result = branch()
+            structures.append(result)
+            leaves = [] if result is None else keras.tree.flatten(result)
+            # A branch of a graph must return something.
+            return [tf.constant(0), *map(tf.convert_to_tensor, leaves)]
+
+        return run
+
+    branches = [flat(then), flat(otherwise or (lambda: None))]
+    try:
+        _, *leaves = tf.cond(tf.cast(pred, tf.bool), *branches)
+    except (TypeError, ValueError) as error:
+        if len(structures) == 2 and not _alike(*structures):
+            raise StepError(_different(*structures)) from error
+        raise
+    if not _alike(*structures[:2]):
+        raise StepError(_different(*structures[:2]))
+    result = structures[0]
+    return None if result is None else keras.tree.pack_sequence_as(result, leaves)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    try:
+        keras.tree.assert_same_structure(one, other)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _different(one: Any, other: Any) -> str:
+    return (
+        "The branches of `ownloop.cond` returned different structures: "
+        f"{one!r} and {other!r}. Both must return the same, and without `otherwise` "
+        "that is None. Return the same structure from both, or assign variables and "
+        "return nothing."
+    )
