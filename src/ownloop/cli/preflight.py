@@ -50,8 +50,8 @@ def choose_backend(wanted: str | None) -> str:
     if name not in found:
         other = f", or choose one that is: {', '.join(found)}" if found else ""
         raise BackendError(
-            f"The backend {name!r} is not installed in {sys.executable}; it was asked "
-            f"for, so it must be; {_how_to_install(name)}{other}."
+            f"The backend {name!r} is not installed in {sys.executable}; it must "
+            f"be found there; {_how_to_install(name)}{other}."
         )
     return name
 
