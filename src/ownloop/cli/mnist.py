@@ -66,8 +66,9 @@ def train(job: Job) -> None:
         seconds.append(time.perf_counter() - begin)
 
     write(loop.history, job.out)
+    epochs = "1 epoch" if job.epochs == 1 else f"{job.epochs} epochs"
     print(
-        f"{job.epochs} epochs, {statistics.median(seconds):.2f} s per epoch (median); "
+        f"{epochs}, {statistics.median(seconds):.2f} s per epoch (median); "
         f"training accuracy {epoch['train_accuracy']:.4f}, "
         f"validation accuracy {epoch['val_accuracy']:.4f}; "
         f"history.csv, history.json and history.png are in {job.out}"
