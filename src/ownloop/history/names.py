@@ -1,0 +1,37 @@
+"""The words for a name that the history does not hold."""
+
+import difflib
+from collections.abc import Iterable
+
+from ownloop.errors import HistoryError
+
+
+def unknown(
+    name: object, known: Iterable[str], what: str, *, hint: str = ""
+) -> HistoryError:
+    """Make the error for a name that is not there, with the names that are.
+
+    Args:
+        name: what was asked for.
+        known: what could have been asked for.
+        what: what the names stand for, such as ``"a column of epochs"``.
+        hint: where else the name is to be found, as a sentence.
+
+    Example:
+        >>> print(unknown("val_los", ["val_loss"], "a column of epochs"))
+        'val_los' is not a column of epochs. Expected one of: val_loss. Did you mean \
+'val_loss'?
+    """
+    choices = list(known)
+    near = difflib.get_close_matches(str(name), choices, n=1)
+    if choices:
+        expected = f"Expected one of: {', '.join(choices)}."
+    else:
+        expected = "Expected a name that was logged, and so far there is none."
+    if hint:
+        advice = hint
+    elif near:
+        advice = f"Did you mean {near[0]!r}?"
+    else:
+        advice = "Names are the pass's name, an underscore, and what the step returns."
+    return HistoryError(f"{name!r} is not {what}. {expected} {advice}")
