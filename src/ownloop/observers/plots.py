@@ -1,0 +1,223 @@
+"""The picture of a history: one axis for each value, its passes as lines in it.
+
+The only file that knows Matplotlib. It uses the figure object alone, never pyplot, so
+it opens no window and leaves the user's own figures and settings as they are.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from ownloop.errors import HistoryError
+from ownloop.history import History
+from ownloop.history.files import write_whole
+
+# Blue for what was trained on and orange for what was not: the pair that is told
+# apart by every kind of colour vision, and in grey. The rest is for further passes.
+_COLOURS = {"train": "#2b6cb0", "val": "#dd6b20"}
+_MORE_COLOURS = ("#2c7a7b", "#805ad5", "#b83280", "#718096", "#975a16")
+_INK, _FAINT_INK, _GRID = "#2d3748", "#718096", "#e2e8f0"
+_WIDTH, _AXIS_HEIGHT, _MARGIN_HEIGHT, _DPI = 7.2, 2.5, 0.5, 150
+_FEW_EPOCHS = 30  # up to here each epoch gets its dot
+_ROUND_STEPS = [1, 2, 5, 10]
+_LABEL_GAP = 0.1  # of an axis' height, so that two labels do not touch
+
+
+def plot_history(history: History, path: str | PathLike[str] | None = None) -> Figure:
+    """Draw the epochs of a history: accuracy on top, loss below, then all other values.
+
+    Values that have the same key in several passes, such as ``train_loss`` and
+    ``val_loss``, share an axis. An array is drawn as a faint line for each entry and a
+    strong one for their mean. All axes share the epochs.
+
+    Args:
+        history: with at least one closed epoch.
+        path: where to write the picture, in the format of its ending (``.png``,
+            ``.svg``, ``.pdf``); None to only give the figure. It appears whole or not
+            at all.
+
+    Returns:
+        The figure, for further changes or ``savefig``.
+
+    Raises:
+        HistoryError: no epoch has been closed, or none has a value.
+
+    Example:
+        >>> history = History()
+        >>> history.record_pass("val", {"loss": 0.5}, step=10, epoch=1)
+        >>> history.record_epoch(1, step=10)
+        >>> [axes.get_title(loc="left") for axes in plot_history(history).axes]
+        ['loss']
+    """
+    groups = _group(history)
+    if not groups or not len(history):
+        raise HistoryError(
+            f"There is nothing to draw: the history has {len(history)} closed epochs "
+            f"and {len(groups)} values. Expected at least one of each. Draw it after "
+            "the first epoch."
+        )
+    height = _MARGIN_HEIGHT + _AXIS_HEIGHT * len(groups)
+    layout = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout=layout)
+    all_axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    colours = _choose_colours(history)
+    for axes, (key, columns) in zip(all_axes, groups.items(), strict=True):
+        _set_up(axes, key)
+        for name in columns:
+            _draw_column(axes, history, name, colours[history.origins[name][0]])
+        _label_ends(axes, history, columns, colours)
+    _set_up_epochs(all_axes[-1], history["epoch"])
+    if path is not None:
+        _save(figure, path)
+    return figure
+
+
+def _group(history: History) -> dict[str, list[str]]:
+    """Give for each key the columns that share it: accuracy, loss, then the rest."""
+    groups: dict[str, list[str]] = {}
+    for name in history.epochs:
+        if name in history.origins and np.isfinite(history[name]).any():
+            groups.setdefault(history.origins[name][1], []).append(name)
+    return dict(sorted(groups.items(), key=lambda item: _rank(item[0])))
+
+
+def _rank(key: str) -> int:
+    if key.endswith("accuracy"):
+        return 0
+    return 1 if key.endswith("loss") else 2
+
+
+def _choose_colours(history: History) -> dict[str, str]:
+    """Give each pass its colour, the same one in all axes."""
+    passes = dict.fromkeys(origin for origin, _ in history.origins.values())
+    others = [name for name in passes if name not in _COLOURS]
+    more = {
+        name: _MORE_COLOURS[place % len(_MORE_COLOURS)]
+        for place, name in enumerate(others)
+    }
+    return {**_COLOURS, **more}
+
+
+def _set_up(axes: Axes, key: str) -> None:
+    # The value's name stands on top and upright, where it is read first.
+    axes.set_title(key, loc="left", color=_INK, fontsize=11, fontweight="bold", pad=8)
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_FAINT_INK)
+    axes.tick_params(colors=_FAINT_INK, labelsize=9, length=0)
+    axes.margins(y=0.08)
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(nbins=5, steps=_ROUND_STEPS))
+
+
+def _set_up_epochs(axes: Axes, epochs: np.ndarray) -> None:
+    axes.set_xlabel("epoch", color=_INK, fontsize=10)
+    axes.xaxis.set_major_locator(
+        ticker.MaxNLocator(nbins=10, steps=_ROUND_STEPS, integer=True, min_n_ticks=1)
+    )
+    axes.tick_params(axis="x", length=3)
+    first, last = int(epochs[0]), int(epochs[-1])
+    # Never as far as epoch 0, which there is none of; one epoch stands in the middle.
+    edge = min(0.5, 0.02 * (last - first)) or 0.5
+    axes.set_xlim(first - edge, last + edge)
+
+
+def _draw_column(axes: Axes, history: History, name: str, colour: str) -> None:
+    epochs, values = history["epoch"], _finite(history[name])
+    marker = "o" if len(epochs) <= _FEW_EPOCHS else ""
+    size = 4.0 if len(epochs) > 1 else 7.0
+    if values.ndim > 1:
+        entries = values.reshape(len(epochs), -1)
+        axes.plot(epochs, entries, color=colour, alpha=0.25, linewidth=1.0)
+    axes.plot(
+        epochs,
+        _as_line(values),
+        color=colour,
+        linewidth=1.8,
+        marker=marker,
+        markersize=size,
+        markeredgecolor="white",
+        markeredgewidth=0.7,
+        label=history.origins[name][0],
+        clip_on=False,  # a dot on the frame is a whole dot
+    )
+
+
+def _label_ends(
+    axes: Axes, history: History, columns: Sequence[str], colours: dict[str, str]
+) -> None:
+    """Write each line's pass and last value beside its end, in the line's colour."""
+    bottom, top = axes.get_ylim()
+    ends = []
+    for name in columns:
+        line = _as_line(_finite(history[name]))
+        last = float(line[np.isfinite(line)][-1])
+        ends.append(((last - bottom) / (top - bottom), last, history.origins[name][0]))
+    ends.sort()
+    places = _spread([place for place, _, _ in ends])
+    for place, (_, last, origin) in zip(places, ends, strict=True):
+        axes.annotate(
+            f"{origin}  {_short(last)}",
+            xy=(1.015, place),
+            xycoords="axes fraction",
+            color=colours[origin],
+            fontsize=9.5,
+            fontweight="bold",
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def _spread(places: list[float]) -> list[float]:
+    """Move sorted places apart until no two labels touch, each as little as it goes.
+
+    Labels that touch form a block about their common middle; blocks that then touch
+    form one block in turn.
+    """
+    blocks: list[list[float]] = []
+    for number, place in enumerate(places):
+        blocks.append([place - number * _LABEL_GAP])
+        while len(blocks) > 1 and _mean(blocks[-2]) > _mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    level = [_mean(block) for block in blocks for _ in block]
+    return [place + number * _LABEL_GAP for number, place in enumerate(level)]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _short(value: float) -> str:
+    """Four decimals where they say enough, else four digits."""
+    return f"{value:.4f}" if 0.01 <= abs(value) < 10 else f"{value:.4g}"
+
+
+def _as_line(values: np.ndarray) -> np.ndarray:
+    """Give one value per epoch: of an array the mean of what is known of it."""
+    if values.ndim == 1:
+        return values
+    entries = values.reshape(len(values), -1)
+    known = np.isfinite(entries)
+    counts = known.sum(axis=1)
+    sums = np.where(known, entries, 0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _save(figure: Figure, path: str | PathLike[str]) -> None:
+    ending = Path(os.fspath(path)).suffix.removeprefix(".") or "png"
+    content = io.BytesIO()
+    figure.savefig(content, format=ending, dpi=_DPI)
+    write_whole(path, content.getvalue())
