@@ -1,0 +1,115 @@
+"""A step on PyTorch becomes one compiled graph that the host calls once per batch.
+
+The graph works in place on the memory of the Keras variables, so there is nothing to
+write back. What it cannot hold is run eagerly, with the reason.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import final
+
+import keras
+import numpy as np
+import torch
+
+from ownloop.backends.contract import (
+    STEPWISE,
+    AbstractProgram,
+    ChunkValues,
+    LeafSpec,
+    Placed,
+    Segment,
+    StepFunction,
+    StepValues,
+    Tensor,
+    choose_capacity,
+)
+from ownloop.backends.eager import EagerProgram
+from ownloop.backends.torch import inductor, place, tracing
+from ownloop.errors import StepError
+
+
+def compile_step(
+    step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool
+) -> AbstractProgram:
+    """Returns a compiled program if the step can be one, else an eager one."""
+    batch = [place.canonical(leaf) for leaf in batch]
+    variables = tracing.rehearse(step, batch)
+    reason = "compile=False" if eager else _obstacle(variables)
+    if not reason:
+        try:
+            graph = tracing.trace(step, variables, batch)
+            return TorchProgram(graph, variables, batch)
+        except StepError:
+            raise
+        except Exception as error:
+            # The rehearsal went well, so this is no exception of the user's.
+            reason = f"PyTorch cannot compile this step: {tracing.reason_of(error)}"
+    return EagerProgram(_to_host(step), variables, batch, reason)
+
+
+def _obstacle(variables: Sequence[keras.Variable]) -> str:
+    if inductor.compiler() is None:
+        return "there is no C++ compiler (install g++, or name one in CXX)"
+    places = {variable.value.data_ptr() for variable in variables}
+    if len(places) < len([v for v in variables if v.value.numel()]):
+        return "two of its variables share their memory"
+    return ""
+
+
+def _to_host(step: StepFunction) -> StepFunction:
+    def run(leaves: Sequence[Tensor]) -> StepValues:
+        with torch.no_grad():
+            values = step(leaves)
+        return StepValues(
+            tuple(place.to_host(value) for value in values.every),
+            tuple(place.to_host(value) for value in values.final),
+        )
+
+    return run
+
+
+@final
+class TorchProgram(AbstractProgram):
+    """One step compiled for batches of one shape."""
+
+    def __init__(
+        self,
+        graph: tracing.Graph,
+        variables: Sequence[keras.Variable],
+        batch: Sequence[LeafSpec],
+    ) -> None:
+        self.variables = tuple(variables)
+        self.kind = STEPWISE
+        self.reason = "PyTorch compiles single steps"
+        self.capacity = choose_capacity(batch)
+        self._every = graph.every
+        self._call = inductor.build(graph)
+
+    def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
+        state = [variable.value.detach() for variable in self.variables]
+        columns: list[list[np.ndarray]] = [[] for _ in range(self._every)]
+        call, every = self._call, self._every
+        last: Sequence[Tensor] = ()
+        with torch.no_grad():
+            for segment in segments:
+                results = [call(*state, *leaves) for leaves in _batches(segment, data)]
+                last = results[-1]
+                for i in range(every):
+                    column = torch.stack([values[i] for values in results])
+                    columns[i].append(place.to_host(column))
+        return ChunkValues(
+            tuple(np.concatenate(column) for column in columns),
+            tuple(place.to_host(value) for value in last[every:]),
+        )
+
+
+def _batches(segment: Segment, data: Placed | None) -> Iterator[Sequence[Tensor]]:
+    """Yields the leaves of each batch."""
+    if segment.leaves is not None:
+        yield from zip(*(place.to_device(leaf).unbind(0) for leaf in segment.leaves))
+    elif segment.rows is not None and data is not None:
+        for rows in place.row_numbers(segment.rows):
+            yield [array.index_select(0, rows) for array in data.arrays]
+    else:
+        for _ in range(segment.count):
+            yield ()

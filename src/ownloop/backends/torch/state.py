@@ -1,0 +1,173 @@
+"""A step's state on PyTorch: found by a rehearsal, carried as leaves of autograd.
+
+A Keras variable is assigned in place here, and so are the tensors that stand for it:
+whoever holds `variable.value` sees the new value, as in plain Keras on PyTorch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+import torch
+
+from ownloop.backends.contract import Snapshot, Tensor
+from ownloop.backends.scope import (
+    AbstractScope,
+    Carried,
+    Discovery,
+    innermost,
+    stored_dtype,
+)
+from ownloop.backends.torch import random
+from ownloop.errors import StepError
+
+
+def as_leaf(value: Tensor, trainable: bool) -> Tensor:
+    """Returns the same memory as a leaf of autograd, differentiable if trainable."""
+    leaf = value.detach()
+    return leaf.requires_grad_() if trainable and _differentiable(leaf) else leaf
+
+
+def _differentiable(tensor: Tensor) -> bool:
+    return bool(tensor.is_floating_point() or tensor.is_complex())
+
+
+def _copy(value: Tensor) -> Tensor:
+    """Returns a copy; gradients taken for the copy's users reach the original."""
+    copy = value.clone()
+    if value.requires_grad and not copy.requires_grad:
+        copy.requires_grad_()
+    return copy
+
+
+def _assign(scope: AbstractScope, variable: keras.Variable, value: Tensor) -> None:
+    scope._assigned[id(variable)] = variable
+    with torch.no_grad():
+        scope.state_mapping[id(variable)].copy_(value)
+
+
+@final
+class Leaves(Carried):
+    """Carries leaves of autograd, and assigns them in place."""
+
+    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
+        self._check(update[0])
+        _assign(self, *update)
+
+    def fork(self) -> "Leaves":
+        return Leaves(self._known, [_copy(value) for value in self.values()])
+
+
+@final
+class Rehearsal(Discovery):
+    """Finds the variables of a step while it runs on copies of their values."""
+
+    def __init__(self) -> None:
+        super().__init__(self._stand_in_for)
+        self._reading: set[int] = set()
+
+    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
+        self.get_current_value(update[0])
+        _assign(self, *update)
+
+    def fork(self) -> "Rehearsal":
+        twin = Rehearsal()
+        twin._found = self._found
+        twin.state_mapping = {k: _copy(v) for k, v in self.state_mapping.items()}
+        return twin
+
+    def get_current_value(self, variable: keras.Variable) -> Tensor:
+        if id(variable) in self._found and id(variable) not in self.state_mapping:
+            if id(variable) in self._reading:
+                return None
+            # Another fork has found it first.
+            self.state_mapping[id(variable)] = self._stand_in_for(variable)
+        return super().get_current_value(variable)
+
+    def _stand_in_for(self, variable: keras.Variable) -> Tensor:
+        # Keras asks this scope again, gets None, and answers with the variable's own
+        # value, or with what the initializer gives where there is none yet.
+        self._reading.add(id(variable))
+        try:
+            value = variable.value
+        finally:
+            self._reading.remove(id(variable))
+        value = keras.ops.cast(value.detach(), stored_dtype(variable)).clone()
+        return as_leaf(value, variable.trainable)
+
+
+def read(variables: Sequence[keras.Variable]) -> Snapshot:
+    """Copies the values of variables and the state of PyTorch's generators."""
+    with torch.no_grad():
+        values = tuple(variable.value.detach().clone() for variable in variables)
+    return Snapshot(values, random.read())
+
+
+def write(variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
+    """Puts a snapshot back, in place: the variables keep their tensors."""
+    with torch.no_grad():
+        for variable, value in zip(variables, snapshot.values, strict=True):
+            variable.value.detach().copy_(value)
+    random.write(snapshot.random)
+
+
+def cond(
+    pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
+) -> Any:
+    """Runs one of two branches; in a scope runs both, on copies, and selects."""
+    scope = innermost()
+    if scope is None or not isinstance(pred, torch.Tensor | keras.Variable):
+        if bool(pred):
+            return then()
+        return otherwise() if otherwise is not None else None
+    pred = keras.ops.cast(pred, "bool")
+    one, result_one = _in_fork(scope, then)
+    other, result_other = _in_fork(scope, otherwise or (lambda: None))
+    if not _alike(result_one, result_other):
+        raise StepError(
+            "The branches of `ownloop.cond` returned different structures: "
+            f"{result_one!r} and {result_other!r}. Both must return the same, and "
+            "without `otherwise` that is None. Return the same structure from both, "
+            "or assign variables and return nothing."
+        )
+    for key in one.keys() | other.keys():
+        present = scope.state_mapping[key]
+        with torch.no_grad():
+            present.copy_(
+                torch.where(pred, one.get(key, present), other.get(key, present))
+            )
+    if result_one is None:
+        return None
+    return keras.tree.map_structure(
+        lambda a, b: keras.ops.where(pred, a, b), result_one, result_other
+    )
+
+
+def _in_fork(
+    scope: AbstractScope, branch: Callable[[], Any]
+) -> tuple[dict[int, Tensor], Any]:
+    """Runs a branch on copies; returns the values that it changed, and its result."""
+    fork = scope.fork()
+    # PyTorch counts the changes in place, which is how optimizers work here.
+    before = {key: value._version for key, value in fork.state_mapping.items()}
+    with fork:
+        result = branch()
+    for key, value in fork.state_mapping.items():
+        # What a rehearsal met here first, it knows from now on.
+        scope.state_mapping.setdefault(key, value)
+    changed = {
+        key: fork.state_mapping[key]
+        for key, version in before.items()
+        if fork.state_mapping[key]._version != version
+    }
+    return changed, result
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    try:
+        keras.tree.assert_same_structure(one, other)
+    except (TypeError, ValueError):
+        return False
+    return True
