@@ -4,6 +4,8 @@
     Signature     what two batches must share to share a compiled program
     ResidentFeed  the batches of a pass as row numbers into resident arrays
     StreamFeed    the batches of a pass read ahead from any iterable, stacked
+    GivenFeed     batches handed in one by one
+    NoDataFeed    a number of steps that take no batch
     Segment       what a feed hands out: consecutive batches of one signature
     Position      where a resident feed stands: two integers
 
@@ -12,12 +14,15 @@ This room knows NumPy and optree, and no framework: a tensor is known by what it
 
 from ownloop.data.batches import Batches
 from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
+from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.signature import Signature
 from ownloop.data.stream import StreamFeed
 
 __all__ = [
     "AbstractFeed",
     "Batches",
+    "GivenFeed",
+    "NoDataFeed",
     "Position",
     "ResidentFeed",
     "Segment",

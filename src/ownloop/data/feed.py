@@ -23,7 +23,7 @@ class Segment:
     """Consecutive batches with one signature.
 
     Attributes:
-        signature: of each of the batches.
+        signature: of each of the batches; None for steps that take no batch.
         count: how many batches there are, at least 1.
         sizes: the examples in each batch, shape (count,), int64.
         rows: row numbers into the feed's ``resident`` arrays, shape (count, batch),
@@ -32,7 +32,7 @@ class Segment:
             None where ``rows`` says where they are.
     """
 
-    signature: Signature
+    signature: Signature | None
     count: int
     sizes: np.ndarray
     rows: np.ndarray | None = None
@@ -137,6 +137,11 @@ class ResidentFeed(AbstractFeed):
         self._float_type = float_type
         self._epoch, self._index = epoch, start
         self._left = len(batches) - start if steps is None else check_steps(steps)
+
+    @property
+    def batches(self) -> Batches:
+        """The data that this feed hands out; feeds over the same share their place."""
+        return self._batches
 
     @property
     def resident(self) -> list[np.ndarray]:

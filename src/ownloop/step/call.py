@@ -1,8 +1,10 @@
 """The user's step as a backend calls it: leaves of a batch in, flat values out."""
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+import keras
 import optree
 
 from ownloop.backends.contract import StepValues
@@ -27,9 +29,16 @@ class StepCall:
         self._find = find
         self._structure = structure
         self.logged: tuple[outcome.Logged, ...] = ()
+        self._metrics: weakref.WeakSet[keras.Metric] = weakref.WeakSet()
+
+    @property
+    def metrics(self) -> tuple[keras.Metric, ...]:
+        """The metrics that the step has returned."""
+        return tuple(self._metrics)
 
     def __call__(self, leaves: Sequence[Any]) -> StepValues:
         result = self._find()(*self._arguments(leaves))
+        self._metrics.update(outcome.metrics(result))
         logged, every, final_values = outcome.read(result)
         if self.logged and logged != self.logged:
             raise StepError(

@@ -75,6 +75,15 @@ def read(result: Any) -> tuple[tuple[Logged, ...], list[Any], list[Any]]:
     return tuple(logged), every, final_values
 
 
+def metrics(result: Any) -> Iterator[keras.Metric]:
+    """Yields the metric objects in what a step returned."""
+    if isinstance(result, keras.Metric):
+        yield result
+    elif isinstance(result, Mapping):
+        for value in result.values():
+            yield from metrics(value)
+
+
 def _named(result: Any) -> Iterator[tuple[str, Any]]:
     if result is None:
         raise StepError(

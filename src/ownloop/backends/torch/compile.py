@@ -25,6 +25,7 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.torch import inductor, place, tracing
+from ownloop.backends.torch.rehearsal import rehearse
 from ownloop.errors import StepError
 
 
@@ -33,7 +34,7 @@ def compile_step(
 ) -> AbstractProgram:
     """Returns a compiled program if the step can be one, else an eager one."""
     batch = [place.canonical(leaf) for leaf in batch]
-    variables = tracing.rehearse(step, batch)
+    variables = rehearse(step, batch)
     reason = "compile=False" if eager else _obstacle(variables)
     if not reason:
         try:

@@ -1,13 +1,15 @@
 """From a user's step to one graph of PyTorch operations, gradients included.
 
-`rehearse` runs the step on copies, which finds its variables and brings out the user's
-own exceptions. `trace` runs it again on fake tensors and records what it does. Python
-cannot be recorded: where the step asks a tensor for a Python value, it is either one
-of the cases below, or an error, and the step is then run eagerly.
+The step runs on fake tensors, and what it does to them is recorded. Python cannot be
+recorded. Where the step asks a tensor for a Python value, that is one of the cases
+below, or an error: then nothing is baked in, and the step is run eagerly.
+
+* The seed of a generator: the draw becomes an operation that takes the seed's tensor.
+* A number to scale by (`alpha=`): becomes a multiplication.
+* The truth of a tensor: both ways are recorded, and selected from.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -17,19 +19,26 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from ownloop.backends.contract import LeafSpec, StepFunction, StepValues, Tensor
-from ownloop.backends.torch import random
-from ownloop.backends.torch.state import Leaves, Rehearsal, as_leaf
-from ownloop.errors import StepError
+from ownloop.backends.torch import graphs, random
+from ownloop.backends.torch.rehearsal import made_up
+from ownloop.backends.torch.state import Leaves, as_leaf
 
 _MOST_PATHS = 8
 """A step with more ways through its `if`s than this is not compiled."""
 
-_FIRST_TOKEN = 0x5EED0000
-"""Integers from here on stand for seeds whose value a trace cannot know."""
+_TOKENS = (-1_000_000, -2_000_000)
+"""Where integers that stand for unknown seeds begin, in a first and a second trace.
+
+Negative, so that a loop over such a range ends at once.
+"""
 
 
 class CannotTrace(Exception):
     """What a step does that a graph cannot hold, in a few words."""
+
+
+class _Fork(Exception):
+    """The step goes two ways, which a first trace does not expect."""
 
 
 @dataclass(frozen=True)
@@ -43,81 +52,14 @@ class Graph:
 
 @dataclass
 class _Notes:
+    """What was seen in one trace. seeds: what each token stands for."""
+
+    next_token: int
+    forking: bool
     every: int = 0
     paths: int = 0
-    tokens: dict[int, Tensor] = field(default_factory=dict)
+    seeds: dict[int, Tensor] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
-
-
-def rehearse(
-    step: StepFunction, batch: Sequence[LeafSpec]
-) -> tuple[keras.Variable, ...]:
-    """Runs the step on copies of its state and made-up data; returns its variables.
-
-    Both outcomes of each `if` on a tensor are tried, so that a variable that is used
-    in one step of a hundred is found as well. Nothing keeps what is computed.
-    """
-    generators = random.read()
-    scope = Rehearsal()
-    try:
-        with scope:
-            asked = _rehearse_path(step, batch, scope, ())
-            waiting = [(*asked[:i], not asked[i]) for i in range(len(asked))]
-            for _ in range(2 * _MOST_PATHS):
-                if not waiting:
-                    break
-                path = waiting.pop(0)
-                # A way that is not taken may fail where the step checks its values.
-                with contextlib.suppress(Exception):
-                    asked = _rehearse_path(step, batch, scope, path)
-                    new = range(len(path), len(asked))
-                    waiting += [(*asked[:i], not asked[i]) for i in new]
-    finally:
-        random.write(generators)
-    return scope.variables
-
-
-def _rehearse_path(
-    step: StepFunction,
-    batch: Sequence[LeafSpec],
-    scope: Rehearsal,
-    answers: tuple[bool, ...],
-) -> tuple[bool, ...]:
-    answering = _Answering(answers)
-    with torch.no_grad(), answering:
-        step([_made_up(leaf) for leaf in batch])
-    return answering.given
-
-
-@final
-class _Answering(TorchFunctionMode):
-    """Answers the first questions "is this tensor true?" as told, then truthfully."""
-
-    def __init__(self, answers: tuple[bool, ...]) -> None:
-        super().__init__()
-        self._answers = answers
-        self.given: tuple[bool, ...] = ()
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if func != torch.Tensor.__bool__:
-            return func(*args, **(kwargs or {}))
-        place = len(self.given)
-        truth = func(*args)
-        answer = self._answers[place] if place < len(self._answers) else truth
-        self.given = (*self.given, answer)
-        return answer
-
-
-def _made_up(leaf: LeafSpec) -> Tensor:
-    """Returns a batch that few steps stumble over: zeros, or numbers in [0, 1)."""
-    zeros = keras.ops.zeros(leaf.shape, leaf.dtype)
-    if not zeros.is_floating_point():
-        return zeros
-    return torch.rand(
-        leaf.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32
-    ).to(zeros)
 
 
 def trace(
@@ -131,15 +73,27 @@ def trace(
         CannotTrace: The step does what a graph cannot hold.
         StepError: The step uses other variables than in the rehearsal.
     """
-    graph, notes = _trace_once(step, variables, batch, _FIRST_TOKEN)
-    if notes.tokens:
-        if notes.drawn != set(notes.tokens):
-            raise CannotTrace("it seeds random numbers that a graph cannot draw")
+    try:
+        notes = _Notes(_TOKENS[0], forking=False)
+        graph = _trace_once(step, variables, batch, notes)
+    except _Fork:
+        notes = _Notes(_TOKENS[0], forking=True)
+        graph = _trace_once(step, variables, batch, notes)
+    if notes.seeds.keys() != notes.drawn:
+        raise CannotTrace("it makes a Python integer of a tensor")
+    if notes.seeds:
         # The integers that stood for seeds must have gone into draws and nowhere
         # else: with other integers, the same graph must come out.
-        again, _ = _trace_once(step, variables, batch, _FIRST_TOKEN + 0x10000)
-        if not _equal(graph.module, again.module):
+        again = _Notes(_TOKENS[1], forking=notes.forking)
+        other = _trace_once(step, variables, batch, again)
+        if not graphs.equal(graph.module, other.module):
             raise CannotTrace("it computes with the Python integer of a tensor")
+    if notes.forking:
+        # Each way has recorded draws of its own, and eagerly only one way draws.
+        if graphs.draws_unseeded(graph.module):
+            raise CannotTrace("it draws unseeded random numbers and has an `if`")
+        module = graphs.share_common_work(graph.module, graph.examples)
+        graph = Graph(module, graph.every, graph.examples)
     return graph
 
 
@@ -147,15 +101,14 @@ def _trace_once(
     step: StepFunction,
     variables: Sequence[keras.Variable],
     batch: Sequence[LeafSpec],
-    first_token: int,
-) -> tuple[Graph, _Notes]:
+    notes: _Notes,
+) -> Graph:
     generators = random.read()
-    notes = _Notes()
     examples = (
         *(variable.value.detach() for variable in variables),
-        *(_made_up(leaf) for leaf in batch),
+        *(made_up(leaf) for leaf in batch),
     )
-    function = _Function(step, tuple(variables), notes, first_token)
+    function = _Function(step, tuple(variables), notes)
     try:
         with torch.no_grad(), torch.autograd.set_multithreading_enabled(False):
             module = make_fx(
@@ -163,9 +116,10 @@ def _trace_once(
             )(*examples)
     finally:
         random.write(generators)
-    return Graph(module, notes.every, examples), notes
+    return Graph(module, notes.every, examples)
 
 
+@final
 class _Function:
     """The step as a function of tensors; it changes its first arguments in place."""
 
@@ -174,42 +128,89 @@ class _Function:
         step: StepFunction,
         variables: tuple[keras.Variable, ...],
         notes: _Notes,
-        first_token: int,
     ) -> None:
         self._step = step
         self._variables = variables
         self._notes = notes
-        self._first_token = first_token
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         count = len(self._variables)
-        state, leaves = tensors[:count], tensors[count:]
-        scope = Leaves(
-            self._variables,
-            [as_leaf(t, v.trainable) for v, t in zip(self._variables, state)],
-        )
-        every, final_values = self._path(scope, leaves)
-        self._notes.every = len(every)
+        state = [
+            as_leaf(tensor, variable.trainable)
+            for tensor, variable in zip(tensors, self._variables, strict=False)
+        ]
+        scope = Leaves(self._variables, state)
+        leaves = list(tensors[count:])
+        if self._notes.forking:
+            values, new = self._ways(scope, leaves, ())
+            for old, value in zip(state, new, strict=True):
+                old.copy_(value)
+        else:
+            values, _ = self._one_way(scope, leaves, ())
+        self._notes.every = len(values.every)
         # Copies: a result must not share memory with the state, which goes on.
-        return [value.detach().clone() for value in (*every, *final_values)]
+        return [value.detach().clone() for value in (*values.every, *values.final)]
 
-    def _path(
-        self, scope: Leaves, leaves: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        mode = _Tracing(self._notes, self._first_token)
+    def _one_way(
+        self, scope: Leaves, leaves: list[Tensor], answers: tuple[bool, ...]
+    ) -> tuple[StepValues, list[Tensor]]:
+        self._notes.paths += 1
+        if self._notes.paths > _MOST_PATHS:
+            raise CannotTrace(f"its `if`s give more than {_MOST_PATHS} ways through it")
+        mode = _Tracing(self._notes, answers)
         with scope, mode:
-            values: StepValues = self._step(list(leaves))
-        return list(values.every), list(values.final)
+            values = self._step(leaves)
+        return values, mode.questions
+
+    def _ways(
+        self, scope: Leaves, leaves: list[Tensor], answers: tuple[bool, ...]
+    ) -> tuple[StepValues, list[Tensor]]:
+        """Runs all ways that begin with these answers; returns what the right one gives."""
+        fork = scope.fork()
+        values, questions = self._one_way(fork, leaves, answers)
+        result = (values, fork.values())
+        for place in reversed(range(len(answers), len(questions))):
+            # Where this one was answered with False, all later ones were, too.
+            given = (*answers, *[False] * (place - len(answers)), True)
+            result = _where(
+                questions[place], self._ways(scope, leaves, given), result
+            )
+        return result
+
+
+_Result = tuple[StepValues, list[Tensor]]
+
+
+def _where(question: Tensor, one: _Result, other: _Result) -> _Result:
+    """Returns the one result where the question is true, else the other."""
+
+    def choose(a: Sequence[Tensor], b: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        alike = len(a) == len(b) and all(
+            x.shape == y.shape and x.dtype == y.dtype for x, y in zip(a, b, strict=True)
+        )
+        if not alike:
+            raise CannotTrace("what it returns depends on an `if`")
+        return tuple(torch.where(question, x, y) for x, y in zip(a, b, strict=True))
+
+    values = StepValues(
+        choose(one[0].every, other[0].every), choose(one[0].final, other[0].final)
+    )
+    return values, list(choose(one[1], other[1]))
 
 
 @final
 class _Tracing(TorchFunctionMode):
-    """Stands in where a step asks a tensor for a Python value."""
+    """Stands in where a step asks a tensor for a Python value.
 
-    def __init__(self, notes: _Notes, first_token: int) -> None:
+    answers: what the first questions "is this tensor true?" are answered with; all
+    later ones with False. questions: the tensors that were asked for.
+    """
+
+    def __init__(self, notes: _Notes, answers: tuple[bool, ...]) -> None:
         super().__init__()
         self._notes = notes
-        self._first_token = first_token
+        self._answers = answers
+        self.questions: list[Tensor] = []
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -217,6 +218,8 @@ class _Tracing(TorchFunctionMode):
         kwargs = kwargs or {}
         if func == torch.Tensor.__int__:
             return self._token(args[0])
+        if func == torch.Tensor.__bool__:
+            return self._answer(args[0])
         for value in (*args, *kwargs.values()):
             if isinstance(value, torch.Generator):
                 return self._draw(func, args, kwargs)
@@ -225,18 +228,32 @@ class _Tracing(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _token(self, seed: Tensor) -> int:
-        token = self._first_token + len(self._notes.tokens)
-        self._notes.tokens[token] = seed
-        return token
+        self._notes.next_token -= 1
+        # The form in which Keras, and a generator, know it.
+        self._notes.seeds[self._notes.next_token & 0xFFFFFFFF] = seed.clone()
+        return self._notes.next_token
+
+    def _answer(self, question: Tensor) -> bool:
+        try:
+            return bool(question)
+        except Exception as error:
+            if not asks_for_value(error):
+                raise
+        if not self._notes.forking:
+            raise _Fork
+        place = len(self.questions)
+        # A copy: the step may go on to change it.
+        self.questions.append(question.to(torch.bool, copy=True).reshape(()))
+        return self._answers[place] if place < len(self._answers) else False
 
     def _draw(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
         generator = kwargs.pop("generator", None)
         token = None if generator is None else generator.initial_seed()
-        if token not in self._notes.tokens or func not in random.DRAWS:
+        if token not in self._notes.seeds or func not in random.DRAWS:
             name = getattr(func, "__name__", str(func))
             raise CannotTrace(f"it calls `{name}` with a generator of its own")
         self._notes.drawn.add(token)
-        return random.DRAWS[func](self._notes.tokens[token], *args, **kwargs)
+        return random.DRAWS[func](self._notes.seeds[token], *args, **kwargs)
 
 
 def _scaled(func: Any, args: Any, *, alpha: Tensor, **kwargs: Any) -> Any:
@@ -249,23 +266,19 @@ def _scaled(func: Any, args: Any, *, alpha: Tensor, **kwargs: Any) -> Any:
     return func(first, second * alpha)
 
 
-def _equal(one: torch.fx.GraphModule, other: torch.fx.GraphModule) -> bool:
-    if one.code != other.code:
-        return False
-    for name, value in one.named_buffers():
-        if not torch.equal(value, other.get_buffer(name)):
-            return False
-    return True
+def asks_for_value(error: BaseException) -> bool:
+    """Whether PyTorch says that a fake tensor has no value to give."""
+    return type(error).__name__ in (
+        "DataDependentOutputException",
+        "GuardOnDataDependentSymNode",
+    )
 
 
 def reason_of(error: BaseException) -> str:
     """Returns why a step cannot be traced, in one short line."""
     if isinstance(error, CannotTrace):
         return str(error)
-    if type(error).__name__ in (
-        "DataDependentOutputException",
-        "GuardOnDataDependentSymNode",
-    ):
+    if asks_for_value(error):
         return "it asks for the value of a tensor in Python"
     line = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {line}"[:160]

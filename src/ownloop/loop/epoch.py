@@ -1,0 +1,176 @@
+"""One epoch: the passes that the user's body asks for, between two rows of history."""
+
+import time
+from typing import Any, final
+
+from ownloop.clock import Every, EveryLike
+from ownloop.errors import LoopError
+from ownloop.events import EpochDone
+from ownloop.loop.given import StepPass
+from ownloop.loop.programs import Step, step_name
+from ownloop.loop.run import Run
+from ownloop.loop.training import Pass
+from ownloop.loop.validation import validate
+from ownloop.loop.values import Values
+from ownloop.loop.workflow import describe_pass
+
+
+@final
+class Epoch:
+    """One round through the body of `for epoch in loop.epochs(n)`.
+
+    Attributes:
+        number: Which epoch this is, from 1.
+
+    `epoch["val_loss"]` reads this epoch's row of the history so far.
+    """
+
+    def __init__(self, run: Run, number: int) -> None:
+        self.number = number
+        self._run = run
+        self._passes: list[Pass] = []
+        self._steps: dict[Any, StepPass] = {}
+        self._begin = time.perf_counter()
+        self._closed = False
+
+    def train(
+        self,
+        step: Step,
+        data: Any = None,
+        *,
+        every: EveryLike = None,
+        steps: int | None = None,
+        name: str = "train",
+    ) -> Pass:
+        """Makes a training pass: a step for each batch, in compiled chunks.
+
+        Args:
+            step: A plain function of one batch: a tuple or list is unpacked into its
+                arguments, anything else is one argument, and without data it takes
+                none. What it returns is logged.
+            data: `ownloop.Batches`, or anything that gives batches when iterated: a
+                `tf.data.Dataset`, a PyTorch `DataLoader`, a list.
+            every: After how many batches to look: `300`, `(300, 1000)`, or
+                `ownloop.every(300, start=1)`. None: at the end only. How often one
+                looks never changes what is computed.
+            steps: Makes a pass of so many batches, which goes on where the last such
+                pass left the data and begins again at their end.
+            name: The first half of the keys in the history.
+
+        Returns:
+            A `Pass`: iterate it for chunks, or call its `run`.
+
+        Raises:
+            LoopError: The epoch is over, or `every` or `steps` make no sense.
+        """
+        self._check_open()
+        run = self._run
+        looks = Every.of(every)
+        feed = run.feed(data, steps=steps, epoch=self.number)
+        made = Pass(
+            run,
+            step,
+            feed,
+            name=name,
+            every=looks,
+            batches=run.batches(data, steps),
+        )
+        self._passes.append(made)
+        run.plan[name] = describe_pass("train", name, step, data, _looks(looks))
+        return made
+
+    def validate(self, step: Step, data: Any, *, name: str = "val") -> Values:
+        """Runs a step over data, and leaves no trace but the numbers.
+
+        Every variable that the step touches, metrics and seeds included, has its old
+        value afterwards.
+
+        Args:
+            step: A plain function of one batch, as for `train`.
+            data: As for `train`.
+            name: The first half of the keys in the history.
+
+        Returns:
+            The means over the data: scalars weighted by the examples in each batch.
+        """
+        self._check_open()
+        self._run.plan[name] = describe_pass("validate", name, step, data, "")
+        return validate(self._run, step, data, name=name)
+
+    def step(self, step: Step, *batch: Any, name: str = "train") -> Values:
+        """Runs one compiled step on a batch of the user's own.
+
+        For data that depend on the current model, as in reinforcement learning. All
+        such steps of an epoch make one pass in the history.
+
+        Args:
+            step: A plain function that takes `*batch`.
+            batch: Arrays; each shape is compiled once.
+            name: The first half of the keys in the history.
+
+        Returns:
+            What this step logged.
+        """
+        self._check_open()
+        key = (id(step), name)
+        if key not in self._steps:
+            self._steps[key] = StepPass(self._run, step, name=name)
+            given = "batches of the user's own"
+            self._run.plan[name] = f"step {name!r}: {step_name(step)} on {given}"
+        return self._steps[key].step(batch)
+
+    def close(self) -> None:
+        """Ends what is open and writes the epoch's row; the loop calls this."""
+        if self._closed:
+            return
+        self._closed = True
+        for made in (*self._passes, *self._steps.values()):
+            made.end()
+        run = self._run
+        run.history.record_epoch(self.number, run.step)
+        run.tell(
+            EpochDone(
+                number=self.number,
+                step=run.step,
+                row=dict(run.history.row(self.number)),
+                seconds=time.perf_counter() - self._begin,
+            )
+        )
+        run.current = None
+        forgotten = [made.name for made in self._passes if not made.started]
+        if forgotten and run.failed is None and run.stop_reason is None:
+            raise LoopError(
+                f"`epoch.train` was called for the pass {forgotten[0]!r}, which was "
+                f"never run in epoch {self.number}. A pass does nothing until it is "
+                "iterated. Write `for chunk in epoch.train(...)`, or end the call "
+                "with `.run()`."
+            )
+
+    def abandon(self) -> None:
+        """Ends what is open without a row: a step has raised in this epoch."""
+        self._closed = True
+        for made in (*self._passes, *self._steps.values()):
+            made.end()
+        self._run.current = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._run.history.row(self.number)[name]
+
+    def __repr__(self) -> str:
+        total = self._run.epochs_total
+        return f"Epoch({self.number}{f' of {total}' if total else ''})"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LoopError(
+                f"Epoch {self.number} is over. An epoch can be used inside its round "
+                "of the for-loop only. Use the `epoch` of the present round, or "
+                "`loop.validate` outside of epochs."
+            )
+
+
+def _looks(every: Every) -> str:
+    if not every.steps:
+        return ""
+    text = "every " + " and every ".join(f"{step:,}" for step in every.steps)
+    return f"{text} batches" + (f" from batch {every.start}" if every.start else "")

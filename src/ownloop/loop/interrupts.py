@@ -1,0 +1,34 @@
+"""Ctrl-C held back while state is being put in order."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Delays an interrupt until the end of a block that must not be cut in two.
+
+    Signals reach Python's main thread only, so elsewhere nothing has to be done.
+
+    Example:
+        >>> with held():
+        ...     pass
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[tuple[Any, ...]] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is None:  # Set from outside Python, which cannot be put back.
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *details: waiting.append(details))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[-1])

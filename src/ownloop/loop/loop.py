@@ -1,0 +1,223 @@
+"""`Loop`: the for-loop over epochs, in the user's own script."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, final
+
+import keras
+
+from ownloop.clock import EveryLike
+from ownloop.errors import LoopError
+from ownloop.events import Observer, Started, Stopped
+from ownloop.history import History
+from ownloop.loop import owned, workflow
+from ownloop.loop.epoch import Epoch
+from ownloop.loop.programs import Step
+from ownloop.loop.run import Run
+from ownloop.loop.validation import validate
+from ownloop.loop.values import Values
+from ownloop.observers import Console, Progress
+
+
+@final
+class Loop:
+    """A training run that belongs to the user: epochs, passes, looks, and a history.
+
+    The arguments name what is saved with the run, as `tf.train.Checkpoint` does; what
+    else the steps read or change is found by tracing them.
+
+    Args:
+        compile: Whether steps are compiled. If not, each runs as plain Python, with
+            the same numbers to rounding, and can be debugged.
+        observers: Callables that are told what happens (`ownloop.events`). None
+            stands for a console that says what is being compiled.
+        **objects: Keras models, layers, optimizers, metrics, seed generators and
+            variables, and objects with `get_state()` and `set_state(state)`.
+
+    Attributes:
+        history: Every step's numbers, every look, a row per epoch.
+        memory: A dict of the user's own values that belong to the run.
+
+    Raises:
+        LoopError: An object's state cannot be found.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> import ownloop as ol
+        >>> weight = keras.Variable(0.0)
+        >>> optimizer = keras.optimizers.SGD(0.1)
+        >>> def step(x):
+        ...     with ol.GradientTape() as tape:
+        ...         loss = keras.ops.mean((weight - x) ** 2)
+        ...     optimizer.apply_gradients([(tape.gradient(loss, weight), weight)])
+        ...     return loss
+        ...
+        >>> loop = ol.Loop(weight=weight, optimizer=optimizer)
+        >>> data = ol.Batches(np.ones(8, "float32"), batch_size=2)
+        >>> for epoch in loop.epochs(3):
+        ...     result = epoch.train(step, data).run()
+        ...
+        >>> loop.step, loop.history["train_loss"].round(3).tolist()
+        (12, [0.518, 0.087, 0.015])
+    """
+
+    def __init__(
+        self,
+        *,
+        compile: bool = True,
+        observers: Sequence[Observer] | None = None,
+        **objects: Any,
+    ) -> None:
+        for name, thing in objects.items():
+            owned.check(name, thing)
+        self.memory: dict[str, Any] = {}
+        self._saved: dict[str, owned.Saved] = {}
+        self._run = Run(
+            objects,
+            compiled=compile,
+            observers=(Console(),) if observers is None else observers,
+        )
+
+    @property
+    def history(self) -> History:
+        """Every number of the run so far."""
+        return self._run.history
+
+    @property
+    def step(self) -> int:
+        """Training steps done."""
+        return self._run.step
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self._run.epoch
+
+    @property
+    def stopped(self) -> str | None:
+        """The reason that `stop` was given; None while nothing has stopped the run."""
+        return self._run.stop_reason
+
+    @property
+    def compilations(self) -> Mapping[str, int]:
+        """How often each step was compiled in this loop, by the step's name."""
+        return dict(self._run.programs.compilations)
+
+    def epochs(self, total: int | None = None) -> Iterator[Epoch]:
+        """Yields one epoch after the other until `total` are done.
+
+        Args:
+            total: The run's number of epochs, those already done included. None: go
+                on until `stop`.
+
+        Raises:
+            LoopError: `total` is not a whole number from 0 up.
+        """
+        if total is not None and (
+            isinstance(total, bool) or not isinstance(total, int) or total < 0
+        ):
+            raise LoopError(
+                f"`loop.epochs` got {total!r}. Expected the total number of epochs, a "
+                "whole number from 0 up, or nothing. Write `loop.epochs(10)`, or "
+                "`loop.epochs()` to go on until `loop.stop`."
+            )
+        return self._epochs(total)
+
+    def _epochs(self, total: int | None) -> Iterator[Epoch]:
+        run = self._run
+        run.epochs_total, run.stop_reason, run.failed = total, None, None
+        run.tell(
+            Started(
+                epochs_total=total,
+                backend=keras.backend.backend(),
+                epoch=run.epoch,
+                step=run.step,
+            )
+        )
+        while run.stop_reason is None and (total is None or run.epoch < total):
+            run.current = run.epoch + 1
+            epoch = Epoch(run, run.current)
+            try:
+                yield epoch
+            finally:
+                self._finish(epoch)
+        reason = run.stop_reason or f"{run.epoch} epochs are done"
+        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+
+    def _finish(self, epoch: Epoch) -> None:
+        # An epoch in which a step raised is not done; entered again, it starts anew.
+        if self._run.failed is None:
+            self._run.epoch = epoch.number
+            epoch.close()
+        else:
+            epoch.abandon()
+
+    def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
+        """Runs a step over data outside of any epoch; see `Epoch.validate`."""
+        return validate(self._run, step, data, name=name)
+
+    def stop(self, reason: str = "stopped by the user's code") -> None:
+        """Ends the pass after this chunk, and the run after this epoch's body.
+
+        Args:
+            reason: Why, in words; kept in `stopped` and told to observers.
+        """
+        self._run.stop_reason = str(reason)
+
+    def run(
+        self,
+        train_step: Step,
+        train: Any,
+        val_step: Step | None = None,
+        val: Any = None,
+        *,
+        epochs: int,
+        every: EveryLike = None,
+    ) -> History:
+        """Trains and validates for some epochs: the for-loop written for you.
+
+        Args:
+            train_step: The step for each batch of `train`.
+            train: As `data` in `Epoch.train`.
+            val_step: The step for each batch of `val`; None: no validation.
+            val: As `data` in `Epoch.validate`.
+            epochs: The run's total number of epochs.
+            every: How often the progress bar is brought up to date.
+
+        Returns:
+            The history.
+        """
+        progress = Progress()
+        self._run.observers.append(progress)
+        try:
+            for epoch in self.epochs(epochs):
+                epoch.train(train_step, train, every=every).run()
+                if val_step is not None:
+                    epoch.validate(val_step, val)
+        finally:
+            self._run.observers.remove(progress)
+        return self.history
+
+    def save(self, name: str) -> None:
+        """Keeps the values of all that this loop owns under a name, in memory."""
+        self._saved[name] = owned.save(self._run.objects)
+
+    def load(self, name: str) -> None:
+        """Puts back the values that `save` kept; step, epoch and history stay.
+
+        Raises:
+            LoopError: Nothing was saved under this name.
+        """
+        if name not in self._saved:
+            raise LoopError(
+                f"Nothing is saved under the name {name!r}. Saved are: "
+                f"{', '.join(map(repr, self._saved)) or 'none'}. Call "
+                f"`loop.save({name!r})` first, or load one of these."
+            )
+        owned.load(self._run.objects, self._saved[name])
+
+    def __str__(self) -> str:
+        return workflow.draw(self._run)
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{n}={type(t).__name__}" for n, t in self._run.objects.items())
+        return f"Loop({names}; step {self.step}, epoch {self.epoch})"

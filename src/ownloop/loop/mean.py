@@ -1,0 +1,74 @@
+"""The mean of a pass: scalars weighted by examples, metrics by their running value."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+
+from ownloop.backends.contract import ChunkValues
+from ownloop.loop.values import Values
+from ownloop.step import Kind, Logged
+
+
+@final
+class PassMean:
+    """Takes in the values of steps and gives the mean over the pass so far.
+
+    Sums are kept in double precision, so that the mean does not depend on how often
+    it was looked at.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._examples = 0.0
+        self._running: dict[str, Any] = {}
+        self._names: dict[str, None] = {}
+
+    def add(
+        self, logged: Sequence[Logged], values: ChunkValues, sizes: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Takes in some steps; returns what each of them logged, by name."""
+        weights = np.asarray(sizes, np.float64)
+        self._examples += float(weights.sum())
+        every, final_values = iter(values.every), iter(values.final)
+        columns: dict[str, np.ndarray] = {}
+        for entry in logged:
+            if entry.kind is not Kind.SHOWN:
+                self._names[entry.name] = None
+            if entry.kind is Kind.SCALAR:
+                column = columns[entry.name] = next(every)
+                self._add_scalar(entry.name, column, weights)
+            elif entry.kind is Kind.METRIC:
+                column = columns[entry.name] = next(every)
+                self._running[entry.name] = float(column[-1])
+            elif entry.kind is Kind.ARRAY:
+                self._running[entry.name] = next(final_values)
+            else:
+                next(final_values)
+        return columns
+
+    def _add_scalar(self, name: str, column: np.ndarray, weights: np.ndarray) -> None:
+        # One step after the other, in order: a sum over a whole chunk at once would
+        # round differently for other chunk lengths.
+        total = self._sums.get(name, 0.0)
+        for product in (column.astype(np.float64) * weights).tolist():
+            total += product
+        self._sums[name] = total
+
+    def values(self) -> Values:
+        """Returns the means, in the order in which the step logs them."""
+        means = {n: total / self._examples for n, total in self._sums.items()}
+        known = means | self._running
+        return Values({name: known[name] for name in self._names})
+
+
+def last_values(logged: Sequence[Logged], values: ChunkValues) -> Values:
+    """Returns what the last of some steps logged."""
+    every, final_values = iter(values.every), iter(values.final)
+    last: dict[str, Any] = {}
+    for entry in logged:
+        if entry.kind in (Kind.SCALAR, Kind.METRIC):
+            last[entry.name] = next(every)[-1].item()
+        else:
+            last[entry.name] = next(final_values)
+    return Values(last)

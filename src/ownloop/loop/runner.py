@@ -1,0 +1,221 @@
+"""One pass's steps: batches in, programs run, state put back where a step fails.
+
+Owns what must hold for each chunk: the Keras objects are read before it and written
+after it, and where anything goes wrong in between they are as they were before.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import keras
+import numpy as np
+
+from ownloop import backends
+from ownloop.backends.contract import EAGER, ChunkValues, Placed, Snapshot
+from ownloop.data import AbstractFeed, Segment, Signature
+from ownloop.errors import StepError
+from ownloop.loop.interrupts import held
+from ownloop.loop.mean import PassMean, last_values
+from ownloop.loop.programs import Prepared, Programs, Step, step_name
+from ownloop.loop.values import Values
+from ownloop.step import Logged
+
+_Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
+
+
+@final
+@dataclass(frozen=True)
+class Advance:
+    """What a chunk of steps gave: how many there were, and what they logged."""
+
+    count: int
+    last: Values
+    columns: dict[str, np.ndarray]
+
+
+@final
+class Runner:
+    """Runs the steps of one pass, some at a time.
+
+    Args:
+        step: The user's step.
+        feed: Where its batches come from.
+        programs: Where compiled programs are found.
+        data: The feed's whole arrays on the device, where it has them.
+        known: Gives the variables that the user named, for steps that are not traced.
+        keep: Whether `restore` is to put back everything that the pass touches.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        feed: AbstractFeed,
+        *,
+        programs: Programs,
+        data: Placed | None,
+        known: Callable[[], Sequence[keras.Variable]],
+        keep: bool = False,
+    ) -> None:
+        self.mean = PassMean()
+        self._step = step
+        self._feed = feed
+        self._programs = programs
+        self._data = data
+        self._known = known
+        self._surroundings, self._why = programs.look(step)
+        self._prepared: dict[Signature | None, Prepared] = {}
+        self._before: _Kept | None = [] if keep else None
+        self._reset: set[int] = set()
+        self._capacity = 1
+        self._next: Segment | None = None
+
+    def advance(self, limit: int | None) -> Advance | None:
+        """Runs at most `limit` steps (all that are left, if None); None at the end."""
+        kept: _Kept = []
+        parts: list[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]] = []
+        left = limit
+        try:
+            while (first := self._take(left)) is not None:
+                prepared = self._prepare(first.signature)
+                variables = self._variables(prepared)
+                kept.append((variables, backends.current().read(variables)))
+                stretch = _Stretch(self._take, first, prepared.program.capacity, left)
+                values = prepared.program.run(iter(stretch), self._data)
+                self._next = stretch.other
+                sizes = np.concatenate(stretch.sizes)
+                parts.append((prepared.call.logged, values, sizes))
+                left = None if left is None else left - len(sizes)
+        except BaseException:
+            with held():
+                _write(kept)
+            raise
+        return self._sum_up(parts) if parts else None
+
+    def restore(self) -> None:
+        """Puts back everything that this pass has touched."""
+        if self._before:
+            with held():
+                _write(self._before)
+                self._before.clear()
+
+    def _sum_up(
+        self, parts: Sequence[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]]
+    ) -> Advance:
+        columns = [self.mean.add(*part) for part in parts]
+        logged, values, _ = parts[-1]
+        joined = {n: np.concatenate([c[n] for c in columns]) for n in columns[0]}
+        count = sum(len(sizes) for _, _, sizes in parts)
+        return Advance(count, last_values(logged, values), joined)
+
+    def _take(self, left: int | None) -> Segment | None:
+        """Draws the next segment; the capacity of the last program is a good size."""
+        if self._next is not None:
+            segment, self._next = self._next, None
+            return segment
+        if left == 0:
+            return None
+        return self._feed.take(min(left or self._capacity, self._capacity))
+
+    def _prepare(self, signature: Signature | None) -> Prepared:
+        if signature not in self._prepared:
+            try:
+                prepared = self._programs.get(
+                    self._step, signature, self._surroundings, self._why
+                )
+            except Exception as error:
+                error.add_note(
+                    f"{step_name(self._step)} was being compiled: Python runs once "
+                    "there, with placeholders in place of the batch and the variables."
+                )
+                raise
+            self._check_same_names(prepared)
+            self._prepared[signature] = prepared
+            self._begin(prepared)
+        prepared = self._prepared[signature]
+        self._capacity = prepared.program.capacity
+        return prepared
+
+    def _check_same_names(self, prepared: Prepared) -> None:
+        for other in self._prepared.values():
+            if other.call.logged != prepared.call.logged:
+                names = [[e.name for e in p.call.logged] for p in (other, prepared)]
+                raise StepError(
+                    f"{step_name(self._step)} returned the names {names[0]} for one "
+                    f"batch and {names[1]} for a batch of another shape. A step logs "
+                    "the same names for every batch. Return the same dictionary."
+                )
+
+    def _begin(self, prepared: Prepared) -> None:
+        """Keeps what is to be put back, and starts the step's metrics from zero."""
+        variables = self._variables(prepared)
+        if self._before is not None:
+            self._before.append((variables, backends.current().read(variables)))
+        touched = {id(variable) for variable in variables}
+        metrics = (*self._surroundings.metrics, *prepared.call.metrics)
+        for metric in metrics:
+            mine = {id(variable) for variable in metric.variables}
+            if mine & touched and id(metric) not in self._reset:
+                metric.reset_state()
+                self._reset.add(id(metric))
+
+    def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:
+        program = prepared.program
+        if program.kind != EAGER:
+            return program.variables
+        # Not traced, so all that is within reach.
+        found = (*program.variables, *self._surroundings.variables(), *self._known())
+        return tuple({id(variable): variable for variable in found}.values())
+
+
+class _Stretch:
+    """Consecutive segments of equal signature, cut to the capacity of a program.
+
+    Iterating draws segments one at a time; `sizes` fills on the way, and `other` is
+    the segment with which another signature begins.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[int | None], Segment | None],
+        first: Segment,
+        capacity: int,
+        left: int | None,
+    ) -> None:
+        self.sizes: list[np.ndarray] = []
+        self.other: Segment | None = None
+        self._take = take
+        self._first = first
+        self._capacity = capacity
+        self._left = left
+
+    def __iter__(self) -> Iterator[Segment]:
+        segment: Segment | None = self._first
+        while segment is not None:
+            for piece in _cut(segment, self._capacity):
+                self.sizes.append(piece.sizes)
+                yield piece
+            if self._left is not None:
+                self._left -= segment.count
+            segment = self._take(self._left)
+            if segment is not None and segment.signature != self._first.signature:
+                self.other, segment = segment, None
+
+
+def _cut(segment: Segment, capacity: int) -> Iterator[Segment]:
+    for start in range(0, segment.count, capacity):
+        piece = slice(start, min(start + capacity, segment.count))
+        leaves = segment.leaves
+        yield Segment(
+            segment.signature,
+            piece.stop - piece.start,
+            segment.sizes[piece],
+            None if segment.rows is None else segment.rows[piece],
+            None if leaves is None else [leaf[piece] for leaf in leaves],
+        )
+
+
+def _write(kept: _Kept) -> None:
+    # In reverse: where a variable was kept more than once, its first value wins.
+    for variables, snapshot in reversed(kept):
+        backends.current().write(variables, snapshot)

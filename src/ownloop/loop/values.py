@@ -1,0 +1,70 @@
+"""Names and numbers that a step logged, by key or by attribute."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, final
+
+from ownloop.errors import HistoryError
+
+
+@final
+class Values(Mapping[str, Any]):
+    """A frozen mapping whose entries are attributes too, where the name allows.
+
+    Scalars are Python floats; arrays are NumPy arrays.
+
+    Example:
+        >>> values = Values({"loss": 0.5, "g/loss": 1.5})
+        >>> values.loss, values["g/loss"]
+        (0.5, 1.5)
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "_entries", dict(entries))
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise HistoryError(self._unknown(name)) from None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise AttributeError(self._unknown(name)) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"`{name}` cannot be set: logged values are a record of what happened. "
+            "Expected reading only. Keep numbers of your own in `loop.memory`."
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(n for n in self._entries if n.isidentifier())]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_short(v)}" for name, v in self._entries.items())
+        return f"Values({shown})"
+
+    def _unknown(self, name: str) -> str:
+        return (
+            f"{name!r} was not logged. What the step returned has the names "
+            f"{', '.join(map(repr, self._entries)) or 'none'}. Use one of these, or "
+            "return this name from the step."
+        )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"array{getattr(value, 'shape', '')}"

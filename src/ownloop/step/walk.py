@@ -1,0 +1,193 @@
+"""The walk from a step to all that it reads: closures, globals, attributes, layers.
+
+It follows names that appear in the code of the step and of the functions it calls; an
+attribute or a key that no code names is not read, and not looked at.
+"""
+
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, final
+
+import keras
+import numpy as np
+
+_NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
+_SMALL = 64
+"""Containers and arrays with more entries than this are data, not settings."""
+_FOREIGN = frozenset(
+    {"builtins", "jax", "jaxlib", "keras", "numpy", "ownloop", "tensorflow", "torch"}
+)
+_KERAS = (
+    keras.Layer,
+    keras.optimizers.Optimizer,
+    keras.Loss,
+    keras.Metric,
+)
+_CHANGES_BY_ITSELF = frozenset({"built"})
+
+
+@final
+class Walk:
+    """Collects, in a fixed order, what can be reached from a step."""
+
+    def __init__(self) -> None:
+        self.numbers: list[tuple[str, Any]] = []
+        self.flags: list[tuple[str, bool]] = []
+        self.metrics: list[keras.Metric] = []
+        self.owners: list[Any] = []
+        self._words: set[Any] = set()
+        self._holders: list[tuple[str, Any]] = []
+        self._taken: set[tuple[int, Any]] = set()
+        self._seen: dict[int, Any] = {}
+
+    def start(self, step: Any) -> None:
+        """Walks from the step, until nothing new is within reach."""
+        self._callable("", step)
+        known = -1
+        # A function found late may name attributes of a holder found early.
+        while known != (known := len(self._words) + len(self._holders)):
+            for name, holder in list(self._holders):
+                self._entries(name, holder)
+
+    def _callable(self, name: str, function: Any) -> None:
+        """Walks into a function, a method, a partial or an object that is called."""
+        if self._again(function):
+            return
+        if isinstance(function, types.MethodType):
+            self._value(_join(name, "self"), function.__self__)
+            self._callable(name, function.__func__)
+        elif isinstance(function, functools.partial):
+            self._value(_join(name, "args"), function.args)
+            self._value(_join(name, "keywords"), function.keywords)
+            self._callable(name, function.func)
+        elif isinstance(function, types.FunctionType):
+            self._words.update(_words(function.__code__))
+            for inner, value in _reads(function):
+                self._value(_join(name, inner), value)
+        elif not _is_foreign(type(function)):
+            self._words.add("__call__")
+            self._holders.append((name, function))
+        wrapped = getattr(function, "__wrapped__", None)
+        if wrapped is not None:
+            self._callable(name, wrapped)
+
+    def _value(self, name: str, value: Any) -> None:
+        """Notes a value, or walks into it where it may hold settings."""
+        if isinstance(value, _NUMBERS):
+            self.numbers.append((name, value))
+        elif isinstance(value, types.FunctionType):
+            if not _is_foreign(value):
+                self._callable(name, value)
+        elif isinstance(value, types.MethodType | functools.partial):
+            self._callable(name, value)
+        elif isinstance(value, type | types.ModuleType) or self._again(value):
+            return
+        elif isinstance(value, keras.Variable):
+            self.owners.append(value)
+            self.flags.append((f"{value.path}.trainable", bool(value.trainable)))
+        elif isinstance(value, keras.random.SeedGenerator):
+            self.owners.append(value.state)
+        elif isinstance(value, _KERAS):
+            self._keras(name, value)
+        elif isinstance(value, np.ndarray):
+            if value.size <= _SMALL:
+                self.numbers.append((name, str(value.tolist())))
+        elif isinstance(value, tuple | list | set | frozenset):
+            for i, entry in enumerate(list(value)[:_SMALL]):
+                self._value(f"{name}[{i}]", entry)
+        elif isinstance(value, Mapping) or not _is_foreign(type(value)):
+            self._holders.append((name, value))
+
+    def _keras(self, name: str, thing: Any) -> None:
+        """Notes what a Keras object has: flags, variables, metrics, public numbers."""
+        name = getattr(thing, "name", None) or name
+        if isinstance(thing, keras.Metric):
+            self.metrics.append(thing)
+        if isinstance(thing, keras.Layer):
+            self.flags.append((f"{name}.trainable", bool(thing.trainable)))
+            for inner in (*getattr(thing, "layers", ()), *thing.metrics):
+                self._value(name, inner)
+        if not isinstance(thing, keras.Loss):
+            self.owners.append(thing)
+        if not _is_foreign(type(thing)):
+            # A layer that the user wrote: its methods may read anything.
+            self._holders.append((name, thing))
+            self._words.add("call")
+        for attribute, value in _attributes(thing):
+            public = not attribute.startswith("_")
+            if public and attribute not in _CHANGES_BY_ITSELF:
+                if isinstance(value, bool | int | float) and self._first(
+                    thing, attribute
+                ):
+                    self.numbers.append((_join(name, attribute), value))
+                elif isinstance(value, _KERAS):
+                    self._value(_join(name, attribute), value)
+
+    def _entries(self, name: str, holder: Any) -> None:
+        """Walks into those entries of a mapping or an object that some code names."""
+        if isinstance(holder, Mapping):
+            for key in list(holder)[:_SMALL]:
+                named = not isinstance(key, str) or key in self._words
+                if named and self._first(holder, key):
+                    self._value(f"{name}[{key!r}]", holder[key])
+            return
+        for attribute, value in _attributes(holder):
+            if attribute in self._words and self._first(holder, attribute):
+                self._value(_join(name, attribute), value)
+        for word in sorted(w for w in self._words if isinstance(w, str)):
+            method = getattr(type(holder), word, None)
+            method = method.fget if isinstance(method, property) else method
+            if isinstance(method, types.FunctionType) and not _is_foreign(method):
+                self._callable(name, method)
+
+    def _first(self, holder: Any, key: Any) -> bool:
+        mark = (id(holder), key)
+        known = mark in self._taken
+        self._taken.add(mark)
+        return not known
+
+    def _again(self, value: Any) -> bool:
+        known = id(value) in self._seen
+        self._seen[id(value)] = value
+        return known
+
+
+def _reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yields what a function reads from outside: closure, globals, defaults."""
+    code = function.__code__
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # Not assigned yet.
+            continue
+    for name in sorted(w for w in _words(code) if isinstance(w, str)):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+    for i, value in enumerate(function.__defaults__ or ()):
+        yield f"default {i}", value
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def _words(code: types.CodeType) -> set[Any]:
+    """Returns the names and the string constants in a function's code."""
+    words = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            words |= _words(constant)
+        elif isinstance(constant, str):
+            words.add(constant)
+    return words
+
+
+def _attributes(holder: Any) -> list[tuple[str, Any]]:
+    return list(getattr(holder, "__dict__", {}).items())
+
+
+def _is_foreign(thing: Any) -> bool:
+    module = getattr(thing, "__module__", None) or "builtins"
+    return module.partition(".")[0] in _FOREIGN
+
+
+def _join(outer: str, inner: str) -> str:
+    return f"{outer}.{inner}" if outer else inner
