@@ -174,9 +174,7 @@ def _draw_integers(
     dtype: torch.dtype | None = None,
     device: Any = None,
 ) -> Tensor:
-    return _integers(
-        seed, low, high, list(size), *_kind(dtype or torch.int64, device)
-    )
+    return _integers(seed, low, high, list(size), *_kind(dtype or torch.int64, device))
 
 
 def _kind(dtype: torch.dtype | None, device: Any) -> tuple[torch.dtype, torch.device]:

@@ -172,9 +172,7 @@ class _Function:
         for place in reversed(range(len(answers), len(questions))):
             # Where this one was answered with False, all later ones were, too.
             given = (*answers, *[False] * (place - len(answers)), True)
-            result = _where(
-                questions[place], self._ways(scope, leaves, given), result
-            )
+            result = _where(questions[place], self._ways(scope, leaves, given), result)
         return result
 
 
