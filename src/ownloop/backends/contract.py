@@ -120,7 +120,9 @@ class AbstractProgram(ABC):
     """
 
     variables: tuple[keras.Variable, ...]
-    """All that the step reads or changes, in the order of first use."""
+    """All that the step reads or changes, in the order of first use.
+
+    An EAGER program may not know them all, since nothing was traced."""
     kind: str
     """How the steps are run: FUSED, STEPWISE or EAGER."""
     reason: str
@@ -235,16 +237,14 @@ def choose_capacity(batch: Sequence[LeafSpec], *, limit: int = 128) -> int:
     to hide the cost of a call (measured at 128 batches of 32 x 784 float32), and
     small enough to stay near the processor.
     """
-    nbytes = sum(
-        int(np.prod(leaf.shape)) * keras_itemsize(leaf.dtype) for leaf in batch
-    )
+    nbytes = sum(int(np.prod(leaf.shape)) * _itemsize(leaf.dtype) for leaf in batch)
     capacity = 1
     while capacity < limit and 2 * capacity * max(nbytes, 1) <= 16 * 2**20:
         capacity *= 2
     return capacity
 
 
-def keras_itemsize(dtype: str) -> int:
+def _itemsize(dtype: str) -> int:
     """Returns the bytes of one element; bfloat16 and float8 are unknown to NumPy."""
     try:
         return np.dtype(dtype).itemsize

@@ -124,8 +124,7 @@ class Epoch:
         if self._closed:
             return
         self._closed = True
-        for made in (*self._passes, *self._steps.values()):
-            made.end()
+        self._end_passes()
         run = self._run
         run.history.record_epoch(self.number, run.step)
         run.tell(
@@ -149,9 +148,14 @@ class Epoch:
     def abandon(self) -> None:
         """Ends what is open without a row: a step has raised in this epoch."""
         self._closed = True
-        for made in (*self._passes, *self._steps.values()):
-            made.end()
+        self._end_passes()
         self._run.current = None
+
+    def _end_passes(self) -> None:
+        for made in self._passes:
+            made.end()
+        for given in self._steps.values():
+            given.end()
 
     def __getitem__(self, name: str) -> Any:
         return self._run.history.row(self.number)[name]

@@ -219,5 +219,7 @@ class Loop:
         return workflow.draw(self._run)
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{n}={type(t).__name__}" for n, t in self._run.objects.items())
+        names = ", ".join(
+            f"{n}={type(t).__name__}" for n, t in self._run.objects.items()
+        )
         return f"Loop({names}; step {self.step}, epoch {self.epoch})"

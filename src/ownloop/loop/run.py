@@ -139,5 +139,3 @@ class Run:
         if batches not in self._placed:
             self._placed[batches] = backends.current().place(feed.resident)
         return self._placed[batches]
-
-

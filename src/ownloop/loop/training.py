@@ -125,9 +125,7 @@ class Pass:
         with held():
             self._account(advance)
         mean = self._runner.mean.values()
-        chunk = Chunk(
-            run.step, self.batch, advance.last, mean, Values(advance.columns)
-        )
+        chunk = Chunk(run.step, self.batch, advance.last, mean, Values(advance.columns))
         run.tell(
             ChunkDone(
                 epoch=run.current,

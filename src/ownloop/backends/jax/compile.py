@@ -85,7 +85,7 @@ class JaxProgram(AbstractProgram):
 
 @dataclass(frozen=True)
 class _Traced:
-    """One step as a closed jaxpr: (state..., leaves...) -> (state..., every..., final...)."""
+    """One step as a jaxpr: state and leaves in; state, every and final out."""
 
     jaxpr: jax.extend.core.ClosedJaxpr
     states: tuple[jax.ShapeDtypeStruct, ...]

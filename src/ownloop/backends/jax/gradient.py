@@ -30,6 +30,7 @@ except ImportError as error:  # pragma: no cover - a JAX to come
         "`ownloop.value_and_grad`, which uses public JAX functions only."
     ) from error
 
+
 class _Record(NamedTuple):
     """One primitive that ran on watched values."""
 
@@ -152,7 +153,7 @@ class _RecordingTrace(Trace):
         super().__init__()
         self._outer = outer
         self._tape = tape
-        self.requires_low = outer.requires_low
+        self.requires_low = outer.requires_low  # type: ignore[misc]
 
     def stage_value(self, val: Any) -> Any:
         return self._outer.stage_value(val)

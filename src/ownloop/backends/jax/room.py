@@ -30,10 +30,9 @@ class Jax(AbstractBackend):
         self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
     ) -> AbstractProgram:
         batch = [place.canonical(leaf) for leaf in batch]
-        variables = state.discover(step, batch)
         if eager:
-            return EagerProgram(step, variables, batch, "compile=False")
-        return JaxProgram(step, variables, batch)
+            return EagerProgram(step, (), batch, "compile=False")
+        return JaxProgram(step, state.discover(step, batch), batch)
 
     def place(self, arrays: Sequence[np.ndarray]) -> Placed:
         return place.place(arrays)

@@ -34,7 +34,7 @@ def discover(
 def discover_call(
     function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> tuple[keras.Variable, ...]:
-    """Traces a call, so that the variables it creates exist; returns what it touches."""
+    """Traces a call, so that its variables exist; returns those it touches."""
 
     def trace() -> None:
         function(*arguments)
@@ -79,7 +79,7 @@ def cond(
 
     def in_fork(branch: Callable[[], Any]) -> Callable[[], Any]:
         def run() -> Any:
-            with scope.fork() as fork:
+            with scope.fork():
                 result = branch()
                 return result, [variable.value for variable in variables]
 

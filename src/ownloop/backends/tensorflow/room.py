@@ -30,10 +30,9 @@ class TensorFlow(AbstractBackend):
         self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
     ) -> AbstractProgram:
         batch = [place.canonical(leaf) for leaf in batch]
-        found = state.discover(step, batch)
         if eager:
-            return EagerProgram(step, found.variables, batch, "compile=False")
-        return TensorFlowProgram(step, found, batch)
+            return EagerProgram(step, (), batch, "compile=False")
+        return TensorFlowProgram(step, state.discover(step, batch), batch)
 
     def place(self, arrays: Sequence[np.ndarray]) -> Placed:
         return place.place(arrays)
