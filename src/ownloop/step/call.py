@@ -58,4 +58,6 @@ class StepCall:
 
 
 def _names(logged: Sequence[outcome.Logged]) -> str:
-    return "{" + ", ".join(f"{entry.name}: {entry.kind.value}" for entry in logged) + "}"
+    return (
+        "{" + ", ".join(f"{entry.name}: {entry.kind.value}" for entry in logged) + "}"
+    )
