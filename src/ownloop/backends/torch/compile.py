@@ -107,7 +107,9 @@ class TorchProgram(AbstractProgram):
 def _batches(segment: Segment, data: Placed | None) -> Iterator[Sequence[Tensor]]:
     """Yields the leaves of each batch."""
     if segment.leaves is not None:
-        yield from zip(*(place.to_device(leaf).unbind(0) for leaf in segment.leaves))
+        stacked = [place.to_device(leaf) for leaf in segment.leaves]
+        for i in range(segment.count):
+            yield [leaf[i] for leaf in stacked]
     elif segment.rows is not None and data is not None:
         for rows in place.row_numbers(segment.rows):
             yield [array.index_select(0, rows) for array in data.arrays]

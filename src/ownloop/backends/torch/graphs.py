@@ -11,6 +11,10 @@ _SMALL = 64
 """A scalar is stored if it is used by a tensor with more elements than this."""
 
 
+class CannotTrace(Exception):
+    """What a step does that a graph cannot hold, in a few words."""
+
+
 def equal(one: torch.fx.GraphModule, other: torch.fx.GraphModule) -> bool:
     """Whether two graphs do the same with the same constants."""
     if one.code != other.code:
@@ -18,15 +22,6 @@ def equal(one: torch.fx.GraphModule, other: torch.fx.GraphModule) -> bool:
     mine, theirs = dict(one.named_buffers()), dict(other.named_buffers())
     return mine.keys() == theirs.keys() and all(
         torch.equal(mine[name], theirs[name]) for name in mine
-    )
-
-
-def draws_unseeded(module: torch.fx.GraphModule) -> bool:
-    """Whether a graph draws from PyTorch's global generators."""
-    return any(
-        isinstance(node.target, torch._ops.OpOverload)
-        and torch.Tag.nondeterministic_seeded in node.target.tags
-        for node in module.graph.nodes
     )
 
 

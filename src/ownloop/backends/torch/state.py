@@ -4,6 +4,7 @@ A Keras variable is assigned in place here, and so are the tensors that stand fo
 whoever holds `variable.value` sees the new value, as in plain Keras on PyTorch.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -19,6 +20,7 @@ from ownloop.backends.scope import (
     stored_dtype,
 )
 from ownloop.backends.torch import random
+from ownloop.backends.torch.unseeded import NoDraws
 from ownloop.errors import StepError
 
 
@@ -98,16 +100,20 @@ class Rehearsal(Discovery):
 
 def read(variables: Sequence[keras.Variable]) -> Snapshot:
     """Copies the values of variables and the state of PyTorch's generators."""
-    with torch.no_grad():
-        values = tuple(variable.value.detach().clone() for variable in variables)
+    values = tuple(memory.clone() for memory in _memory(variables))
     return Snapshot(values, random.read())
+
+
+def _memory(variables: Sequence[keras.Variable]) -> list[Tensor]:
+    """Returns the memory of the variables, outside of autograd."""
+    return [variable.value.detach() for variable in variables]
 
 
 def write(variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
     """Puts a snapshot back, in place: the variables keep their tensors."""
-    with torch.no_grad():
-        for variable, value in zip(variables, snapshot.values, strict=True):
-            variable.value.detach().copy_(value)
+    if snapshot.values:
+        with torch.no_grad():
+            torch._foreach_copy_(_memory(variables), list(snapshot.values))
     random.write(snapshot.random)
 
 
@@ -150,7 +156,7 @@ def _in_fork(
     fork = scope.fork()
     # PyTorch counts the changes in place, which is how optimizers work here.
     before = {key: value._version for key, value in fork.state_mapping.items()}
-    with fork:
+    with fork, NoDraws() if isinstance(scope, Leaves) else contextlib.nullcontext():
         result = branch()
     for key, value in fork.state_mapping.items():
         # What a rehearsal met here first, it knows from now on.

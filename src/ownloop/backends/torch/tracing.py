@@ -20,8 +20,10 @@ from torch.overrides import TorchFunctionMode
 
 from ownloop.backends.contract import LeafSpec, StepFunction, StepValues, Tensor
 from ownloop.backends.torch import graphs, random
+from ownloop.backends.torch.graphs import CannotTrace
 from ownloop.backends.torch.rehearsal import made_up
 from ownloop.backends.torch.state import Leaves, as_leaf
+from ownloop.backends.torch.unseeded import SharedDraws
 
 _MOST_PATHS = 8
 """A step with more ways through its `if`s than this is not compiled."""
@@ -31,10 +33,6 @@ _TOKENS = (-1_000_000, -2_000_000)
 
 Negative, so that a loop over such a range ends at once.
 """
-
-
-class CannotTrace(Exception):
-    """What a step does that a graph cannot hold, in a few words."""
 
 
 class _Fork(Exception):
@@ -89,9 +87,6 @@ def trace(
         if not graphs.equal(graph.module, other.module):
             raise CannotTrace("it computes with the Python integer of a tensor")
     if notes.forking:
-        # Each way has recorded draws of its own, and eagerly only one way draws.
-        if graphs.draws_unseeded(graph.module):
-            raise CannotTrace("it draws unseeded random numbers and has an `if`")
         module = graphs.share_common_work(graph.module, graph.examples)
         graph = Graph(module, graph.every, graph.examples)
     return graph
@@ -132,6 +127,7 @@ class _Function:
         self._step = step
         self._variables = variables
         self._notes = notes
+        self._draws = SharedDraws()
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         count = len(self._variables)
@@ -157,15 +153,16 @@ class _Function:
         self._notes.paths += 1
         if self._notes.paths > _MOST_PATHS:
             raise CannotTrace(f"its `if`s give more than {_MOST_PATHS} ways through it")
-        mode = _Tracing(self._notes, answers)
-        with scope, mode:
+        self._draws.begin_way()
+        mode = _Tracing(self._notes, answers, self._draws)
+        with scope, mode, self._draws:
             values = self._step(leaves)
         return values, mode.questions
 
     def _ways(
         self, scope: Leaves, leaves: list[Tensor], answers: tuple[bool, ...]
     ) -> tuple[StepValues, list[Tensor]]:
-        """Runs all ways that begin with these answers; returns what the right one gives."""
+        """Runs all ways that begin so; returns what the right one gives."""
         fork = scope.fork()
         values, questions = self._one_way(fork, leaves, answers)
         result = (values, fork.values())
@@ -204,10 +201,13 @@ class _Tracing(TorchFunctionMode):
     later ones with False. questions: the tensors that were asked for.
     """
 
-    def __init__(self, notes: _Notes, answers: tuple[bool, ...]) -> None:
+    def __init__(
+        self, notes: _Notes, answers: tuple[bool, ...], draws: SharedDraws
+    ) -> None:
         super().__init__()
         self._notes = notes
         self._answers = answers
+        self._draws = draws
         self.questions: list[Tensor] = []
 
     def __torch_function__(
@@ -239,6 +239,7 @@ class _Tracing(TorchFunctionMode):
                 raise
         if not self._notes.forking:
             raise _Fork
+        self._draws.parted = True
         place = len(self.questions)
         # A copy: the step may go on to change it.
         self.questions.append(question.to(torch.bool, copy=True).reshape(()))
