@@ -25,7 +25,8 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.torch import inductor, place, tracing
-from ownloop.backends.torch.rehearsal import rehearse
+from ownloop.backends.torch.graphs import PastKeras
+from ownloop.backends.torch.rehearsal import rehearse, rehearse_natively
 from ownloop.errors import StepError
 
 
@@ -43,6 +44,8 @@ def compile_step(
         except StepError:
             raise
         except Exception as error:
+            if isinstance(error, PastKeras):
+                variables = rehearse_natively(step, batch)
             # The rehearsal went well, so this is no exception of the user's.
             reason = f"PyTorch cannot compile this step: {tracing.reason_of(error)}"
     return EagerProgram(_to_host(step), variables, batch, reason)

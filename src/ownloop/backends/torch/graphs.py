@@ -1,5 +1,7 @@
 """What is done to a traced graph before it is compiled; nothing changes a result."""
 
+from collections.abc import Iterator
+
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -15,11 +17,22 @@ class CannotTrace(Exception):
     """What a step does that a graph cannot hold, in a few words."""
 
 
+class PastKeras(CannotTrace):
+    """A step reaches a variable's tensor by another way than the variable."""
+
+
+def constants(module: torch.fx.GraphModule) -> Iterator[tuple[str, Tensor]]:
+    """Yields the name and value of each tensor that a graph holds."""
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            yield node.target, getattr(module, node.target)
+
+
 def equal(one: torch.fx.GraphModule, other: torch.fx.GraphModule) -> bool:
     """Whether two graphs do the same with the same constants."""
     if one.code != other.code:
         return False
-    mine, theirs = dict(one.named_buffers()), dict(other.named_buffers())
+    mine, theirs = dict(constants(one)), dict(constants(other))
     return mine.keys() == theirs.keys() and all(
         torch.equal(mine[name], theirs[name]) for name in mine
     )

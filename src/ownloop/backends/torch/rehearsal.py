@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
 from ownloop.backends.torch import random
-from ownloop.backends.torch.state import Rehearsal
+from ownloop.backends.torch.state import Native, Rehearsal
 
 _MOST_PATHS = 16
 """At most this many ways through the `if`s of a step are tried."""
@@ -25,34 +25,58 @@ def rehearse(
 ) -> tuple[keras.Variable, ...]:
     """Runs the step on copies of its state and made-up data; returns its variables.
 
-    Both outcomes of each `if` on a tensor are tried, so that a variable that is used
-    in one step of a hundred is found as well. Nothing keeps what is computed.
+    Nothing keeps what is computed. An exception of the step comes out as it is.
     """
     generators = random.read()
-    scope = Rehearsal()
     try:
-        with scope:
-            asked = _rehearse_path(step, batch, scope, ())
-            waiting = [(*asked[:i], not asked[i]) for i in range(len(asked))]
-            for _ in range(_MOST_PATHS):
-                if not waiting:
-                    break
-                path = waiting.pop(0)
-                # A way that is not taken may fail where the step checks its values.
-                with contextlib.suppress(Exception):
-                    asked = _rehearse_path(step, batch, scope, path)
-                    new = range(len(path), len(asked))
-                    waiting += [(*asked[:i], not asked[i]) for i in new]
+        return _every_way(step, batch, Rehearsal())
+    except Exception as error:
+        raised = error
     finally:
         random.write(generators)
+    try:
+        return rehearse_natively(step, batch)
+    except Exception:
+        raise raised from raised.__cause__
+
+
+def rehearse_natively(
+    step: StepFunction, batch: Sequence[LeafSpec]
+) -> tuple[keras.Variable, ...]:
+    """Runs the step on its own state, and puts the state back."""
+    generators = random.read()
+    native = Native()
+    try:
+        return _every_way(step, batch, native)
+    finally:
+        native.restore()
+        random.write(generators)
+
+
+def _every_way(
+    step: StepFunction, batch: Sequence[LeafSpec], scope: Rehearsal | Native
+) -> tuple[keras.Variable, ...]:
+    """Runs the step with both outcomes of each `if` on a tensor.
+
+    So a variable that is used in one step of a hundred is found as well.
+    """
+    with scope:
+        asked = _one_way(step, batch, ())
+        waiting = [(*asked[:i], not asked[i]) for i in range(len(asked))]
+        for _ in range(_MOST_PATHS):
+            if not waiting:
+                break
+            path = waiting.pop(0)
+            # A way that is not taken may fail where the step checks its values.
+            with contextlib.suppress(Exception):
+                asked = _one_way(step, batch, path)
+                new = range(len(path), len(asked))
+                waiting += [(*asked[:i], not asked[i]) for i in new]
     return scope.variables
 
 
-def _rehearse_path(
-    step: StepFunction,
-    batch: Sequence[LeafSpec],
-    scope: Rehearsal,
-    answers: tuple[bool, ...],
+def _one_way(
+    step: StepFunction, batch: Sequence[LeafSpec], answers: tuple[bool, ...]
 ) -> tuple[bool, ...]:
     answering = _Answering(answers)
     with torch.no_grad(), answering:

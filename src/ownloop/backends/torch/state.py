@@ -104,6 +104,48 @@ def read(variables: Sequence[keras.Variable]) -> Snapshot:
     return Snapshot(values, random.read())
 
 
+@final
+class Native(Discovery):
+    """Finds the variables of a step while it runs on their own values.
+
+    For steps whose gradients reach the variables' own tensors only, as those of a
+    `torch.nn.Module` inside a Keras layer do. `restore` undoes every change.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._reading: set[int] = set()
+
+    def get_current_value(self, variable: keras.Variable) -> None:
+        super().get_current_value(variable)
+        if id(variable) in self._kept or id(variable) in self._reading:
+            return
+        self._reading.add(id(variable))
+        try:
+            value = variable.value
+        finally:
+            self._reading.remove(id(variable))
+        if isinstance(value, torch.nn.Parameter):
+            # Anything else is a copy that mixed precision made: nobody can change it.
+            self._kept[id(variable)] = (value.detach(), value.detach().clone())
+
+    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
+        variable, value = update
+        with torch.no_grad():
+            variable.value.copy_(value)
+
+    def fork(self) -> "Native":
+        twin = Native()
+        twin._found, twin._kept = self._found, self._kept
+        return twin
+
+    def restore(self) -> None:
+        """Puts the values back that the variables had before."""
+        for memory, value in self._kept.values():
+            memory.copy_(value)
+
+
 def _memory(variables: Sequence[keras.Variable]) -> list[Tensor]:
     """Returns the memory of the variables, outside of autograd."""
     return [variable.value.detach() for variable in variables]

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from ownloop.backends.contract import LeafSpec, StepFunction, StepValues, Tensor
 from ownloop.backends.torch import graphs, random
-from ownloop.backends.torch.graphs import CannotTrace
+from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import made_up
 from ownloop.backends.torch.state import Leaves, as_leaf
 from ownloop.backends.torch.unseeded import SharedDraws
@@ -86,10 +86,19 @@ def trace(
         other = _trace_once(step, variables, batch, again)
         if not graphs.equal(graph.module, other.module):
             raise CannotTrace("it computes with the Python integer of a tensor")
+    _check_memory(graph, variables)
     if notes.forking:
         module = graphs.share_common_work(graph.module, graph.examples)
         graph = Graph(module, graph.every, graph.examples)
     return graph
+
+
+def _check_memory(graph: Graph, variables: Sequence[keras.Variable]) -> None:
+    """Refuses a step that reaches a variable other than through Keras."""
+    known = {variable.value.data_ptr() for variable in variables}
+    for _, tensor in graphs.constants(graph.module):
+        if tensor.numel() and tensor.data_ptr() in known:
+            raise PastKeras("it uses the tensor of a variable past Keras")
 
 
 def _trace_once(
