@@ -1,0 +1,1 @@
+"""The contenders of the benchmark: one file each, and what they share."""
