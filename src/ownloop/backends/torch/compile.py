@@ -35,8 +35,10 @@ def compile_step(
 ) -> AbstractProgram:
     """Returns a compiled program if the step can be one, else an eager one."""
     batch = [place.canonical(leaf) for leaf in batch]
+    if eager:
+        return EagerProgram(_to_host(step), (), batch, "compile=False")
     variables = rehearse(step, batch)
-    reason = "compile=False" if eager else _obstacle(variables)
+    reason = _obstacle(variables)
     if not reason:
         try:
             graph = tracing.trace(step, variables, batch)
@@ -54,8 +56,8 @@ def compile_step(
 def _obstacle(variables: Sequence[keras.Variable]) -> str:
     if inductor.compiler() is None:
         return "there is no C++ compiler (install g++, or name one in CXX)"
-    places = {variable.value.data_ptr() for variable in variables}
-    if len(places) < len([v for v in variables if v.value.numel()]):
+    places = [v.value.data_ptr() for v in variables if v.value.numel()]
+    if len(set(places)) < len(places):
         return "two of its variables share their memory"
     return ""
 

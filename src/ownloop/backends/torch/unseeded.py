@@ -59,14 +59,11 @@ class SharedDraws(TorchDispatchMode):
             result = func(*args, **kwargs)
             self._drawn.append((func, _copies(result)))
             return result
-        known = self._next < len(self._drawn)
-        operation, values = self._drawn[self._next] if known else (None, ())
-        self._next += 1
-        if operation is not func:
+        if self._next == len(self._drawn) or self._drawn[self._next][0] is not func:
             raise CannotTrace("it draws other random numbers each time it is traced")
-        if func._schema.is_mutable:
-            return args[0].copy_(values)
-        return _copies(values)
+        _, values = self._drawn[self._next]
+        self._next += 1
+        return args[0].copy_(values) if func._schema.is_mutable else _copies(values)
 
 
 def _copies(result: Any) -> Any:

@@ -1,0 +1,253 @@
+"""A step becomes one compiled graph; it computes what plain Keras computes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+from ownloop.backends.contract import EAGER, STEPWISE, LeafSpec, StepValues
+
+layers = keras.layers
+schedules = keras.optimizers.schedules
+
+
+def adam(**options: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(1e-2, **options)
+
+
+OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
+    "Adam": adam,
+    "AdamW": lambda: keras.optimizers.AdamW(1e-2),
+    "SGD with momentum": lambda: keras.optimizers.SGD(1e-2, momentum=0.9),
+    "exponential decay": lambda: keras.optimizers.Adam(
+        schedules.ExponentialDecay(1e-2, 5, 0.9)
+    ),
+    "cosine decay, warmed up": lambda: keras.optimizers.Adam(
+        schedules.CosineDecay(1e-3, 20, warmup_target=1e-2, warmup_steps=5)
+    ),
+    "EMA": lambda: adam(use_ema=True, ema_overwrite_frequency=3),
+    "accumulation": lambda: adam(gradient_accumulation_steps=4),
+}
+
+
+def attention(x: Any) -> Any:
+    return layers.MultiHeadAttention(2, 3)(x, x)
+
+
+def images(*middle: Any) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((5, 5, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            *middle,
+            layers.Flatten(),
+            layers.Dense(4),
+        ]
+    )
+
+
+def sequence(layer: Callable[[Any], Any], shape: tuple[int, ...] = (5, 3)) -> Any:
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(layer(inputs))))
+
+
+def mlp() -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(4)]
+    )
+
+
+MODELS: dict[str, Callable[[], keras.Model]] = {
+    "Conv2D": images,
+    "BatchNormalization": lambda: images(layers.BatchNormalization()),
+    "Dropout": lambda: images(layers.Dropout(0.5)),
+    "Dropout, seeded": lambda: images(layers.Dropout(0.5, seed=1)),
+    "GaussianNoise": lambda: images(layers.GaussianNoise(0.5, seed=1)),
+    "RandomFlip": lambda: sequence(layers.RandomFlip(seed=1), (5, 5, 1)),
+    "GRU": lambda: sequence(layers.GRU(4)),
+    "attention": lambda: sequence(attention),
+    "Embedding": lambda: sequence(layers.Embedding(10, 3), (4,)),
+}
+"""All of them, with each of the optimizers, are compiled on PyTorch."""
+
+CASES = [(mlp, o, name) for name, o in OPTIMIZERS.items()]
+CASES += [(m, adam, name) for name, m in MODELS.items()]
+CASES += [(MODELS["Dropout"], OPTIMIZERS["cosine decay, warmed up"], "Dropout, decay")]
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer"), [c[:2] for c in CASES], ids=[c[2] for c in CASES]
+)
+def test_a_step_is_compiled_and_equals_eager_keras_in_chunks_of_any_length(
+    room, classifier, model, optimizer, request
+):
+    job = classifier(
+        model(), optimizer(), integers="Embedding" in request.node.callspec.id
+    )
+    program = room.compile(job.step, job.batch)
+    assert program.kind == STEPWISE
+    start = room.read(program.variables)
+
+    def outcome(program_: Any, parts: list[int]) -> tuple[Any, Any]:
+        room.write(program.variables, start)
+        values = job.run(program_, parts)
+        return values.every, room.read(program.variables)
+
+    whole, end = outcome(program, [20])
+    single, end_of_single = outcome(program, [1] * 20)
+    for one, other in zip(whole, single, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(end.values, end_of_single.values, strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(end.random, end_of_single.random, strict=True):
+        assert torch.equal(one, other)
+    eager, end_of_eager = outcome(room.compile(job.step, job.batch, eager=True), [20])
+    for one, other in zip(whole, eager, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    for one, other in zip(end.random, end_of_eager.random, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_compiling_changes_no_variable_and_no_random_state(room, classifier):
+    job = classifier(mlp(), adam())
+    before = torch.get_rng_state()
+    program = room.compile(job.step, job.batch)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(float(v.value.abs().sum()) == 0 for v in program.variables[6:] if v.ndim)
+
+
+def test_variables_made_by_the_first_step_get_their_initial_values(room, batches):
+    layer = layers.Dense(2, kernel_initializer="ones", bias_initializer="ones")
+
+    def step(leaves):
+        return StepValues((keras.ops.sum(layer(leaves[0])),), ())
+
+    program = room.compile(step, [LeafSpec((3, 2), "float32")])
+    assert [v is w for v, w in zip(program.variables, layer.weights, strict=True)]
+    segment = batches(2, leaves=[np.ones((2, 3, 2), "float32")])
+    np.testing.assert_array_equal(program.run([segment], None).every[0], [18, 18])
+
+
+def test_a_variable_that_is_returned_is_kept_as_it_was_then(room, batches):
+    count = keras.Variable(0.0)
+
+    def step(leaves):
+        count.assign_add(1.0)
+        return StepValues((count.value,), (count.value,))
+
+    values = room.compile(step, []).run([batches(2), batches(1)], None)
+    np.testing.assert_array_equal(values.every[0], [1, 2, 3])
+    np.testing.assert_array_equal(values.final[0], 3)
+    assert float(count.value) == 3
+
+
+def test_a_tensor_from_outside_is_read_anew_at_each_run(room, batches):
+    scale = torch.ones(100)
+    program = room.compile(lambda leaves: StepValues((scale.sum(),), ()), [])
+    scale.mul_(2)
+    assert program.run([batches(1)], None).every[0] == [200]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("mine"), StopIteration("mine")])
+def test_an_exception_of_the_step_comes_out_as_it_is(room, error):
+    def step(leaves):
+        raise error
+
+    with pytest.raises(type(error), match="mine") as caught:
+        room.compile(step, [])
+    assert caught.value is error
+
+
+def python_float(count: keras.Variable) -> Any:
+    return count.value * float(count.value)
+
+
+def python_integer(count: keras.Variable) -> Any:
+    return count.value * int(count.value)
+
+
+def python_range(count: keras.Variable) -> Any:
+    return sum([count.value for _ in range(int(count.value))], count.value)
+
+
+def endless_choice(count: keras.Variable) -> Any:
+    value = count.value
+    while value < 9:
+        value = value + 1
+    return value
+
+
+def own_generator(count: keras.Variable) -> Any:
+    return torch.rand((), generator=torch.Generator().manual_seed(0)) + count.value
+
+
+def gamma_numbers(count: keras.Variable) -> Any:
+    return keras.random.gamma((), 2.0, seed=1) + count.value
+
+
+@pytest.mark.parametrize(
+    ("compute", "reason"),
+    [
+        (python_float, "asks for the value of a tensor"),
+        (python_integer, "makes a Python integer of a tensor"),
+        (python_range, "makes a Python integer of a tensor"),
+        (endless_choice, "more than 8 ways"),
+        (own_generator, "generator of its own"),
+        (gamma_numbers, "PyTorch cannot compile this step"),
+    ],
+)
+def test_what_cannot_be_traced_runs_eagerly_and_says_why(
+    room, batches, compute, reason
+):
+    count = keras.Variable(0.0)
+
+    def step(leaves):
+        count.assign_add(1.0)
+        return StepValues((compute(count),), ())
+
+    program = room.compile(step, [])
+    assert program.kind == EAGER
+    assert reason in program.reason
+    assert program.variables == (count,)
+    assert float(count.value) == 0
+    values = program.run([batches(3)], None).every[0]
+    count.assign(0.0)
+    torch.testing.assert_close(
+        values, np.stack([step(()).every[0].detach().numpy() for _ in range(3)])
+    )
+
+
+def test_without_a_compiler_steps_run_eagerly(room, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    program = room.compile(lambda leaves: StepValues((torch.ones(()),), ()), [])
+    assert program.kind == EAGER
+    assert "install g++" in program.reason
+
+
+def test_a_torch_module_inside_keras_runs_eagerly_with_all_its_state(
+    room, gradient, batches
+):
+    model = layers.TorchModuleWrapper(torch.nn.Linear(3, 1))
+    optimizer = adam()
+
+    def step(leaves):
+        loss, gradients = gradient(
+            lambda: keras.ops.mean(model(leaves[0]) ** 2), model.trainable_variables
+        )
+        optimizer.apply(gradients, model.trainable_variables)
+        return StepValues((loss,), ())
+
+    before = [v.value.detach().clone() for v in model.trainable_variables]
+    program = room.compile(step, [LeafSpec((2, 3), "float32")])
+    assert program.kind == EAGER
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        assert torch.equal(variable.value, value)
+    found = {id(v) for v in program.variables}
+    assert {id(v) for v in optimizer.variables} <= found
+    losses = program.run(
+        [batches(3, leaves=[np.ones((3, 2, 3), "float32")])], None
+    ).every[0]
+    assert losses[2] < losses[0]
