@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench accuracy format clean
 
 PYTHON ?= python3
 BACKEND ?= jax
@@ -36,6 +36,7 @@ help:
 	@echo "make test     all tests, on all three backends"
 	@echo "make check    format, lint, types, import contract"
 	@echo "make bench    seconds per epoch, next to hand-written loops"
+	@echo "make accuracy the job, three seeds, against a published run"
 	@echo "make format   put the code into the form that make check wants"
 	@echo "make clean    remove .venv, caches and runs"
 
@@ -70,6 +71,9 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.test
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python benchmarks/job.py $(ARGS)
+
+accuracy: $(VENV)/.test
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python benchmarks/accuracy.py --backends $(BACKENDS) $(ARGS)
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .
