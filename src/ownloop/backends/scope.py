@@ -90,11 +90,12 @@ class Discovery(AbstractScope):
 
     Example:
         >>> import keras
-        >>> v, w = keras.Variable(1.0), keras.Variable(2.0)
+        >>> used = keras.Variable(1.0, trainable=False)
+        >>> unused = keras.Variable(2.0, trainable=False)
         >>> with Discovery() as found:
-        ...     v.assign(3.0)  # doctest: +ELLIPSIS
+        ...     now = used.assign(3.0)
         ...
-        >>> [x is v for x in found.variables], float(v.value)
+        >>> [v is used for v in found.variables], float(used.value)
         ([True], 1.0)
     """
 

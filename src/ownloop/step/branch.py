@@ -32,8 +32,11 @@ def cond(
     Example:
         >>> import keras
         >>> import ownloop as ol
-        >>> count = keras.Variable(3, dtype="int32")
-        >>> ol.cond(count % 4 == 3, lambda: count.assign(0) and None)
+        >>> count = keras.Variable(3, dtype="int32", trainable=False)
+        >>> def start_again():
+        ...     count.assign(0)
+        ...
+        >>> ol.cond(count % 4 == 3, start_again)
         >>> int(count.value)
         0
     """
