@@ -4,17 +4,14 @@ import time
 from collections.abc import Iterator
 from typing import final
 
-import numpy as np
-
 from ownloop.clock import Every
 from ownloop.data import AbstractFeed
 from ownloop.errors import DataError, LoopError
-from ownloop.events import ChunkDone, PassDone
 from ownloop.loop.chunk import Chunk
-from ownloop.loop.interrupts import held
 from ownloop.loop.programs import Step, step_name
+from ownloop.loop.record import Record
 from ownloop.loop.run import Run
-from ownloop.loop.runner import Advance, Runner
+from ownloop.loop.runner import Runner
 from ownloop.loop.values import Values
 
 
@@ -22,12 +19,29 @@ from ownloop.loop.values import Values
 class Pass:
     """Some batches through a step: iterate it for chunks, or `run` it to its end.
 
-    Made by `epoch.train`; does nothing before it is iterated. `break` ends it, and what
-    was done until then is recorded.
+    Made by `epoch.train`; does nothing before it is iterated, and runs once. `break`
+    ends it, and what was done until then is recorded; so does `loop.stop`, after the
+    chunk in which it was called.
 
     Attributes:
         name: The first half of its keys in the history, such as "train".
-        batch: Batches done so far.
+        started: Whether it was iterated.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> import ownloop as ol
+        >>> seen = keras.Variable(0.0, trainable=False)
+        >>> def step(x):
+        ...     seen.assign_add(keras.ops.sum(x))
+        ...     return {"largest": keras.ops.max(x)}
+        ...
+        >>> loop = ol.Loop(seen=seen, observers=[])
+        >>> data = ol.Batches(np.arange(6.0), batch_size=2)
+        >>> for epoch in loop.epochs(1):
+        ...     for chunk in epoch.train(step, data, every=2):
+        ...         print(chunk.batch, float(seen), chunk.last.largest)
+        2 6.0 3.0
+        3 15.0 5.0
     """
 
     def __init__(
@@ -41,21 +55,31 @@ class Pass:
         batches: int | None,
     ) -> None:
         self.name = name
-        self.batch = 0
         self.started = False
-        self.ended = False
+        self._ended = False
         self._run = run
         self._step = step
         self._feed = feed
         self._every = every
-        self._batches = batches
+        self._record = Record(run, name, batches=batches)
         self._runner: Runner | None = None
-        self._begin = 0.0
+
+    @property
+    def batch(self) -> int:
+        """Batches done so far."""
+        return self._record.batch
 
     def __iter__(self) -> Iterator[Chunk]:
-        self._start()
+        """Yields each chunk after its steps ran, the last one included.
+
+        Raises:
+            LoopError: The pass was iterated before, or its epoch is over.
+            DataError: There is no batch, or one that cannot be used.
+            StepError: The step returns what cannot be logged.
+        """
+        runner = self._start()
         try:
-            while (chunk := self._next()) is not None:
+            while (chunk := self._next(runner)) is not None:
                 yield chunk
         finally:
             self.end()
@@ -63,94 +87,68 @@ class Pass:
     def run(self) -> Values:
         """Drives the pass to its end; returns its means.
 
-        Example: `epoch.train(step, data).run().loss`
+        The same as iterating it and looking at nothing: the same bits, the same
+        errors, the same row in the history.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import ownloop as ol
+            >>> def step(x):
+            ...     return {"mean": keras.ops.mean(x)}
+            ...
+            >>> data = ol.Batches(np.arange(6.0), batch_size=4)
+            >>> for epoch in ol.Loop(observers=[]).epochs(1):
+            ...     print(epoch.train(step, data).run())
+            Values(mean=2.5)
         """
-        self._start()
+        runner = self._start()
         try:
-            while self._next() is not None:
+            while self._next(runner) is not None:
                 pass
         finally:
             self.end()
-        return self._mean()
+        return runner.mean.values()
 
     def end(self) -> None:
         """Ends the pass where it stands, and records what it has done; once."""
-        if self.ended or not self.started:
+        if self._ended:
             return
-        self.ended = True
+        self._ended = True
         if not self._run.is_continued(self._feed):
             self._feed.close()
-        if self.batch == 0:
-            return
-        mean = self._mean()
-        run = self._run
-        run.history.record_pass(
-            self.name, mean, step=run.step, epoch=run.current or run.epoch
-        )
-        seconds = time.perf_counter() - self._begin
-        run.tell(
-            PassDone(
-                epoch=run.current,
-                pass_name=self.name,
-                step=run.step,
-                values=mean,
-                seconds=seconds,
-            )
-        )
+        if self._runner is not None and self.batch > 0:
+            self._record.close(self._runner.mean.values())
 
-    def _start(self) -> None:
-        if self.started:
+    def _start(self) -> Runner:
+        if self.started or self._ended:
+            what = "iterated a second time" if self.started else "iterated too late"
             raise LoopError(
-                f"The pass {self.name!r} was iterated a second time. A pass runs once. "
-                "Call `epoch.train` again for another one."
+                f"The pass {self.name!r} was {what}. A pass runs once, and in the "
+                "round of the loop over epochs in which it was made. Call "
+                "`epoch.train` again for another one."
             )
         self.started = True
-        self._begin = time.perf_counter()
         self._runner = self._run.runner(self._step, self._feed)
+        return self._runner
 
-    def _next(self) -> Chunk | None:
-        assert self._runner is not None
-        run = self._run
-        if run.stop_reason is not None:
+    def _next(self, runner: Runner) -> Chunk | None:
+        run, record = self._run, self._record
+        if run.stop_reason is not None or self._ended:
             return None
         begin = time.perf_counter()
         try:
-            advance = self._runner.advance(self._every.next_look(self.batch))
+            advance = runner.advance(self._every.next_look(self.batch))
         except BaseException as error:
             run.fail(error, step_name(self._step), self.name, self.batch)
             raise
         if advance is None:
             self._check_not_empty()
             return None
-        with held():
-            self._account(advance)
-        mean = self._runner.mean.values()
-        chunk = Chunk(run.step, self.batch, advance.last, mean, Values(advance.columns))
-        run.tell(
-            ChunkDone(
-                epoch=run.current,
-                epochs_total=run.epochs_total,
-                pass_name=self.name,
-                batch=self.batch,
-                batches=self._batches,
-                step=run.step,
-                seconds=time.perf_counter() - begin,
-                last=chunk.last,
-                mean=mean,
-            )
-        )
-        return chunk
-
-    def _account(self, advance: Advance) -> None:
-        run = self._run
-        steps = np.arange(run.step + 1, run.step + advance.count + 1)
-        run.history.record_steps(self.name, advance.columns, steps)
-        run.step += advance.count
-        self.batch += advance.count
-
-    def _mean(self) -> Values:
-        assert self._runner is not None
-        return self._runner.mean.values()
+        record.add_training(advance)
+        mean = runner.mean.values()
+        record.tell_chunk(advance, mean, seconds=time.perf_counter() - begin)
+        steps = Values(advance.columns)
+        return Chunk(run.step, record.batch, advance.last, mean, steps)
 
     def _check_not_empty(self) -> None:
         if self.batch == 0:

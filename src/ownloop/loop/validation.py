@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from ownloop.errors import DataError
-from ownloop.events import ChunkDone, PassDone
 from ownloop.loop.programs import Step, step_name
+from ownloop.loop.record import Record
 from ownloop.loop.run import Run
 from ownloop.loop.values import Values
 
@@ -16,49 +16,27 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
     Metrics and seeds are put back too, so that a validation may happen in the middle
     of an epoch, with the same metric objects, and training goes on to the same bits.
     """
-    begin = time.perf_counter()
     feed = run.feed(data, steps=None, epoch=run.current or run.epoch)
     runner = run.runner(step, feed, keep=True)
-    batches = run.batches(data, None)
-    done = 0
+    record = Record(run, name, batches=run.batches(data, None))
+    begin = time.perf_counter()
     try:
         while (advance := runner.advance(None)) is not None:
-            done += advance.count
-            run.tell(
-                ChunkDone(
-                    epoch=run.current,
-                    epochs_total=run.epochs_total,
-                    pass_name=name,
-                    batch=done,
-                    batches=batches,
-                    step=run.step,
-                    seconds=time.perf_counter() - begin,
-                    last=advance.last,
-                    mean=runner.mean.values(),
-                )
-            )
+            record.add_validation(advance)
+            seconds = time.perf_counter() - begin
+            record.tell_chunk(advance, runner.mean.values(), seconds=seconds)
     except BaseException as error:
-        run.fail(error, step_name(step), name, done)
+        run.fail(error, step_name(step), name, record.batch)
         raise
     finally:
         runner.restore()
         feed.close()
-    if done == 0:
+    if record.batch == 0:
         raise DataError(
             f"The validation {name!r} got no batch. Expected at least one. Check the "
             "data, and pass something that can be read again, such as a list or "
             "`ownloop.Batches`."
         )
     mean = runner.mean.values()
-    run.history.record_pass(name, mean, step=run.step, epoch=run.current or 0)
-    seconds = time.perf_counter() - begin
-    run.tell(
-        PassDone(
-            epoch=run.current,
-            pass_name=name,
-            step=run.step,
-            values=mean,
-            seconds=seconds,
-        )
-    )
+    record.close(mean)
     return mean

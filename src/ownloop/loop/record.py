@@ -1,0 +1,84 @@
+"""The record of one pass: what it adds to the history, and what observers are told.
+
+Training, single steps and validation keep the same record, so that it is written in
+one place. A record decides nothing and runs no step.
+"""
+
+import time
+from typing import final
+
+import numpy as np
+
+from ownloop.events import ChunkDone, PassDone
+from ownloop.loop.interrupts import held
+from ownloop.loop.run import Run
+from ownloop.loop.runner import Advance
+from ownloop.loop.values import Values
+
+
+@final
+class Record:
+    """Counts the batches of one pass, and writes down what it gives.
+
+    Args:
+        run: The run whose history and observers are meant.
+        name: The pass's name, the first half of its keys in the history.
+        batches: How many batches the pass will have, where the data say so.
+
+    Attributes:
+        name: The same name.
+        batch: Batches done so far.
+    """
+
+    def __init__(self, run: Run, name: str, *, batches: int | None = None) -> None:
+        self.name = name
+        self.batch = 0
+        self._run = run
+        self._batches = batches
+        self._begin = time.perf_counter()
+
+    def add_training(self, advance: Advance) -> None:
+        """Counts steps of training, and keeps what each of them logged."""
+        run = self._run
+        # Ctrl-C between these lines would leave a step counted and not recorded.
+        with held():
+            first = run.step + 1
+            steps = np.arange(first, first + advance.count)
+            run.history.record_steps(self.name, advance.columns, steps)
+            run.step += advance.count
+            self.batch += advance.count
+
+    def add_validation(self, advance: Advance) -> None:
+        """Counts batches of a validation, which are no steps of the run."""
+        self.batch += advance.count
+
+    def tell_chunk(self, advance: Advance, mean: Values, *, seconds: float) -> None:
+        """Tells observers that a chunk came back, `seconds` after it was begun."""
+        run = self._run
+        run.tell(
+            ChunkDone(
+                epoch=run.current,
+                epochs_total=run.epochs_total,
+                pass_name=self.name,
+                batch=self.batch,
+                batches=self._batches,
+                step=run.step,
+                seconds=seconds,
+                last=advance.last,
+                mean=mean,
+            )
+        )
+
+    def close(self, mean: Values) -> None:
+        """Writes the pass's means into the history, and tells observers."""
+        run = self._run
+        run.history.record_pass(self.name, mean, step=run.step, epoch=run.current or 0)
+        run.tell(
+            PassDone(
+                epoch=run.current,
+                pass_name=self.name,
+                step=run.step,
+                values=mean,
+                seconds=time.perf_counter() - self._begin,
+            )
+        )
