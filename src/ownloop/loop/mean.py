@@ -68,7 +68,7 @@ def last_values(logged: Sequence[Logged], values: ChunkValues) -> Values:
     last: dict[str, Any] = {}
     for entry in logged:
         if entry.kind in (Kind.SCALAR, Kind.METRIC):
-            last[entry.name] = next(every)[-1].item()
+            last[entry.name] = float(next(every)[-1])
         else:
             last[entry.name] = next(final_values)
     return Values(last)
