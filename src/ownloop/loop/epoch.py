@@ -8,7 +8,7 @@ from ownloop.errors import LoopError
 from ownloop.events import EpochDone
 from ownloop.loop.given import StepPass
 from ownloop.loop.programs import Step, step_name
-from ownloop.loop.run import Run
+from ownloop.loop.run import Run, check_step
 from ownloop.loop.training import Pass
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
@@ -29,7 +29,7 @@ class Epoch:
         self.number = number
         self._run = run
         self._passes: list[Pass] = []
-        self._steps: dict[Any, StepPass] = {}
+        self._steps: list[StepPass] = []
         self._begin = time.perf_counter()
         self._closed = False
 
@@ -64,6 +64,7 @@ class Epoch:
             LoopError: The epoch is over, or `every` or `steps` make no sense.
         """
         self._check_open()
+        check_step(step)
         run = self._run
         looks = Every.of(every)
         feed = run.feed(data, steps=steps, epoch=self.number)
@@ -112,17 +113,21 @@ class Epoch:
             What this step logged.
         """
         self._check_open()
-        key = (id(step), name)
-        if key not in self._steps:
-            self._steps[key] = StepPass(self._run, step, name=name)
-            given = "batches of the user's own"
-            self._run.plan[name] = f"step {name!r}: {step_name(step)} on {given}"
-        return self._steps[key].step(batch)
+        return self._step_pass(step, name).step(batch)
+
+    def _step_pass(self, step: Step, name: str) -> StepPass:
+        for made in self._steps:
+            # Not by identity: a bound method is a new object at each access.
+            if made.name == name and made.function == step:
+                return made
+        made = StepPass(self._run, step, name=name)
+        self._steps.append(made)
+        given = "batches of the user's own"
+        self._run.plan[name] = f"step {name!r}: {step_name(step)} on {given}"
+        return made
 
     def close(self) -> None:
         """Ends what is open and writes the epoch's row; the loop calls this."""
-        if self._closed:
-            return
         self._closed = True
         self._end_passes()
         run = self._run
@@ -136,14 +141,21 @@ class Epoch:
             )
         )
         run.current = None
-        forgotten = [made.name for made in self._passes if not made.started]
-        if forgotten and run.failed is None and run.stop_reason is None:
-            raise LoopError(
-                f"`epoch.train` was called for the pass {forgotten[0]!r}, which was "
-                f"never run in epoch {self.number}. A pass does nothing until it is "
-                "iterated. Write `for chunk in epoch.train(...)`, or end the call "
-                "with `.run()`."
-            )
+
+    def check_passes(self) -> None:
+        """Refuses a pass that was made and never iterated.
+
+        Raises:
+            LoopError: There is one, and the run was not stopped.
+        """
+        for made in self._passes:
+            if not made.started and self._run.stop_reason is None:
+                raise LoopError(
+                    f"`epoch.train` was called for the pass {made.name!r}, which was "
+                    f"never run in epoch {self.number}. A pass does nothing until it "
+                    "is iterated. Write `for chunk in epoch.train(...)`, or end the "
+                    "call with `.run()`."
+                )
 
     def abandon(self) -> None:
         """Ends what is open without a row: a step has raised in this epoch."""
@@ -154,7 +166,7 @@ class Epoch:
     def _end_passes(self) -> None:
         for made in self._passes:
             made.end()
-        for given in self._steps.values():
+        for given in self._steps:
             given.end()
 
     def __getitem__(self, name: str) -> Any:

@@ -57,7 +57,7 @@ class Loop:
         ...     result = epoch.train(step, data).run()
         ...
         >>> loop.step, loop.history["train_loss"].round(3).tolist()
-        (12, [0.518, 0.087, 0.015])
+        (12, [0.578, 0.097, 0.016])
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Loop:
 
     def _epochs(self, total: int | None) -> Iterator[Epoch]:
         run = self._run
-        run.epochs_total, run.stop_reason, run.failed = total, None, None
+        run.epochs_total, run.stop_reason = total, None
         run.tell(
             Started(
                 epochs_total=total,
@@ -135,21 +135,32 @@ class Loop:
         )
         while run.stop_reason is None and (total is None or run.epoch < total):
             run.current = run.epoch + 1
+            run.failed = None
             epoch = Epoch(run, run.current)
             try:
                 yield epoch
-            finally:
-                self._finish(epoch)
+            except GeneratorExit:
+                self._leave(epoch)
+                raise
+            self._finish(epoch)
+            epoch.check_passes()
         reason = run.stop_reason or f"{run.epoch} epochs are done"
         run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
 
-    def _finish(self, epoch: Epoch) -> None:
-        # An epoch in which a step raised is not done; entered again, it starts anew.
-        if self._run.failed is None:
-            self._run.epoch = epoch.number
-            epoch.close()
-        else:
+    def _leave(self, epoch: Epoch) -> None:
+        """Ends an epoch whose body was left by `break` or by an exception."""
+        run = self._run
+        if run.failed is not None:
+            # A step raised: the epoch is not done; entered again, it starts anew.
             epoch.abandon()
+            return
+        self._finish(epoch)
+        reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
+        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+
+    def _finish(self, epoch: Epoch) -> None:
+        self._run.epoch = epoch.number
+        epoch.close()
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
         """Runs a step over data outside of any epoch; see `Epoch.validate`."""

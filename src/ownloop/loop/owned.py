@@ -32,10 +32,10 @@ def check(name: str, thing: Any) -> None:
         return
     raise LoopError(
         f"`Loop({name}=...)` got a {type(thing).__name__}, whose state cannot be "
-        "found. Expected a Keras model, layer, optimizer, metric, seed generator or variable, "
-        "or an object with the methods `get_state()` and `set_state(state)`. Pass one "
-        "of these; the data and the steps belong to `epoch.train` and "
-        "`epoch.validate`, and plain values into `loop.memory`."
+        "found. Expected a Keras model, layer, optimizer, metric, seed generator or "
+        "variable, or an object with the methods `get_state()` and "
+        "`set_state(state)`. Pass one of these; the data and the steps belong to "
+        "`epoch.train` and `epoch.validate`, and plain values into `loop.memory`."
     )
 
 

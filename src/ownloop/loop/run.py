@@ -4,6 +4,7 @@ The shared ground of `Loop`, `Epoch` and `Pass`. It decides nothing about time.
 `epoch` counts the finished ones; `current` is the number of the one under way.
 """
 
+import contextlib
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -63,11 +64,13 @@ class Run:
         The steps of the chunk in which it happened do not count.
         """
         where = f"epoch {self.current}" if self.current else "outside of any epoch"
-        error.add_note(
-            f"In {step}: {where}, pass {name!r}, in the chunk after batch {batch} of "
-            f"the pass and step {self.step} of the run. The state is as it was before "
-            "that chunk."
-        )
+        # An exception that takes no notes is the user's, and more important than ours.
+        with contextlib.suppress(Exception):
+            error.add_note(
+                f"In {step}: {where}, pass {name!r}, in the chunk after batch {batch} "
+                f"of the pass and step {self.step} of the run. The state is as it was "
+                "before that chunk."
+            )
         self.failed = error
         self.tell(Failed(error=error, step=self.step, epoch=self.current or self.epoch))
 
@@ -77,11 +80,7 @@ class Run:
 
     def runner(self, step: Step, feed: AbstractFeed, *, keep: bool = False) -> Runner:
         """Makes what runs a step over a feed."""
-        if not callable(step):
-            raise LoopError(
-                f"The step is {step!r}, of type {type(step).__name__}. A step is a "
-                "function of one batch. Pass the function itself, without calling it."
-            )
+        check_step(step)
         return Runner(
             step,
             feed,
@@ -139,3 +138,19 @@ class Run:
         if batches not in self._placed:
             self._placed[batches] = backends.current().place(feed.resident)
         return self._placed[batches]
+
+
+def check_step(step: Any) -> None:
+    """Refuses a step that cannot be called.
+
+    Raises:
+        LoopError: It is no function; perhaps the result of having called one.
+
+    Example:
+        >>> check_step(lambda x: x)
+    """
+    if not callable(step):
+        raise LoopError(
+            f"The step is {step!r}, of type {type(step).__name__}. A step is a "
+            "function of one batch. Pass the function itself, without calling it."
+        )
