@@ -4,7 +4,9 @@ It follows names that appear in the code of the step and of the functions it cal
 attribute or a key that no code names is not read, and not looked at.
 """
 
+import dis
 import functools
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, final
@@ -24,6 +26,7 @@ _KERAS = (
     keras.Loss,
     keras.Metric,
 )
+_READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _CHANGES_BY_ITSELF = frozenset({"built"})
 
 
@@ -81,8 +84,11 @@ class Walk:
                 self._callable(name, value)
         elif isinstance(value, types.MethodType | functools.partial):
             self._callable(name, value)
-        elif isinstance(value, type | types.ModuleType) or self._again(value):
+        elif isinstance(value, type) or self._again(value):
             return
+        elif isinstance(value, types.ModuleType):
+            if _is_own_module(value):
+                self._holders.append((name, value))
         elif isinstance(value, keras.Variable):
             self.owners.append(value)
             self.flags.append((f"{value.path}.trainable", bool(value.trainable)))
@@ -161,12 +167,25 @@ def _reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, cell.cell_contents
         except ValueError:  # Not assigned yet.
             continue
-    for name in sorted(w for w in _words(code) if isinstance(w, str)):
+    for name in sorted(_globals(code)):
         if name in function.__globals__:
             yield name, function.__globals__[name]
     for i, value in enumerate(function.__defaults__ or ()):
         yield f"default {i}", value
     yield from (function.__kwdefaults__ or {}).items()
+
+
+def _globals(code: types.CodeType) -> set[str]:
+    """Returns the names that a function's code reads as globals, and no others.
+
+    A key or an attribute often has the name of a global that the script assigns:
+    `return {"loss": ...}` does not read the script's own variable `loss`.
+    """
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _globals(constant)
+    return names
 
 
 def _words(code: types.CodeType) -> set[Any]:
@@ -185,8 +204,16 @@ def _attributes(holder: Any) -> list[tuple[str, Any]]:
 
 
 def _is_foreign(thing: Any) -> bool:
-    module = getattr(thing, "__module__", None) or "builtins"
+    name = "__name__" if isinstance(thing, types.ModuleType) else "__module__"
+    module = getattr(thing, name, None) or "builtins"
     return module.partition(".")[0] in _FOREIGN
+
+
+def _is_own_module(module: types.ModuleType) -> bool:
+    """Whether a module is part of the user's program, and no installed package."""
+    root = module.__name__.partition(".")[0]
+    installed = "-packages" in (getattr(module, "__file__", None) or "-packages")
+    return not (installed or root in sys.stdlib_module_names or _is_foreign(module))
 
 
 def _join(outer: str, inner: str) -> str:
