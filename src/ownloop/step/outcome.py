@@ -23,6 +23,7 @@ class Kind(enum.Enum):
     """Wrapped in `last`: the last step's value, seen in `chunk.last` only."""
 
 
+@final
 @dataclass(frozen=True)
 class Logged:
     """One name that a step logs."""
@@ -91,6 +92,12 @@ def _named(result: Any) -> Iterator[tuple[str, Any]]:
             "loss, or a dictionary of names and scalars or metrics. End it with, for "
             'example, `return {"loss": loss}`.'
         )
+    if isinstance(result, tuple | list):
+        raise StepError(
+            f"The step returned a {type(result).__name__} of {len(result)}. A step "
+            "returns a scalar, a Keras metric, or a dictionary of such by name. Give "
+            'the values names: `return {"loss": loss, "accuracy": accuracy}`.'
+        )
     if not isinstance(result, Mapping):
         name = result.name if isinstance(result, keras.Metric) else "loss"
         yield name, result
@@ -138,11 +145,16 @@ def _classify(name: str, value: Any) -> tuple[Kind, Any]:
 
 
 def _tensor(name: str, value: Any) -> Any:
-    try:
-        return keras.ops.convert_to_tensor(value)
-    except (TypeError, ValueError) as error:
-        raise StepError(
-            f"The step returned {name!r} of type {type(value).__name__}, which is no "
-            "number. A logged value is a scalar or a Keras metric. Return tensors or "
-            "Python numbers."
-        ) from error
+    cause = None
+    if not isinstance(value, str | bytes):
+        try:
+            tensor = keras.ops.convert_to_tensor(value)
+            if "string" not in str(tensor.dtype):
+                return tensor
+        except (TypeError, ValueError, RuntimeError) as error:
+            cause = error
+    raise StepError(
+        f"The step returned {name!r} of type {type(value).__name__}, which is no "
+        "number. A logged value is a scalar or a Keras metric. Return tensors or "
+        "Python numbers."
+    ) from cause
