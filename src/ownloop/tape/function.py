@@ -25,14 +25,15 @@ def value_and_grad(
     Returns:
         A function of the same arguments that returns `(value, gradients)`, where
         value is what `function` returned, and gradients has the structure of
-        `variables` and their shapes.
+        `variables` and their shapes; zeros where the loss does not depend on one.
 
     Example:
         >>> import keras
         >>> import ownloop as ol
         >>> w = keras.Variable(3.0)
-        >>> value, gradient = ol.value_and_grad(lambda x: x * w * w, w)(2.0)
-        >>> float(value), float(gradient)
+        >>> square = ol.value_and_grad(lambda x: x * w * w, w)
+        >>> value, gradient = square(2.0)
+        >>> float(keras.ops.stop_gradient(value)), float(gradient)
         (18.0, 12.0)
 
     Reference: https://docs.jax.dev/en/latest/_autosummary/jax.value_and_grad.html
@@ -43,6 +44,10 @@ def value_and_grad(
         value, gradients = backends.current().value_and_grad(
             function, flat, arguments, has_aux=has_aux
         )
+        gradients = [
+            keras.ops.zeros_like(variable) if gradient is None else gradient
+            for variable, gradient in zip(flat, gradients, strict=True)
+        ]
         return value, keras.tree.pack_sequence_as(variables, gradients)
 
     return differentiated
