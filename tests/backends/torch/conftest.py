@@ -83,12 +83,15 @@ def classifier(gradient: Callable[..., Any]) -> Callable[..., Job]:
         def step(leaves: Sequence[Any]) -> StepValues:
             x, y = leaves
 
+            kept = []
+
             def loss() -> Any:
-                return loss_of(y, model(x, training=True))
+                kept.append(model(x, training=True))
+                return loss_of(y, kept[0])
 
             value, gradients = gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
-            accuracy.update_state(y, model(x, training=False))
+            accuracy.update_state(y, kept[0])
             return StepValues((value, accuracy.result()), ())
 
         random = np.random.default_rng(0)

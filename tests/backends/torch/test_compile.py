@@ -132,7 +132,7 @@ def test_variables_made_by_the_first_step_get_their_initial_values(room, batches
 
 
 def test_a_variable_that_is_returned_is_kept_as_it_was_then(room, batches):
-    count = keras.Variable(0.0)
+    count = keras.Variable(0.0, trainable=False)
 
     def step(leaves):
         count.assign_add(1.0)
@@ -141,7 +141,7 @@ def test_a_variable_that_is_returned_is_kept_as_it_was_then(room, batches):
     values = room.compile(step, []).run([batches(2), batches(1)], None)
     np.testing.assert_array_equal(values.every[0], [1, 2, 3])
     np.testing.assert_array_equal(values.final[0], 3)
-    assert float(count.value) == 3
+    assert count.value.item() == 3
 
 
 def test_a_tensor_from_outside_is_read_anew_at_each_run(room, batches):
@@ -149,6 +149,12 @@ def test_a_tensor_from_outside_is_read_anew_at_each_run(room, batches):
     program = room.compile(lambda leaves: StepValues((scale.sum(),), ()), [])
     scale.mul_(2)
     assert program.run([batches(1)], None).every[0] == [200]
+
+
+def test_a_tensor_from_outside_that_a_step_changes_makes_it_eager(room):
+    scale = torch.ones(())
+    program = room.compile(lambda leaves: StepValues((scale.add_(1),), ()), [])
+    assert "changes a tensor that is no variable" in program.reason
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), StopIteration("mine")])
@@ -202,7 +208,7 @@ def gamma_numbers(count: keras.Variable) -> Any:
 def test_what_cannot_be_traced_runs_eagerly_and_says_why(
     room, batches, compute, reason
 ):
-    count = keras.Variable(0.0)
+    count = keras.Variable(0.0, trainable=False)
 
     def step(leaves):
         count.assign_add(1.0)
@@ -212,7 +218,7 @@ def test_what_cannot_be_traced_runs_eagerly_and_says_why(
     assert program.kind == EAGER
     assert reason in program.reason
     assert program.variables == (count,)
-    assert float(count.value) == 0
+    assert count.value.item() == 0
     values = program.run([batches(3)], None).every[0]
     count.assign(0.0)
     torch.testing.assert_close(

@@ -16,7 +16,7 @@ def test_a_variable_behind_an_if_is_found():
         return StepValues((first.value,), ())
 
     assert rehearse(step, []) == (first, rare, rarer)
-    assert float(rarer.value) == 1
+    assert rarer.value.item() == 1
 
 
 def test_a_check_of_the_users_on_the_other_way_does_no_harm():
@@ -39,7 +39,7 @@ def test_what_fails_leaves_the_state_as_it_was():
 
     with pytest.raises(KeyError, match="mine"):
         rehearse(step, [])
-    assert float(v.value) == 1
+    assert v.value.item() == 1
 
 
 def test_made_up_numbers_lie_between_zero_and_one():

@@ -28,6 +28,16 @@ def constants(module: torch.fx.GraphModule) -> Iterator[tuple[str, Tensor]]:
             yield node.target, getattr(module, node.target)
 
 
+def changes_constants(module: torch.fx.GraphModule) -> bool:
+    """Whether a graph changes, in place, a tensor that it holds."""
+    return any(
+        isinstance(node.target, torch._ops.OpOverload)
+        and node.target._schema.is_mutable
+        and any(source.op == "get_attr" for source in node.all_input_nodes[:1])
+        for node in module.graph.nodes
+    )
+
+
 def equal(one: torch.fx.GraphModule, other: torch.fx.GraphModule) -> bool:
     """Whether two graphs do the same with the same constants."""
     if one.code != other.code:

@@ -94,7 +94,9 @@ def trace(
 
 
 def _check_memory(graph: Graph, variables: Sequence[keras.Variable]) -> None:
-    """Refuses a step that reaches a variable other than through Keras."""
+    """Refuses a step with state that is not, or not only, a variable's."""
+    if graphs.changes_constants(graph.module):
+        raise CannotTrace("it changes a tensor that is no variable")
     known = {variable.value.data_ptr() for variable in variables}
     for _, tensor in graphs.constants(graph.module):
         if tensor.numel() and tensor.data_ptr() in known:
