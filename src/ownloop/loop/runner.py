@@ -82,6 +82,8 @@ class Runner:
                 kept.append((variables, backends.current().read(variables)))
                 stretch = _Stretch(self._take, first, prepared.program.capacity, left)
                 values = prepared.program.run(iter(stretch), self._data)
+                # Again: what runs eagerly has returned nothing until now.
+                self._check_same_names(prepared)
                 self._next = stretch.other
                 sizes = np.concatenate(stretch.sizes)
                 parts.append((prepared.call.logged, values, sizes))
@@ -137,8 +139,9 @@ class Runner:
         return prepared
 
     def _check_same_names(self, prepared: Prepared) -> None:
+        logged = prepared.call.logged
         for other in self._prepared.values():
-            if other.call.logged != prepared.call.logged:
+            if other.call.logged and logged and other.call.logged != logged:
                 names = [[e.name for e in p.call.logged] for p in (other, prepared)]
                 raise StepError(
                     f"{step_name(self._step)} returned the names {names[0]} for one "
