@@ -9,7 +9,7 @@ import optree
 
 from ownloop.backends.contract import StepValues
 from ownloop.errors import StepError
-from ownloop.step import outcome
+from ownloop.step import complaints, outcome
 
 Function = Callable[..., Any]
 
@@ -40,15 +40,7 @@ class StepCall:
         try:
             result = self._find()(*self._arguments(leaves))
         except ValueError as error:
-            if _is_without_gradients(error):
-                raise StepError(
-                    "The optimizer got no gradient at all: the loss depends on none "
-                    "of the variables that it was to change. Expected a loss computed "
-                    "from them, inside the tape's block. Compute the forward pass and "
-                    "the loss in `with ol.GradientTape() as tape:` with tensor "
-                    "operations only, and look for NumPy, `float(...)`, an integer "
-                    "dtype or an arg-max on the way, through which no gradient passes."
-                ) from error
+            complaints.explain(error)
             raise
         self._metrics.update(outcome.metrics(result))
         logged, every, final_values = outcome.read(result)
@@ -67,21 +59,6 @@ class StepCall:
             return ()
         batch = optree.tree_unflatten(self._structure, leaves)
         return batch if isinstance(batch, tuple | list) else (batch,)
-
-
-def _is_without_gradients(error: ValueError) -> bool:
-    """Whether this is the complaint of a Keras optimizer that got no gradient.
-
-    Keras has no class for it. The user's own exception may have the same words; it
-    comes from another file.
-    """
-    if not str(error).startswith("No gradients provided for any variable"):
-        return False
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
-    return module.startswith("keras.")
 
 
 def _names(logged: Sequence[outcome.Logged]) -> str:

@@ -77,7 +77,7 @@ class Surroundings:
             ('rate was 0.5 and is 0.25',)
         """
         return tuple(
-            f"{name} was {earlier!r} and is {now!r}"
+            f"{name} was {_words(earlier)} and is {_words(now)}"
             for mine, theirs in (
                 (self.numbers, before.numbers),
                 (self.flags, before.flags),
@@ -86,16 +86,21 @@ class Surroundings:
         )
 
 
+_ABSENT = object()
+
+
 def _differences(
     now: tuple[tuple[str, Any], ...], before: tuple[tuple[str, Any], ...]
 ) -> Iterator[tuple[str, Any, Any]]:
-    earlier = dict(before)
-    for name, value in now:
-        if name not in earlier:
-            continue
-        was = earlier[name]
+    mine, theirs = dict(now), dict(before)
+    for name in mine | theirs:
+        value, was = mine.get(name, _ABSENT), theirs.get(name, _ABSENT)
         if type(was) is not type(value) or _comparable(was) != _comparable(value):
             yield name, value, was
+
+
+def _words(value: Any) -> str:
+    return "not there" if value is _ABSENT else repr(value)
 
 
 def _comparable(value: Any) -> Any:

@@ -27,7 +27,17 @@ _KERAS = (
     keras.Metric,
 )
 _READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
-_CHANGES_BY_ITSELF = frozenset({"built"})
+_CHANGES_BY_ITSELF = frozenset(
+    {
+        "built",
+        # What `model.compile`, `predict` and `evaluate` set, and no step reads.
+        "compiled",
+        "steps_per_execution",
+        "stop_evaluating",
+        "stop_predicting",
+        "stop_training",
+    }
+)
 
 
 @final
