@@ -45,8 +45,8 @@ def value_and_grad(
             function, flat, arguments, has_aux=has_aux
         )
         gradients = [
-            keras.ops.zeros_like(variable) if gradient is None else gradient
-            for variable, gradient in zip(flat, gradients, strict=True)
+            keras.ops.zeros(v.shape, v.dtype) if gradient is None else gradient
+            for v, gradient in zip(flat, gradients, strict=True)
         ]
         return value, keras.tree.pack_sequence_as(variables, gradients)
 

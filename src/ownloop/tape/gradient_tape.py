@@ -111,7 +111,7 @@ class GradientTape:
         found = self._tape.gradient(targets, flat, seeds)
         if unconnected_gradients == "zero":
             found = [
-                keras.ops.zeros_like(s) if g is None else g
+                keras.ops.zeros(s.shape, s.dtype) if g is None else g
                 for s, g in zip(flat, found, strict=True)
             ]
         return keras.tree.pack_sequence_as(sources, found)
