@@ -114,9 +114,7 @@ def test_a_validation_after_every_chunk_changes_no_bit(train, bits, reference, e
 
 
 @pytest.mark.parametrize("every", [None, 7])
-def test_batches_that_come_one_by_one_give_the_same_bits(
-    train, bits, reference, every
-):
+def test_batches_that_come_one_by_one_give_the_same_bits(train, bits, reference, every):
     x, y = make_data()
     stream = [(x[i : i + BATCH], y[i : i + BATCH]) for i in range(0, EXAMPLES, BATCH)]
     check_same(train(bits, stream, every=every), reference)

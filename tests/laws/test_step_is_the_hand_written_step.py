@@ -83,7 +83,9 @@ class Job:
 
         def shown_step(x, y):
             loss, gradients = forward(x, y)
-            return {"loss": loss} | {str(i): ol.last(g) for i, g in enumerate(gradients)}
+            return {"loss": loss} | {
+                str(i): ol.last(g) for i, g in enumerate(gradients)
+            }
 
         self.train_step, self.shown_step = train_step, shown_step
 

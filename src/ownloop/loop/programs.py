@@ -4,6 +4,7 @@ Programs belong to the step they were made from, not to a loop: five loops over 
 step compile once. They are kept by weak reference, so that they go when the step goes.
 """
 
+import dataclasses
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -38,8 +39,56 @@ class Prepared:
         return self.trainable == _trainable(self.program)
 
 
-_Key = tuple[Any, ...]
-_Shelf = dict[_Key, list[Prepared]]
+@final
+@dataclass(frozen=True)
+class _Entry:
+    """A program on a shelf, and what it was made for.
+
+    settings: the batch's signature and Keras' defaults. seen: what the step read; None
+    where nothing is frozen into the program.
+    """
+
+    settings: tuple[Any, ...]
+    seen: Surroundings | None
+    prepared: Prepared
+
+
+@final
+class _Shelf:
+    """The programs that were made from one step.
+
+    own: names of the numbers that the step itself changes while Python runs it, such
+    as a count of its calls; they decide nothing, or each compilation would be outdated
+    by itself. last: what the latest look found. said: reasons that were told.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self.own: set[str] = set()
+        self.last: Surroundings | None = None
+        self.said: set[str] = set()
+
+    def find(self, settings: tuple[Any, ...], now: Surroundings) -> Prepared | None:
+        """Returns a program that fits, the latest first."""
+        for entry in reversed(self.entries):
+            alike = entry.seen is None or self._key(entry.seen) == self._key(now)
+            if entry.settings == settings and alike and entry.prepared.still_fits():
+                return entry.prepared
+        return None
+
+    def learn(self, before: Surroundings, after: Surroundings) -> None:
+        """Notes which numbers have changed while the step was compiled."""
+        earlier, later = _numbers(before), _numbers(after)
+        for name in earlier.keys() | later.keys():
+            # What is new on an object was built; what is new in a list was put there.
+            grown = name not in earlier and not name.endswith("]")
+            if earlier.get(name) != later.get(name) and not grown:
+                self.own.add(name)
+
+    def _key(self, seen: Surroundings) -> tuple[Any, ...]:
+        numbers, flags = seen.key
+        return tuple(entry for entry in numbers if entry[0] not in self.own), flags
+
 
 _shelves: weakref.WeakKeyDictionary[Any, dict[Any, _Shelf]] = (
     weakref.WeakKeyDictionary()
@@ -56,11 +105,7 @@ class Programs:
     def __init__(self, *, compiled: bool, say: Callable[[str], None]) -> None:
         self._compiled = compiled
         self._say = say
-        self._said: set[tuple[int, str]] = set()
         self._changes: Counter[tuple[str, str]] = Counter()
-        self._seen: weakref.WeakKeyDictionary[Any, dict[Any, Surroundings]] = (
-            weakref.WeakKeyDictionary()
-        )
         self.compilations: Counter[str] = Counter()
 
     def look(self, step: Step) -> tuple[Surroundings, str]:
@@ -68,22 +113,27 @@ class Programs:
 
         Returns what was found, and what has changed since the last look, in words.
         """
-        owner, function = _identity(step)
-        now = Surroundings.of(step)
-        seen = self._seen.setdefault(owner, {})
-        before = seen.get(function)
-        seen[function] = now
-        changes = now.changes(before) if before else ()
-        for change in changes:
+        shelf = _shelf_of(step)
+        now, before = Surroundings.of(step), shelf.last
+        shelf.last = _without_objects(now)
+        if not self._compiled or before is None:
+            return now, ""
+        changes = []
+        for change in now.changes(before):
             name = change.partition(" was ")[0]
-            self._changes[step_name(step), name] += 1
-            if self._changes[step_name(step), name] == _MANY:
-                self._say(
-                    f"{name} has changed {_MANY} times, and {step_name(step)} is "
-                    "compiled for each value; as a keras.Variable, changed with "
-                    "assign, it would be compiled once"
-                )
+            if name not in shelf.own:
+                changes.append(change)
+                self._count_change(step_name(step), name)
         return now, "; ".join(changes)
+
+    def _count_change(self, step: str, name: str) -> None:
+        self._changes[step, name] += 1
+        if self._changes[step, name] == _MANY:
+            self._say(
+                f"{name} has changed {_MANY} times, and {step} is compiled for each "
+                "value; as a keras.Variable, changed with assign, it would be "
+                "compiled once"
+            )
 
     def get(
         self,
@@ -93,47 +143,68 @@ class Programs:
         why: str,
     ) -> Prepared:
         """Returns the program for batches of one shape, compiling it if it must."""
-        owner, function = _identity(step)
-        shelf = _shelves.setdefault(owner, {}).setdefault(function, {})
-        key = (
+        shelf = _shelf_of(step)
+        settings = (
             signature,
-            surroundings.key,
             self._compiled,
             keras.config.floatx(),
             keras.config.dtype_policy().name,
         )
-        for prepared in shelf.get(key, ()):
-            if prepared.still_fits():
-                return prepared
-        if any(shelf.get(key, ())) and not why:
-            why = "a `trainable` flag has changed"
-        prepared = self._prepare(step, signature, shelf, why)
-        shelf.setdefault(key, []).append(prepared)
-        return prepared
-
-    def _prepare(
-        self, step: Step, signature: Signature | None, shelf: _Shelf, why: str
-    ) -> Prepared:
-        name = step_name(step)
+        found = shelf.find(settings, surroundings)
+        if found is not None:
+            return found
         if self._compiled:
-            again = f" again: {why}" if why and shelf else ""
-            shapes = f" for batches of {signature}" if shelf and not again else ""
-            self._say(f"compiling {name}{again or shapes}")
+            self._say(_announcement(step_name(step), signature, shelf, why))
         call = StepCall(_finder(step), signature.structure if signature else None)
         leaves = [LeafSpec(*leaf) for leaf in signature.leaves] if signature else []
         program = backends.current().compile(call, leaves, eager=not self._compiled)
         prepared = Prepared(call, program, _trainable(program))
+        seen = None
         if self._compiled:
-            self._account(step, program)
+            after = Surroundings.of(step)
+            shelf.learn(surroundings, after)
+            seen = _without_objects(after)
+            self._account(step, shelf, program)
+        shelf.entries.append(_Entry(settings, seen, prepared))
         return prepared
 
-    def _account(self, step: Step, program: AbstractProgram) -> None:
+    def _account(self, step: Step, shelf: _Shelf, program: AbstractProgram) -> None:
         name = step_name(step)
         if program.kind != EAGER:
             self.compilations[name] += 1
-        if program.reason and (id(step), program.reason) not in self._said:
-            self._said.add((id(step), program.reason))
+        if program.reason and program.reason not in shelf.said:
+            shelf.said.add(program.reason)
             self._say(f"{name} runs as {program.kind}: {program.reason}")
+
+
+def _announcement(
+    name: str, signature: Signature | None, shelf: _Shelf, why: str
+) -> str:
+    compiled = [entry for entry in shelf.entries if entry.seen is not None]
+    if not compiled:
+        return f"compiling {name}"
+    if not why and any(entry.settings[0] == signature for entry in compiled):
+        why = "a `trainable` flag, or one of Keras' defaults, has changed"
+    return f"compiling {name} " + (
+        f"again: {why}" if why else f"for batches of {signature}"
+    )
+
+
+def _shelf_of(step: Step) -> _Shelf:
+    owner, function = _identity(step)
+    return _shelves.setdefault(owner, {}).setdefault(function, _Shelf())
+
+
+def _numbers(seen: Surroundings) -> dict[str, list[Any]]:
+    numbers: dict[str, list[Any]] = {}
+    for name, *value in seen.key[0]:
+        numbers.setdefault(name, []).append(value)
+    return numbers
+
+
+def _without_objects(seen: Surroundings) -> Surroundings:
+    # A shelf lives as long as its step, which those objects may hold on to.
+    return dataclasses.replace(seen, metrics=(), owners=())
 
 
 def step_name(step: Step) -> str:

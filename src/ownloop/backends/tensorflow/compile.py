@@ -1,9 +1,10 @@
 """A step on TensorFlow becomes one `tf.function` that advances n steps.
 
 The whole chunk is compiled by XLA as one program with a loop in it; n is an argument.
-A step that XLA cannot compile, and one with convolutions on the CPU (which XLA runs
-several times slower inside a loop), runs as a loop in TensorFlow's own graph. The rule
-looks at what the step contains, never at a clock.
+Three kinds of steps run as a loop in TensorFlow's own graph instead: those that XLA
+cannot compile; on the CPU, those with convolutions, which XLA runs several times
+slower inside a loop; and those that draw random numbers, because XLA draws others from
+the same seed. The rule looks at what the step contains, never at a clock.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -60,15 +61,29 @@ def _compile(
     step: StepFunction, found: Found, batch: Sequence[LeafSpec], capacity: int
 ) -> tuple[Callable[..., Any], str]:
     """Returns the program, and the reason where it is not compiled by XLA."""
+    reason = _reason_against_xla(found)
+    if not reason:
+        try:
+            return _build(step, found, batch, capacity, jit_compile=True), ""
+        except tf.errors.OpError as error:
+            reason = f"without XLA, which cannot compile it: {_first_line(error)}"
+    return _build(step, found, batch, capacity, jit_compile=False), reason
+
+
+def _reason_against_xla(found: Found) -> str:
+    """Returns why the step runs in TensorFlow's own graph; empty if XLA may have it."""
     slow = sorted(found.operations & _SLOW_IN_A_LOOP_ON_CPU)
     if slow and not tf.config.list_logical_devices("GPU"):
-        reason = f"without XLA, which is slow at {slow[0]} inside a loop on the CPU"
-        return _build(step, found, batch, capacity, jit_compile=False), reason
-    try:
-        return _build(step, found, batch, capacity, jit_compile=True), ""
-    except tf.errors.OpError as error:
-        reason = f"without XLA, which cannot compile it: {_first_line(error)}"
-    return _build(step, found, batch, capacity, jit_compile=False), reason
+        return f"without XLA, which is slow at {slow[0]} inside a loop on the CPU"
+    random = sorted(name for name in found.operations if _draws(name))
+    if random:
+        return f"without XLA, which draws other random numbers at {random[0]}"
+    return ""
+
+
+def _draws(operation: str) -> bool:
+    words = ("Random", "TruncatedNormal", "Multinomial", "Shuffle")
+    return any(word in operation for word in words)
 
 
 def _build(

@@ -1,0 +1,322 @@
+"""Law 6: one compilation per step, batch shape, trainable set and numbers read.
+
+Counted twice: by the loop, and by the times that Python ran a step's body, which
+happens while something is compiled and at no other time.
+"""
+
+from typing import ClassVar
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+
+FULL, SHORT = 32, 16
+NUMBER = 1.0
+
+
+class Notices:
+    """An observer that keeps what a person would read."""
+
+    def __init__(self):
+        self.texts = []
+
+    def __call__(self, event):
+        if hasattr(event, "text"):
+            self.texts.append(event.text)
+
+    def take(self):
+        texts, self.texts = self.texts, []
+        return [text for text in texts if " runs as " not in text]
+
+
+class Bodies:
+    """Counts how often Python ran the body of a step."""
+
+    def __init__(self):
+        self.count = 0
+
+    def note(self):
+        self.count += 1
+
+    def ran(self):
+        count, self.count = self.count, 0
+        return count > 0
+
+
+def digits_like(examples):
+    generator = np.random.default_rng(0)
+    x = generator.uniform(size=(examples, 784)).astype("float32")
+    return x, generator.integers(0, 10, examples)
+
+
+def make_job(bodies, *, sizes=(512, 256, 128), build=True):
+    hidden = [keras.layers.Dense(size, activation="relu") for size in sizes]
+    inputs = [keras.Input((784,))] if build else []
+    model = keras.Sequential([*inputs, *hidden, keras.layers.Dense(10)])
+    optimizer = keras.optimizers.Adam(1e-4)
+    accuracy = keras.metrics.SparseCategoricalAccuracy()
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def train_step(x, y):
+        bodies.note()
+        with ol.GradientTape() as tape:
+            logits = model(x, training=True)
+            loss = loss_fn(y, logits)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(
+            zip(gradients, model.trainable_variables, strict=True)
+        )
+        accuracy.update_state(y, logits)
+        return {"loss": loss, "accuracy": accuracy}
+
+    return model, optimizer, train_step
+
+
+def run_pass(loop, step, data, **options):
+    for epoch in loop.epochs(loop.epoch + 1):
+        epoch.train(step, data, **options).run()
+
+
+def test_the_job_is_compiled_twice_and_for_nothing_else(backend):
+    bodies, notices = Bodies(), Notices()
+    model, optimizer, step = make_job(bodies)
+    loop = ol.Loop(model=model, optimizer=optimizer, observers=(notices,))
+    run_pass(loop, step, ol.Batches(digits_like(10 * FULL + SHORT), batch_size=FULL))
+    assert loop.compilations == {"train_step": 2}
+    assert bodies.ran()
+    first, second = notices.take()
+    assert first == "compiling train_step"
+    assert second.startswith("compiling train_step for batches of ")
+    assert "16" in second
+    # Other chunk lengths.
+    data = ol.Batches(digits_like(10 * FULL + SHORT), batch_size=FULL, shuffle=True)
+    for every in (1, 3, 300, ol.every(4, start=1)):
+        with XlaCompilations(backend) as compiled:
+            run_pass(loop, step, data, every=every)
+        # On JAX the one small program that gathers rows knows the data's length.
+        assert len(compiled) <= (1 if every == 1 else 0)
+    # Other lengths of the data.
+    for whole in (31, 47, 21):
+        data = ol.Batches(digits_like(whole * FULL + SHORT), batch_size=FULL)
+        run_pass(loop, step, data)
+        data = ol.Batches(digits_like(whole * FULL), batch_size=FULL)
+        run_pass(loop, step, data, steps=17)
+    for examples in (1000, 1500, 700):
+        data = digits_like(examples)
+        data = ol.Batches(data, batch_size=FULL, drop_remainder=True)
+        run_pass(loop, step, data, every=5)
+    # The same batches as a stream, and one by one.
+    x, y = digits_like(4 * FULL + SHORT)
+    stream = [(x[i : i + FULL], y[i : i + FULL]) for i in range(0, len(x), FULL)]
+    run_pass(loop, step, stream)
+    for epoch in loop.epochs(loop.epoch + 1):
+        epoch.step(step, *stream[0])
+    # A second loop over the same step.
+    other = ol.Loop(model=model, observers=(notices,))
+    run_pass(other, step, stream, every=2)
+    assert other.compilations == {}
+    assert loop.compilations == {"train_step": 2}
+    assert notices.take() == []
+    assert not bodies.ran()
+
+
+class XlaCompilations:
+    """Lists the programs that XLA compiled for JAX in a block; elsewhere, nothing."""
+
+    _listening = False
+    _seen: ClassVar[list[str]] = []
+
+    def __init__(self, backend):
+        self._jax = backend == "jax"
+
+    def __enter__(self):
+        if self._jax and not XlaCompilations._listening:
+            import jax
+
+            jax.monitoring.register_event_duration_secs_listener(self._note)
+            XlaCompilations._listening = True
+        self._seen.clear()
+        return self._seen
+
+    def __exit__(self, *details):
+        pass
+
+    @classmethod
+    def _note(cls, event, seconds, **details):
+        if event.endswith("backend_compile_duration"):
+            cls._seen.append(event)
+
+
+def test_what_the_first_step_builds_compiles_nothing_again():
+    bodies, notices = Bodies(), Notices()
+    model, optimizer, step = make_job(bodies, sizes=(8,), build=False)
+    loop = ol.Loop(model=model, optimizer=optimizer, observers=(notices,))
+    data = ol.Batches(digits_like(4 * FULL), batch_size=FULL)
+    for epoch in loop.epochs(3):
+        epoch.train(step, data).run()
+    assert loop.compilations == {"train_step": 1}
+    assert notices.take() == ["compiling train_step"]
+
+
+def test_unfreezing_a_layer_compiles_once_more_and_says_so():
+    bodies, notices = Bodies(), Notices()
+    model, optimizer, step = make_job(bodies, sizes=(8,))
+    optimizer.build(model.trainable_variables)
+    layer = model.layers[0]
+    layer.trainable = False
+    loop = ol.Loop(model=model, optimizer=optimizer, observers=(notices,))
+    data = ol.Batches(digits_like(4 * FULL), batch_size=FULL)
+    frozen = np.array(keras.ops.sum(layer.kernel.value).__float__())
+    run_pass(loop, step, data)
+    assert float(keras.ops.sum(layer.kernel.value)) == frozen
+    assert loop.compilations == {"train_step": 1}
+    notices.take(), bodies.ran()
+
+    layer.trainable = True
+    run_pass(loop, step, data)
+    assert float(keras.ops.sum(layer.kernel.value)) != frozen
+    assert loop.compilations == {"train_step": 2}
+    (said,) = notices.take()
+    assert said.startswith("compiling train_step again: ")
+    assert f"{layer.name}.trainable was False and is True" in said
+    assert bodies.ran()
+
+    layer.trainable = False
+    after = float(keras.ops.sum(layer.kernel.value))
+    run_pass(loop, step, data)
+    assert float(keras.ops.sum(layer.kernel.value)) == after
+    assert loop.compilations == {"train_step": 2}
+    assert notices.take() == []
+    assert not bodies.ran()
+
+
+class Settings:
+    """Numbers of a user: one that the step reads, one that it does not."""
+
+    def __init__(self):
+        self.attribute = 1.0
+        self.unread = 1.0
+        self.nested = {"entry": 1.0, "other": 1.0}
+
+
+@pytest.fixture
+def numbers():
+    """A step that reads numbers from five places, and what sets each of them."""
+    closure, settings, bodies = 1.0, Settings(), Bodies()
+
+    def step(default=1.0):
+        bodies.note()
+        product = NUMBER * closure * settings.attribute * default
+        return keras.ops.convert_to_tensor(product * settings.nested["entry"])
+
+    def set_closure(value):
+        nonlocal closure
+        closure = value
+
+    def set_global(value):
+        globals()["NUMBER"] = value
+
+    def set_attribute(value):
+        settings.attribute = value
+
+    def set_default(value):
+        step.__defaults__ = (value,)
+
+    def set_entry(value):
+        settings.nested["entry"] = value
+
+    def set_unread(value):
+        settings.unread = value
+        settings.nested["other"] = value
+        settings.new = value
+
+    setters = {
+        "closure": set_closure,
+        "NUMBER": set_global,
+        "settings.attribute": set_attribute,
+        "default 0": set_default,
+        "settings.nested['entry']": set_entry,
+    }
+    yield step, setters, set_unread, bodies
+    set_global(1.0)
+
+
+def test_a_number_that_changed_compiles_once_more_and_going_back_does_not(numbers):
+    step, setters, set_unread, bodies = numbers
+    notices = Notices()
+    loop = ol.Loop(observers=(notices,))
+
+    def loss():
+        run_pass(loop, step, None, steps=3)
+        return loop.history.row(loop.epoch)["train_loss"]
+
+    assert loss() == 1
+    expected = 1
+    assert loop.compilations == {"step": expected}
+    for name, set_number in setters.items():
+        notices.take(), bodies.ran()
+        set_number(2.0)
+        assert loss() == 2
+        expected += 1
+        assert loop.compilations == {"step": expected}
+        (said,) = notices.take()
+        assert said == f"compiling step again: {name} was 1.0 and is 2.0"
+        assert bodies.ran()
+        set_number(1.0)
+        assert loss() == 1
+        assert loop.compilations == {"step": expected}
+        assert notices.take() == []
+        assert not bodies.ran()
+    set_unread(7.0)
+    assert loss() == 1
+    assert loop.compilations == {"step": expected}
+    assert notices.take() == []
+    assert not bodies.ran()
+
+
+def test_a_number_that_keeps_changing_is_told_to_become_a_variable(numbers):
+    step, setters, _, _ = numbers
+    notices = Notices()
+    loop = ol.Loop(observers=(notices,))
+    for value in (1.0, 2.0, 3.0, 4.0):
+        setters["settings.attribute"](value)
+        run_pass(loop, step, None, steps=1)
+    assert loop.compilations == {"step": 4}
+    advice = [text for text in notices.take() if "keras.Variable" in text]
+    assert len(advice) == 1
+    assert "settings.attribute has changed 3 times" in advice[0]
+
+
+def test_a_variable_that_keeps_changing_compiles_once():
+    rate, bodies = keras.Variable(1.0), Bodies()
+
+    def step():
+        bodies.note()
+        return rate * 2
+
+    loop = ol.Loop(observers=())
+    for value in (1.0, 2.0, 3.0):
+        rate.assign(value)
+        run_pass(loop, step, None, steps=1)
+        assert loop.history.row(loop.epoch)["train_loss"] == 2 * value
+    assert loop.compilations == {"step": 1}
+
+
+def test_a_trainable_flag_of_a_single_variable_is_seen():
+    weight = keras.Variable(3.0)
+
+    def step():
+        with ol.GradientTape() as tape:
+            loss = weight * weight
+        gradient = tape.gradient(loss, weight, unconnected_gradients="zero")
+        return {"gradient": gradient}
+
+    loop = ol.Loop(observers=())
+    run_pass(loop, step, None, steps=1)
+    assert loop.history.row(1)["train_gradient"] == 6
+    weight.trainable = False
+    run_pass(loop, step, None, steps=1)
+    assert loop.history.row(2)["train_gradient"] == 0
+    assert loop.compilations == {"step": 2}
