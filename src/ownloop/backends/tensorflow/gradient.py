@@ -11,10 +11,15 @@ from ownloop.backends.contract import AbstractTape, Tensor
 
 @final
 class TensorFlowTape(AbstractTape):
-    """A `tf.GradientTape`."""
+    """A `tf.GradientTape` that also knows the `trainable` flags of Keras.
+
+    Keras changes a flag after TensorFlow's variable was made, which keeps the old one.
+    """
 
     def __init__(self, persistent: bool, watch_accessed_variables: bool) -> None:
         self._tape = tf.GradientTape(persistent, watch_accessed_variables)
+        # Identities are only unique among living objects, so all are kept alive.
+        self._watched: dict[int, keras.Variable] = {}
 
     def start(self) -> None:
         self._tape.__enter__()
@@ -23,7 +28,10 @@ class TensorFlowTape(AbstractTape):
         self._tape.__exit__(None, None, None)
 
     def watch(self, tensors: Sequence[Tensor]) -> None:
-        self._tape.watch([_native(tensor) for tensor in tensors])
+        for tensor in tensors:
+            if isinstance(tensor, keras.Variable):
+                self._watched[id(tensor)] = tensor
+            self._tape.watch(_native(tensor))
 
     def gradient(
         self,
@@ -40,7 +48,15 @@ class TensorFlowTape(AbstractTape):
             ]
         native = [_native(source) for source in sources]
         found: list[Tensor | None] = self._tape.gradient(targets, native, weights)
-        return found
+        return [
+            None if self._is_frozen(source) else gradient
+            for source, gradient in zip(sources, found, strict=True)
+        ]
+
+    def _is_frozen(self, source: Tensor) -> bool:
+        if not isinstance(source, keras.Variable) or source.trainable:
+            return False
+        return id(source) not in self._watched
 
 
 def value_and_grad(
