@@ -4,6 +4,7 @@ Owns what must hold for each chunk: the Keras objects are read before it and wri
 after it, and where anything goes wrong in between they are as they were before.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -126,10 +127,13 @@ class Runner:
                     self._step, signature, self._surroundings, self._why
                 )
             except Exception as error:
-                error.add_note(
-                    f"{step_name(self._step)} was being compiled: Python runs once "
-                    "there, with placeholders in place of the batch and the variables."
-                )
+                # The user's exception is raised, also where it takes no notes.
+                with contextlib.suppress(Exception):
+                    error.add_note(
+                        f"{step_name(self._step)} was being compiled: Python runs once "
+                        "there, with placeholders in place of the batch and the "
+                        "variables."
+                    )
                 raise
             self._check_same_names(prepared)
             self._prepared[signature] = prepared
