@@ -31,7 +31,14 @@ class Epoch:
         self._passes: list[Pass] = []
         self._steps: list[StepPass] = []
         self._begin = time.perf_counter()
+        self._first_step = run.step
+        self._looked = False
         self._closed = False
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether no step of training and no validation has come to its end."""
+        return self._run.step == self._first_step and not self._looked
 
     def train(
         self,
@@ -96,7 +103,9 @@ class Epoch:
         """
         self._check_open()
         self._run.plan[name] = describe_pass("validate", name, step, data, "")
-        return validate(self._run, step, data, name=name)
+        result = validate(self._run, step, data, name=name)
+        self._looked = True
+        return result
 
     def step(self, step: Step, *batch: Any, name: str = "train") -> Values:
         """Runs one compiled step on a batch of the user's own.

@@ -69,6 +69,8 @@ class Loop:
     ) -> None:
         for name, thing in objects.items():
             owned.check(name, thing)
+        if observers is not None:
+            _check_observers(observers)
         self.memory: dict[str, Any] = {}
         self._saved: dict[str, owned.Saved] = {}
         self._run = Run(
@@ -150,8 +152,9 @@ class Loop:
     def _leave(self, epoch: Epoch) -> None:
         """Ends an epoch whose body was left by `break` or by an exception."""
         run = self._run
-        if run.failed is not None:
-            # A step raised: the epoch is not done; entered again, it starts anew.
+        if run.failed is not None or epoch.did_nothing:
+            # A step raised, or what it was called with: the epoch is not done, and
+            # starts anew when it is entered again.
             epoch.abandon()
             return
         self._finish(epoch)
@@ -197,6 +200,12 @@ class Loop:
         Returns:
             The history.
         """
+        if (val_step is None) != (val is None):
+            given, missing = ("val_step", "val") if val is None else ("val", "val_step")
+            raise LoopError(
+                f"`loop.run` got `{given}` and no `{missing}`. A validation takes a "
+                f"step and its data. Pass `{missing}` too, or leave out both."
+            )
         progress = Progress()
         self._run.observers.append(progress)
         try:
@@ -234,3 +243,18 @@ class Loop:
             f"{n}={type(t).__name__}" for n, t in self._run.objects.items()
         )
         return f"Loop({names}; step {self.step}, epoch {self.epoch})"
+
+
+def _check_observers(observers: Any) -> None:
+    if not isinstance(observers, list | tuple):
+        raise LoopError(
+            f"`Loop(observers=...)` got {observers!r}. Expected a list of functions "
+            "of one event. Put it into a list, or leave `observers` out."
+        )
+    for observer in observers:
+        if not callable(observer):
+            raise LoopError(
+                f"The observer {observer!r} cannot be called. Expected a function of "
+                "one event, such as `print`. Pass a function, or an object with "
+                "`__call__`."
+            )

@@ -122,7 +122,7 @@ def _named(result: Any) -> Iterator[tuple[str, Any]]:
 
 def _classify(name: str, value: Any) -> tuple[Kind, Any]:
     if isinstance(value, Shown):
-        return Kind.SHOWN, keras.ops.convert_to_tensor(value.value)
+        return Kind.SHOWN, _tensor(name, value.value)
     if isinstance(value, keras.Metric):
         result = value.result()
         if isinstance(result, Mapping):
@@ -146,6 +146,8 @@ def _classify(name: str, value: Any) -> tuple[Kind, Any]:
 
 def _tensor(name: str, value: Any) -> Any:
     cause = None
+    if isinstance(value, keras.Variable):
+        value = value.value  # TensorFlow would keep the variable itself.
     if not isinstance(value, str | bytes):
         try:
             tensor = keras.ops.convert_to_tensor(value)
