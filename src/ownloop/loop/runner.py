@@ -7,6 +7,7 @@ after it, and where anything goes wrong in between they are as they were before.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import final
 
 import keras
@@ -20,7 +21,7 @@ from ownloop.loop.interrupts import held
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.programs import Prepared, Programs, Step, step_name
 from ownloop.loop.values import Values
-from ownloop.step import Logged
+from ownloop.step import Logged, Surroundings
 
 _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 
@@ -68,19 +69,28 @@ class Runner:
         self._prepared: dict[Signature | None, Prepared] = {}
         self._before: _Kept | None = [] if keep else None
         self._reset: set[int] = set()
+        self._begun: set[Signature | None] = set()
         self._capacity = 1
         self._next: Segment | None = None
 
-    def advance(self, limit: int | None) -> Advance | None:
-        """Runs at most `limit` steps (all that are left, if None); None at the end."""
+    def advance(
+        self, limit: int | None, commit: Callable[[Advance], None] | None = None
+    ) -> Advance | None:
+        """Runs at most `limit` steps (all that are left, if None); None at the end.
+
+        `commit` counts what was done. An interrupt comes before both, and then the
+        state is as it was, or after both, and never in between.
+        """
         kept: _Kept = []
         parts: list[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]] = []
-        left = limit
+        left, reset, begun = limit, set(self._reset), set(self._begun)
+        advance, done = None, False
         try:
             while (first := self._take(left)) is not None:
                 prepared = self._prepare(first.signature)
                 variables = self._variables(prepared)
                 kept.append((variables, backends.current().read(variables)))
+                self._begin(first.signature, prepared, kept[-1])
                 stretch = _Stretch(self._take, first, prepared.program.capacity, left)
                 values = prepared.program.run(iter(stretch), self._data)
                 # Again: what runs eagerly has returned nothing until now.
@@ -89,18 +99,37 @@ class Runner:
                 sizes = np.concatenate(stretch.sizes)
                 parts.append((prepared.call.logged, values, sizes))
                 left = None if left is None else left - len(sizes)
-        except BaseException:
             with held():
-                _write(kept)
+                if parts:
+                    advance = self._sum_up(parts)
+                    if commit is not None:
+                        commit(advance)
+                done = True
+        except BaseException:
+            if not done:
+                with held():
+                    _write(kept)
+                    self._reset, self._begun = reset, begun
             raise
-        return self._sum_up(parts) if parts else None
+        return advance
 
     def restore(self) -> None:
-        """Puts back everything that this pass has touched."""
+        """Puts back everything that this pass has touched; may be called twice."""
         if self._before:
             with held():
+                self._reset_new_metrics(self._before)
                 _write(self._before)
                 self._before.clear()
+
+    def _reset_new_metrics(self, before: _Kept) -> None:
+        """Empties metrics that were built since, which a step that was traced had."""
+        if all(p.program.kind != EAGER for p in self._prepared.values()):
+            return
+        kept = {id(variable) for variables, _ in before for variable in variables}
+        calls = [p.call.metrics for p in self._prepared.values()]
+        for metric in chain(Surroundings.of(self._step).metrics, *calls):
+            if any(id(variable) not in kept for variable in metric.variables):
+                metric.reset_state()
 
     def _sum_up(
         self, parts: Sequence[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]]
@@ -137,7 +166,6 @@ class Runner:
                 raise
             self._check_same_names(prepared)
             self._prepared[signature] = prepared
-            self._begin(prepared)
         prepared = self._prepared[signature]
         self._capacity = prepared.program.capacity
         return prepared
@@ -153,14 +181,20 @@ class Runner:
                     "the same names for every batch. Return the same dictionary."
                 )
 
-    def _begin(self, prepared: Prepared) -> None:
+    def _begin(
+        self,
+        signature: Signature | None,
+        prepared: Prepared,
+        now: tuple[tuple[keras.Variable, ...], Snapshot],
+    ) -> None:
         """Keeps what is to be put back, and starts the step's metrics from zero."""
-        variables = self._variables(prepared)
+        if signature in self._begun:
+            return
+        self._begun.add(signature)
         if self._before is not None:
-            self._before.append((variables, backends.current().read(variables)))
-        touched = {id(variable) for variable in variables}
-        metrics = (*self._surroundings.metrics, *prepared.call.metrics)
-        for metric in metrics:
+            self._before.append(now)
+        touched = {id(variable) for variable in now[0]}
+        for metric in (*self._surroundings.metrics, *prepared.call.metrics):
             mine = {id(variable) for variable in metric.variables}
             if mine & touched and id(metric) not in self._reset:
                 metric.reset_state()

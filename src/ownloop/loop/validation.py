@@ -21,15 +21,18 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
     record = Record(run, name, batches=run.batches(data, None))
     begin = time.perf_counter()
     try:
-        while (advance := runner.advance(None)) is not None:
-            record.add_validation(advance)
-            seconds = time.perf_counter() - begin
-            record.tell_chunk(advance, runner.mean.values(), seconds=seconds)
+        try:
+            while (advance := runner.advance(None)) is not None:
+                record.add_validation(advance)
+                seconds = time.perf_counter() - begin
+                record.tell_chunk(advance, runner.mean.values(), seconds=seconds)
+        finally:
+            runner.restore()
     except BaseException as error:
+        runner.restore()  # Again: an interrupt may have come just before it.
         run.fail(error, step_name(step), name, record.batch)
         raise
     finally:
-        runner.restore()
         feed.close()
     if record.batch == 0:
         raise DataError(
