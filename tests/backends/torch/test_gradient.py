@@ -28,7 +28,7 @@ def test_sources_that_are_not_reached_get_none(tape):
     loss = used * used * frozen * keras.ops.cast(count, "float32")
     tape.stop()
     gradients = tape.gradient([loss], [used, unused, frozen, count], [None])
-    assert float(gradients[0]) == 16
+    assert gradients[0].item() == 16
     assert gradients[1:] == [None, None, None]
 
 
@@ -54,7 +54,7 @@ def test_a_frozen_variable_that_is_watched_has_a_gradient(tape):
     tape.watch([frozen])
     loss = frozen * frozen
     tape.stop()
-    assert float(tape.gradient([loss], [frozen], [None])[0]) == 4
+    assert tape.gradient([loss], [frozen], [None])[0].item() == 4
 
 
 def test_only_what_is_watched_counts_if_so_asked():
@@ -65,7 +65,7 @@ def test_only_what_is_watched_counts_if_so_asked():
     loss = watched * other
     tape.stop()
     gradients = tape.gradient([loss], [watched, other], [None])
-    assert float(gradients[0]) == 2
+    assert gradients[0].item() == 2
     assert gradients[1] is None
 
 
@@ -77,8 +77,8 @@ def test_two_tapes_share_what_they_recorded(tape):
     one, other = shared * 2, shared * 3
     second.stop()
     tape.stop()
-    assert float(tape.gradient([one], [v], [None])[0]) == 12
-    assert float(second.gradient([other], [v], [None])[0]) == 18
+    assert tape.gradient([one], [v], [None])[0].item() == 12
+    assert second.gradient([other], [v], [None])[0].item() == 18
 
 
 def test_an_outer_tape_differentiates_a_gradient(tape):
@@ -91,7 +91,7 @@ def test_an_outer_tape_differentiates_a_gradient(tape):
     (first,) = inner.gradient([y], [x], [None])
     tape.stop()
     assert first.item() == 12
-    assert float(tape.gradient([first], [x], [None])[0]) == 12
+    assert tape.gradient([first], [x], [None])[0].item() == 12
 
 
 def test_a_gradient_that_no_tape_records_has_no_graph(tape):
@@ -111,5 +111,5 @@ def test_value_and_grad_assigns_what_the_function_assigns():
 
     with torch.no_grad():
         (value, aux), gradients = value_and_grad(function, [v], (2.0,), has_aux=True)
-    assert (float(value), aux, float(gradients[0])) == (18, "aux", 12)
+    assert (value.item(), aux, gradients[0].item()) == (18, "aux", 12)
     assert calls.value.item() == 1
