@@ -147,7 +147,8 @@ def _classify(name: str, value: Any) -> tuple[Kind, Any]:
 def _tensor(name: str, value: Any) -> Any:
     cause = None
     if isinstance(value, keras.Variable):
-        value = value.value  # TensorFlow would keep the variable itself.
+        # A copy: the next step may work on the variable's own memory.
+        value = keras.ops.copy(value.value)
     if not isinstance(value, str | bytes):
         try:
             tensor = keras.ops.convert_to_tensor(value)

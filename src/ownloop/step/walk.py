@@ -30,6 +30,7 @@ _READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _CHANGES_BY_ITSELF = frozenset(
     {
         "built",
+        "training",  # Of PyTorch's modules; Keras hands it on as an argument.
         # What `model.compile`, `predict` and `evaluate` set, and no step reads.
         "compiled",
         "steps_per_execution",
