@@ -40,7 +40,7 @@ def test_carried_leaves_are_assigned_in_place_and_stay_leaves():
         assert v.value is leaf
     assert leaf.is_leaf
     assert leaf.requires_grad
-    assert float(scope.values()[0]) == 6
+    assert scope.values()[0].item() == 6
     assert v.value.item() == 1
 
 
