@@ -126,7 +126,7 @@ class AbstractProgram(ABC):
     kind: str
     """How the steps are run: FUSED, STEPWISE or EAGER."""
     reason: str
-    """Why not FUSED, in a few words; empty for FUSED."""
+    """Why not as fast as this backend can, in a few words; empty where it is."""
     capacity: int
     """How many batches a segment may hold at most."""
 

@@ -86,7 +86,7 @@ class TorchProgram(AbstractProgram):
     ) -> None:
         self.variables = tuple(variables)
         self.kind = STEPWISE
-        self.reason = "PyTorch compiles single steps"
+        self.reason = ""
         self.capacity = choose_capacity(batch)
         self._every = graph.every
         self._call = inductor.build(graph)
