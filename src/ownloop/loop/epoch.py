@@ -7,12 +7,16 @@ from ownloop.clock import Every, EveryLike
 from ownloop.errors import LoopError
 from ownloop.events import EpochDone
 from ownloop.loop.given import StepPass
-from ownloop.loop.programs import Step, step_name
+from ownloop.loop.programs import Step
 from ownloop.loop.run import Run, check_step
 from ownloop.loop.training import Pass
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
-from ownloop.loop.workflow import describe_pass
+from ownloop.loop.workflow import (
+    describe_steps,
+    describe_training,
+    describe_validation,
+)
 
 
 @final
@@ -84,7 +88,7 @@ class Epoch:
             batches=run.batches(data, steps),
         )
         self._passes.append(made)
-        run.plan[name] = describe_pass("train", name, step, data, _looks(looks))
+        run.plan[name] = describe_training(name, step, data, looks)
         return made
 
     def validate(self, step: Step, data: Any, *, name: str = "val") -> Values:
@@ -102,7 +106,8 @@ class Epoch:
             The means over the data: scalars weighted by the examples in each batch.
         """
         self._check_open()
-        self._run.plan[name] = describe_pass("validate", name, step, data, "")
+        check_step(step)
+        self._run.plan[name] = describe_validation(name, step, data)
         result = validate(self._run, step, data, name=name)
         self._looked = True
         return result
@@ -131,8 +136,7 @@ class Epoch:
                 return made
         made = StepPass(self._run, step, name=name)
         self._steps.append(made)
-        given = "batches of the user's own"
-        self._run.plan[name] = f"step {name!r}: {step_name(step)} on {given}"
+        self._run.plan[name] = describe_steps(name, step)
         return made
 
     def close(self) -> None:
@@ -192,10 +196,3 @@ class Epoch:
                 "of the for-loop only. Use the `epoch` of the present round, or "
                 "`loop.validate` outside of epochs."
             )
-
-
-def _looks(every: Every) -> str:
-    if not every.steps:
-        return ""
-    text = "every " + " and every ".join(f"{step:,}" for step in every.steps)
-    return f"{text} batches" + (f" from batch {every.start}" if every.start else "")

@@ -33,18 +33,17 @@ class StepPass:
         """Runs one step; a step without arguments gets no batch."""
         self._feed.give(batch)
         try:
-            advance = self._runner.advance(1)
+            advance = self._runner.advance(1, self._record.add_training)
         except BaseException as error:
             self._feed.close()  # The batch is not given again.
             name, done = step_name(self.function), self._record.batch
             self._run.fail(error, name, self.name, done)
             raise
         assert advance is not None
-        self._record.add_training(advance)
         return advance.last
 
     def end(self) -> None:
         """Records the means over all steps; once."""
         if not self._ended and self._record.batch > 0:
             self._ended = True
-            self._record.close(self._runner.mean.values())
+            self._record.close(self._runner)

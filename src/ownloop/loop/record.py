@@ -10,9 +10,8 @@ from typing import final
 import numpy as np
 
 from ownloop.events import ChunkDone, PassDone
-from ownloop.loop.interrupts import held
 from ownloop.loop.run import Run
-from ownloop.loop.runner import Advance
+from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.values import Values
 
 
@@ -38,23 +37,25 @@ class Record:
         self._begin = time.perf_counter()
 
     def add_training(self, advance: Advance) -> None:
-        """Counts steps of training, and keeps what each of them logged."""
+        """Counts steps of training, and keeps what each of them logged.
+
+        The runner calls this with interrupts held: a step is counted and recorded, or
+        neither.
+        """
         run = self._run
-        # Ctrl-C between these lines would leave a step counted and not recorded.
-        with held():
-            first = run.step + 1
-            steps = np.arange(first, first + advance.count)
-            run.history.record_steps(self.name, advance.columns, steps)
-            run.step += advance.count
-            self.batch += advance.count
+        steps = np.arange(run.step + 1, run.step + advance.count + 1)
+        run.history.record_steps(self.name, advance.columns, steps)
+        run.step += advance.count
+        self.batch += advance.count
 
     def add_validation(self, advance: Advance) -> None:
         """Counts batches of a validation, which are no steps of the run."""
         self.batch += advance.count
 
-    def tell_chunk(self, advance: Advance, mean: Values, *, seconds: float) -> None:
-        """Tells observers that a chunk came back, `seconds` after it was begun."""
-        run = self._run
+    def tell_chunk(self, advance: Advance, runner: Runner, *, seconds: float) -> Values:
+        """Tells observers that a chunk came back; returns the means so far."""
+        run, mean = self._run, runner.mean.values()
+        run.kinds[self.name] = runner.kinds
         run.tell(
             ChunkDone(
                 epoch=run.current,
@@ -68,10 +69,12 @@ class Record:
                 mean=mean,
             )
         )
+        return mean
 
-    def close(self, mean: Values) -> None:
-        """Writes the pass's means into the history, and tells observers."""
-        run = self._run
+    def close(self, runner: Runner) -> Values:
+        """Writes the pass's means into the history, tells observers, returns them."""
+        run, mean = self._run, runner.mean.values()
+        run.kinds[self.name] = runner.kinds
         run.history.record_pass(self.name, mean, step=run.step, epoch=run.current or 0)
         run.tell(
             PassDone(
@@ -82,3 +85,4 @@ class Record:
                 seconds=time.perf_counter() - self._begin,
             )
         )
+        return mean

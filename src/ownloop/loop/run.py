@@ -1,7 +1,8 @@
 """What a run is: where it stands, what it has seen, and the state that it owns.
 
 The shared ground of `Loop`, `Epoch` and `Pass`. It decides nothing about time.
-`epoch` counts the finished ones; `current` is the number of the one under way.
+`epoch` counts the finished ones; `current` is the number of the one under way. `plan`
+and `kinds` say, by the name of a pass, what it runs, and as which kinds of programs.
 """
 
 import contextlib
@@ -43,7 +44,8 @@ class Run:
         self.failed: BaseException | None = None
         self.observers = list(observers)
         self.programs = Programs(compiled=compiled, say=self.say)
-        self.plan: dict[str, str] = {}
+        self.plan: dict[str, list[str]] = {}
+        self.kinds: dict[str, tuple[tuple[str, str], ...]] = {}
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
         )

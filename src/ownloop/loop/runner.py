@@ -73,6 +73,12 @@ class Runner:
         self._capacity = 1
         self._next: Segment | None = None
 
+    @property
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """The kinds of the programs used so far, each with the reason for it."""
+        programs = (prepared.program for prepared in self._prepared.values())
+        return tuple({(p.kind, p.reason): None for p in programs})
+
     def advance(
         self, limit: int | None, commit: Callable[[Advance], None] | None = None
     ) -> Advance | None:

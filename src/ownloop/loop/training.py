@@ -117,7 +117,7 @@ class Pass:
         if not self._run.is_continued(self._feed):
             self._feed.close()
         if self._runner is not None and self.batch > 0:
-            self._record.close(self._runner.mean.values())
+            self._record.close(self._runner)
 
     def _start(self) -> Runner:
         if self.started or self._ended:
@@ -137,16 +137,16 @@ class Pass:
             return None
         begin = time.perf_counter()
         try:
-            advance = runner.advance(self._every.next_look(self.batch))
+            limit = self._every.next_look(self.batch)
+            advance = runner.advance(limit, record.add_training)
         except BaseException as error:
             run.fail(error, step_name(self._step), self.name, self.batch)
             raise
         if advance is None:
             self._check_not_empty()
             return None
-        record.add_training(advance)
-        mean = runner.mean.values()
-        record.tell_chunk(advance, mean, seconds=time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        mean = record.tell_chunk(advance, runner, seconds=seconds)
         steps = Values(advance.columns)
         return Chunk(run.step, record.batch, advance.last, mean, steps)
 

@@ -25,7 +25,7 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
             while (advance := runner.advance(None)) is not None:
                 record.add_validation(advance)
                 seconds = time.perf_counter() - begin
-                record.tell_chunk(advance, runner.mean.values(), seconds=seconds)
+                record.tell_chunk(advance, runner, seconds=seconds)
         finally:
             runner.restore()
     except BaseException as error:
@@ -40,6 +40,4 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
             "data, and pass something that can be read again, such as a list or "
             "`ownloop.Batches`."
         )
-    mean = runner.mean.values()
-    record.close(mean)
-    return mean
+    return record.close(runner)

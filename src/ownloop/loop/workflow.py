@@ -1,36 +1,82 @@
-"""The loop drawn as text: what it owns, where it stands, what each epoch does."""
+"""The loop drawn as a tree: where it stands, what it owns, what each epoch does."""
 
 import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
 
 import keras
 
+from ownloop.clock import Every
 from ownloop.loop.owned import variables_of
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 
 
+@final
+@dataclass(frozen=True)
+class Branch:
+    """One line of the tree, and those that belong to it."""
+
+    text: str
+    twigs: tuple["Branch", ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yields the tree, line by line.
+
+        Example:
+            >>> for line in Branch("a", (Branch("b"), Branch("c"))).lines():
+            ...     print(line)
+            a
+            ├── b
+            └── c
+        """
+        yield self.text
+        for i, twig in enumerate(self.twigs):
+            is_last = i == len(self.twigs) - 1
+            first, *rest = twig.lines()
+            yield ("└── " if is_last else "├── ") + first
+            yield from (("    " if is_last else "│   ") + line for line in rest)
+
+
 def draw(run: Run) -> str:
-    """Returns the workflow: the objects of a run, and the passes of an epoch."""
-    total = "no end" if run.epochs_total is None else f"{run.epochs_total}"
-    lines = [
-        f"Loop on {keras.backend.backend()}: step {run.step:,}, epoch {run.epoch} "
-        f"({'not started' if not run.plan and not run.step else f'of {total}'})",
-        "  owns",
-        *(f"    {line}" for line in _objects(run)),
-        "  for each epoch",
+    """Returns the workflow of a run as lines of text."""
+    total = "" if run.epochs_total is None else f" of {run.epochs_total}"
+    position = f"{run.epoch}{total} epochs done, {run.step:,} steps"
+    if run.stop_reason is not None:
+        position += f", stopped: {run.stop_reason}"
+    passes = [
+        Branch(text, tuple(map(Branch, [*more, *_how(run.kinds.get(name, ()))])))
+        for name, (text, *more) in run.plan.items()
     ]
-    lines += [f"    {line}" for line in run.plan.values()]
-    if not run.plan:
-        lines.append("    (its passes show here once the first epoch has begun)")
-    return "\n".join(lines)
+    unknown = Branch("known once the first epoch has begun")
+    tree = Branch(
+        f"Loop on {keras.backend.backend()}: {position}",
+        (
+            Branch("owns", tuple(map(Branch, _objects(run)))),
+            Branch("in each epoch", tuple(passes) or (unknown,)),
+        ),
+    )
+    return "\n".join(tree.lines())
 
 
-def describe_pass(verb: str, name: str, step: Any, data: Any, every: str) -> str:
-    """Returns one line for a pass: what runs over what, and when one looks."""
-    looks = f", a look {every}" if every else ""
-    source = "without data" if data is None else f"over {_source(data)}"
-    return f"{verb} {name!r}: {step_name(step)} {source}{looks}"
+def describe_training(name: str, step: Any, data: Any, every: Every) -> list[str]:
+    """Returns the lines for a training pass: what runs over what, and the looks."""
+    return [f"train {name!r}: {step_name(step)} {_over(data)}", *_looks(every)]
+
+
+def describe_validation(name: str, step: Any, data: Any) -> list[str]:
+    """Returns the line for a validation."""
+    return [f"validate {name!r}: {step_name(step)} {_over(data)}"]
+
+
+def describe_steps(name: str, step: Any) -> list[str]:
+    """Returns the line for single steps."""
+    return [f"step {name!r}: {step_name(step)} on batches of the user's own"]
+
+
+def _how(kinds: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{kind} ({reason})" if reason else kind for kind, reason in kinds]
 
 
 def _objects(run: Run) -> list[str]:
@@ -48,9 +94,23 @@ def _size(thing: Any) -> str:
     if not variables:
         return ""
     numbers = sum(math.prod(variable.shape) for variable in variables)
-    return f", {len(variables)} variables, {numbers:,} numbers"
+    return f", {_count(len(variables), 'variable')}, {_count(numbers, 'number')}"
 
 
-def _source(data: Any) -> str:
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _over(data: Any) -> str:
+    if data is None:
+        return "without data"
     text = repr(data)
-    return text if len(text) <= 72 else type(data).__name__
+    return f"over {text if len(text) <= 72 else f'a {type(data).__name__}'}"
+
+
+def _looks(every: Every) -> list[str]:
+    if not every.steps:
+        return []
+    text = " and every ".join(f"{step:,}" for step in every.steps)
+    start = f", from batch {every.start:,}" if every.start else ""
+    return [f"a look every {text} batches{start}"]
