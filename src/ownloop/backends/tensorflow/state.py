@@ -105,7 +105,7 @@ def cond(
     branches = [flat(then), flat(otherwise or (lambda: None))]
     try:
         _, *leaves = tf.cond(tf.cast(pred, tf.bool), *branches)
-    except (TypeError, ValueError) as error:
+    except (AssertionError, TypeError, ValueError) as error:
         if len(structures) == 2 and not _alike(*structures):
             raise StepError(_different(*structures)) from error
         raise
