@@ -73,7 +73,8 @@ class Walk:
             self._callable(name, function.__func__)
         elif isinstance(function, functools.partial):
             self._value(_join(name, "args"), function.args)
-            self._value(_join(name, "keywords"), function.keywords)
+            for key, value in function.keywords.items():
+                self._value(_join(name, key), value)
             self._callable(name, function.func)
         elif isinstance(function, types.FunctionType):
             self._words.update(_words(function.__code__))
