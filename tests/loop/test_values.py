@@ -1,0 +1,46 @@
+"""Values: a frozen mapping whose entries are attributes too."""
+
+import numpy as np
+import pytest
+
+from ownloop.errors import HistoryError
+from ownloop.loop import Values
+
+
+def test_entries_are_found_by_key_and_by_attribute():
+    values = Values({"loss": 0.5, "g/loss": 1.5})
+    assert values.loss == values["loss"] == 0.5
+    assert values["g/loss"] == 1.5
+    assert dict(values) == {"loss": 0.5, "g/loss": 1.5}
+    assert list(values) == ["loss", "g/loss"]
+    assert "loss" in values
+    assert "val" not in values
+    assert "loss" in dir(values)
+    assert "g/loss" not in dir(values)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    values = Values({"loss": 0.5})
+    with pytest.raises(HistoryError, match=r"'los' was not logged.*'loss'"):
+        values["los"]
+    with pytest.raises(AttributeError, match=r"'los' was not logged.*'loss'"):
+        _ = values.los
+    with pytest.raises(KeyError):
+        values["los"]
+    assert not hasattr(values, "los")
+
+
+def test_nothing_can_be_changed():
+    entries = {"loss": 0.5}
+    values = Values(entries)
+    entries["loss"] = 1.0
+    assert values.loss == 0.5
+    with pytest.raises(AttributeError, match=r"cannot be set.*loop\.memory"):
+        values.loss = 1.0
+    with pytest.raises(TypeError):
+        values["loss"] = 1.0
+
+
+def test_it_shows_its_numbers_and_the_shapes_of_its_arrays():
+    values = Values({"loss": 1 / 3, "f1": np.zeros((3,))})
+    assert repr(values) == "Values(loss=0.333333, f1=array(3,))"

@@ -1,0 +1,58 @@
+"""The step as a backend calls it: leaves in, flat values out."""
+
+import keras
+import numpy as np
+import optree
+import pytest
+
+from ownloop.errors import StepError
+from ownloop.step import StepCall
+
+
+def call_of(step, batch):
+    leaves, structure = optree.tree_flatten(batch)
+    return StepCall(lambda: step, structure), leaves
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        ((1.0, 2.0), [1.0, 2.0]),
+        ([1.0, 2.0], [1.0, 2.0]),
+        ({"x": 1.0}, [{"x": 1.0}]),
+        (1.0, [1.0]),
+        (({"x": 1.0}, 2.0), [{"x": 1.0}, 2.0]),
+    ],
+)
+def test_tuples_and_lists_are_unpacked_and_nothing_else(batch, expected):
+    seen = []
+
+    def step(*arguments):
+        seen.extend(arguments)
+        return 1.0
+
+    call, leaves = call_of(step, batch)
+    call(leaves)
+    assert seen == expected
+
+
+def test_without_data_a_step_takes_nothing():
+    values = StepCall(lambda: lambda: 2.0, None)(())
+    assert [float(value) for value in values.every] == [2.0]
+
+
+def test_the_names_of_the_last_result_are_known():
+    mean = keras.metrics.Mean()
+    call, leaves = call_of(lambda x: {"loss": x, "error": mean}, np.float32(1))
+    assert call.logged == ()
+    call(leaves)
+    assert [entry.name for entry in call.logged] == ["loss", "error"]
+    assert call.metrics == (mean,)
+
+
+def test_every_call_gives_the_same_names_and_kinds():
+    results = [{"loss": 1.0}, {"loss": 1.0, "more": 2.0}]
+    call, leaves = call_of(lambda x: results.pop(0), 1.0)
+    call(leaves)
+    with pytest.raises(StepError, match=r"\{loss: scalar, more: scalar\} after \{loss"):
+        call(leaves)

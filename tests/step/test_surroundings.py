@@ -1,0 +1,161 @@
+"""What a step reads from outside is seen, and nothing else is."""
+
+import functools
+import sys
+import types
+
+import keras
+
+from ownloop.step import Surroundings
+
+RATE = 0.5
+loss = 1.0
+UNUSED = 3
+
+
+class Holder:
+    def __init__(self):
+        self.used, self.unused = 1, 2
+
+    @property
+    def doubled(self):
+        return 2 * self.hidden
+
+    hidden_default = 7
+
+    def method(self, x):
+        return x * self.used
+
+
+def found(step):
+    return dict(Surroundings.of(step).numbers)
+
+
+def test_closures_globals_and_defaults_are_read():
+    factor = 2
+
+    def step(x, shift=4, *, scale=5):
+        return factor * x * RATE + shift + scale
+
+    assert found(step) == {"factor": 2, "RATE": 0.5, "default 0": 4, "scale": 5}
+
+
+def test_a_key_or_an_attribute_with_the_name_of_a_global_is_not_that_global():
+    def step(x):
+        return {"loss": x.loss}
+
+    assert found(step) == {}
+
+
+def test_functions_that_the_step_calls_are_walked():
+    factor = 2
+
+    def inner(x):
+        return x * factor
+
+    def step(x):
+        return inner(x) + sum(RATE for _ in range(3))
+
+    assert found(step) == {"inner.factor": 2, "RATE": 0.5}
+
+
+def test_only_the_attributes_that_code_names_are_read():
+    holder = Holder()
+
+    def step(x):
+        return x * holder.used
+
+    assert found(step) == {"holder.used": 1}
+    assert found(holder.method) == {"self.used": 1}
+
+
+def test_mappings_lists_and_partials_are_opened():
+    settings, several = {"rate": 0.1, "other": 0.2}, [1, 2]
+
+    def step(x, power):
+        return x * settings["rate"] * several[0] ** power
+
+    seen = found(functools.partial(step, power=3))
+    assert seen["settings['rate']"] == 0.1
+    assert "settings['other']" not in seen
+    assert seen["several[1]"] == 2
+    assert seen["power"] == 3
+
+
+def test_functions_in_modules_of_the_user_are_walked(monkeypatch):
+    module = types.ModuleType("losses")
+    module.__file__ = "/home/me/losses.py"
+    exec("SCALE = 3\nOTHER = 4\ndef scaled(x):\n    return SCALE * x", module.__dict__)
+    monkeypatch.setitem(sys.modules, "losses", module)
+
+    def step(x):
+        return module.scaled(x)
+
+    assert set(found(step).values()) == {3}
+
+
+def test_layers_give_their_flags_their_numbers_and_their_metrics():
+    dropout = keras.layers.Dropout(0.3, name="drop")
+    model = keras.Sequential([keras.layers.Input((2,)), dropout], name="net")
+    mean = keras.metrics.Mean(name="error")
+
+    def step(x):
+        return mean(model(x))
+
+    before = Surroundings.of(step)
+    assert dict(before.numbers)["drop.rate"] == 0.3
+    assert dict(before.flags) == {"net.trainable": True, "drop.trainable": True}
+    assert before.metrics == (mean,)
+    assert set(map(id, before.variables())) >= set(map(id, mean.variables))
+    dropout.rate = 0.4
+    model.trainable = False
+    after = Surroundings.of(step)
+    assert after.key != before.key
+    assert after.changes(before) == (
+        "drop.rate was 0.3 and is 0.4",
+        "net.trainable was True and is False",
+        "drop.trainable was True and is False",
+    )
+
+
+def test_using_a_model_in_the_loop_changes_nothing():
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+
+    def step(x):
+        return model(x)
+
+    before = Surroundings.of(step)
+    model.compile("sgd", "mse")
+    model.stop_training = model.stop_predicting = True
+    changes = [c for c in Surroundings.of(step).changes(before) if "sgd" not in c]
+    assert changes == []
+
+
+def test_one_and_true_and_not_a_number_are_told_apart():
+    value = 1
+
+    def step(x):
+        return x * value
+
+    one = Surroundings.of(step)
+    value = True
+    true = Surroundings.of(step)
+    assert true.key != one.key
+    assert true.changes(one) == ("value was 1 and is True",)
+    value = float("nan")
+    first, second = Surroundings.of(step), Surroundings.of(step)
+    assert first.key == second.key
+    assert second.changes(first) == ()
+
+
+def test_what_appears_and_what_goes_is_said():
+    holder = types.SimpleNamespace()
+
+    def step(x):
+        return x * getattr(holder, "scale", 1) if x.scale else x
+
+    before = Surroundings.of(step)
+    holder.scale = 2
+    after = Surroundings.of(step)
+    assert after.changes(before) == ("holder.scale was not there and is 2",)
+    assert before.changes(after) == ("holder.scale was 2 and is not there",)
