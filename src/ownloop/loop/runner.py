@@ -196,7 +196,12 @@ class Runner:
         """Keeps what is to be put back, and starts the step's metrics from zero."""
         if signature in self._begun:
             return
+        first = not self._begun
         self._begun.add(signature)
+        if prepared.program.kind == EAGER and not first:
+            # All within reach has begun; what was built since has counted already.
+            variables = prepared.program.variables
+            now = variables, backends.current().read(variables)
         if self._before is not None:
             self._before.append(now)
         touched = {id(variable) for variable in now[0]}
