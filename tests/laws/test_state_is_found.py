@@ -7,6 +7,7 @@ where the next chunk starts. Where a step fails, everything is as before its chu
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -482,6 +483,60 @@ def test_ctrl_c_at_any_instant_leaves_whole_chunks(bits, compile):
         assert (loop.step - begin) % 16 % 5 in (0, 1)
         assert all(np.isfinite(v.numpy()).all() for v in model.variables)
     assert interrupted == 20
+
+
+def test_ctrl_c_at_any_line_of_the_loops_own_code_leaves_whole_chunks(data):
+    count = keras.Variable(0, dtype="int32", trainable=False)
+
+    def step(x, y):
+        count.assign_add(1)
+        return keras.ops.sum(x)
+
+    def val_step(x, y):
+        count.assign_add(100)
+        return keras.ops.sum(x)
+
+    def train(loop):
+        for epoch in loop.epochs(1):
+            for _ in epoch.train(step, data, every=5):
+                epoch.validate(val_step, data)
+
+    def interrupted_at(line):
+        """Runs until so many lines of the loop's files were run, then Ctrl-C."""
+        left = line
+
+        def trace(frame, event, argument):
+            nonlocal left
+            if f"ownloop{os.sep}loop{os.sep}" not in frame.f_code.co_filename:
+                return None
+            left -= event == "line"
+            if left == 0 and event == "line":
+                signal.raise_signal(signal.SIGINT)
+            return trace
+
+        count.assign(0)
+        loop = ol.Loop(observers=())
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            train(loop)
+        except KeyboardInterrupt:
+            return loop, True
+        finally:
+            sys.settrace(before)
+        return loop, False
+
+    train(ol.Loop(observers=()))
+    line, interrupted = 0, True
+    while interrupted:
+        line += 1
+        loop, interrupted = interrupted_at(line)
+        assert int(count.numpy()) == loop.step, f"line {line}"
+        assert loop.step in (0, 5, 8)
+        if loop.step:
+            assert len(loop.history.steps["train_loss"]) == loop.step
+    assert line > 200
+    assert loop.step == 8
 
 
 # --------------------------------------------------------------- and nothing is left
