@@ -23,10 +23,29 @@ from ownloop.loop.workflow import (
 class Epoch:
     """One round through the body of `for epoch in loop.epochs(n)`.
 
+    `epoch["val_loss"]` reads this epoch's row of the history so far.
+
     Attributes:
         number: Which epoch this is, from 1.
 
-    `epoch["val_loss"]` reads this epoch's row of the history so far.
+    Example:
+        >>> import keras, numpy as np
+        >>> import ownloop as ol
+        >>> def step(x):
+        ...     return {"mean": keras.ops.mean(x)}
+        ...
+        >>> data = ol.Batches(np.arange(6.0), batch_size=2)
+        >>> for epoch in ol.Loop(observers=[]).epochs(1):
+        ...     for chunk in epoch.train(step, data, every=2):
+        ...         print(chunk.batch, chunk.last)
+        ...     print(epoch.validate(step, data))
+        ...     print(epoch.step(step, np.array([8.0, 9.0]), name="own"))
+        ...     print(epoch["train_mean"], epoch["val_mean"])
+        2 Values(mean=2.5)
+        3 Values(mean=4.5)
+        Values(mean=2.5)
+        Values(mean=8.5)
+        2.5 2.5
     """
 
     def __init__(self, run: Run, number: int) -> None:
@@ -72,7 +91,23 @@ class Epoch:
             A `Pass`: iterate it for chunks, or call its `run`.
 
         Raises:
-            LoopError: The epoch is over, or `every` or `steps` make no sense.
+            LoopError: The epoch is over, the step cannot be called, or `every` makes
+                no sense.
+            DataError: `steps` makes no sense, or the data are none.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import ownloop as ol
+            >>> def step(x):
+            ...     return {"mean": keras.ops.mean(x)}
+            ...
+            >>> data = ol.Batches(np.arange(6.0), batch_size=2)
+            >>> loop = ol.Loop(observers=[])
+            >>> for epoch in loop.epochs(2):
+            ...     result = epoch.train(step, data, steps=2).run()
+            ...
+            >>> loop.history.steps["train_mean"].tolist()
+            [0.5, 2.5, 4.5, 0.5]
         """
         self._check_open()
         check_step(step)
@@ -104,6 +139,13 @@ class Epoch:
 
         Returns:
             The means over the data: scalars weighted by the examples in each batch.
+
+        Raises:
+            LoopError: The epoch is over, or the step cannot be called.
+            DataError: There is no batch, or one that cannot be used.
+            StepError: The step returns what cannot be logged.
+
+        Example: see `Epoch`.
         """
         self._check_open()
         check_step(step)
@@ -125,6 +167,13 @@ class Epoch:
 
         Returns:
             What this step logged.
+
+        Raises:
+            LoopError: The epoch is over, or the step cannot be called.
+            DataError: The batch is not made of numbers.
+            StepError: The step returns what cannot be logged.
+
+        Example: see `Epoch`.
         """
         self._check_open()
         return self._step_pass(step, name).step(batch)

@@ -166,7 +166,15 @@ class Loop:
         epoch.close()
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
-        """Runs a step over data outside of any epoch; see `Epoch.validate`."""
+        """Runs a step over data outside of any epoch; see `Epoch.validate`.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import ownloop as ol
+            >>> data = ol.Batches(np.arange(6.0), batch_size=2)
+            >>> ol.Loop(observers=[]).validate(keras.ops.mean, data)
+            Values(loss=2.5)
+        """
         return validate(self._run, step, data, name=name)
 
     def stop(self, reason: str = "stopped by the user's code") -> None:
@@ -199,6 +207,19 @@ class Loop:
 
         Returns:
             The history.
+
+        Raises:
+            LoopError: Only one of `val_step` and `val` was given.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import ownloop as ol
+            >>> def step(x):
+            ...     return {"mean": keras.ops.mean(x)}
+            ...
+            >>> data = ol.Batches(np.arange(6.0), batch_size=2)
+            >>> ol.Loop(observers=[]).run(step, data, epochs=2)["train_mean"]
+            array([2.5, 2.5])
         """
         if (val_step is None) != (val is None):
             given, missing = ("val_step", "val") if val is None else ("val", "val_step")
