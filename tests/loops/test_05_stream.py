@@ -60,6 +60,21 @@ def test_arrays_in_memory_go_on_as_well_and_are_shuffled_anew_at_their_end():
     assert seen == orders[:7]
 
 
+def test_passes_that_were_made_first_and_run_later_share_the_data_in_turn():
+    def step(x):
+        return {"number": keras.ops.mean(x)}
+
+    data = Stream()
+    loop = ol.Loop(observers=[], compile=False)
+    for epoch in loop.epochs(1):
+        first = epoch.train(step, data, steps=2, name="first")
+        second = epoch.train(step, data, steps=3, name="second")
+        first.run()
+        second.run()
+    assert loop.history.steps["first_number"].tolist() == [0, 1]
+    assert loop.history.steps["second_number"].tolist() == [2, 3, 4]
+
+
 def test_no_thread_is_left_behind():
     def step(x):
         return {"number": keras.ops.mean(x)}

@@ -15,6 +15,7 @@ import keras
 from ownloop import backends
 from ownloop.backends.contract import Placed
 from ownloop.data import AbstractFeed, Batches, NoDataFeed, ResidentFeed, StreamFeed
+from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
 from ownloop.history import History
@@ -108,9 +109,8 @@ class Run:
                 return ResidentFeed(data, float_type=float_type, epoch=max(epoch, 1))
             return StreamFeed(data, float_type=float_type)
         if id(data) in self._continued:
-            feed = self._continued[id(data)][1]
-            feed.begin(steps)
-            return feed
+            check_steps(steps)
+            return self._continued[id(data)][1]
         if isinstance(data, Batches):
             feed = ResidentFeed(data, float_type=float_type, epoch=1, steps=steps)
         else:
@@ -120,7 +120,7 @@ class Run:
         return feed
 
     def is_continued(self, feed: AbstractFeed) -> bool:
-        """Whether the next pass goes on with this feed."""
+        """Whether passes of `steps` share this feed: each begins it, none ends it."""
         return any(feed is kept for _, kept in self._continued.values())
 
     def batches(self, data: Any, steps: int | None) -> int | None:

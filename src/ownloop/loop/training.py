@@ -55,6 +55,7 @@ class Pass:
         batches: int | None,
     ) -> None:
         self.name = name
+        self._batches = batches
         self.started = False
         self._ended = False
         self._run = run
@@ -128,6 +129,10 @@ class Pass:
                 "`epoch.train` again for another one."
             )
         self.started = True
+        if self._run.is_continued(self._feed):
+            # Now and not when it was made: other passes may have run in between.
+            assert self._batches is not None
+            self._feed.begin(self._batches)
         self._runner = self._run.runner(self._step, self._feed)
         return self._runner
 
