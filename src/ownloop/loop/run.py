@@ -111,6 +111,7 @@ class Run:
         if id(data) in self._continued:
             check_steps(steps)
             return self._continued[id(data)][1]
+        feed: AbstractFeed
         if isinstance(data, Batches):
             feed = ResidentFeed(data, float_type=float_type, epoch=1, steps=steps)
         else:
