@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from ownloop.backends.contract import EAGER, STEPWISE, LeafSpec, StepValues
+from ownloop.backends.contract import (
+    EAGER,
+    STEPWISE,
+    AbstractBackend,
+    LeafSpec,
+    StepValues,
+)
 
 layers = keras.layers
 schedules = keras.optimizers.schedules
@@ -263,3 +269,18 @@ def test_a_torch_module_inside_keras_runs_eagerly_with_all_its_state(
         [batches(3, leaves=[np.ones((3, 2, 3), "float32")])], None
     ).every[0]
     assert losses[2] < losses[0]
+
+
+def test_a_result_that_a_variable_has_as_its_new_value_keeps_its_own(
+    room: AbstractBackend, batches: type[Any]
+) -> None:
+    numbers = keras.Variable(np.zeros(3), trainable=False)
+
+    def step(leaves: Any) -> StepValues:
+        numbers.assign(numbers + 1.0)
+        return StepValues((keras.ops.copy(numbers.value)[1],), ())
+
+    program = room.compile(step, [])
+    values = program.run([batches(5)], None)
+
+    assert values.every[0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]

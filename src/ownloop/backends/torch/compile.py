@@ -95,11 +95,14 @@ class TorchProgram(AbstractProgram):
         state = [variable.value.detach() for variable in self.variables]
         columns: list[list[np.ndarray]] = [[] for _ in range(self._every)]
         call, every = self._call, self._every
+        memory = frozenset(map(_memory_of, state))
         last: Sequence[Tensor] = ()
         with torch.no_grad():
             for segment in segments:
-                results = [call(*state, *leaves) for leaves in _batches(segment, data)]
-                last = results[-1]
+                results = []
+                for leaves in _batches(segment, data):
+                    last = call(*state, *leaves)
+                    results.append(_kept(last[:every], memory))
                 for i in range(every):
                     column = torch.stack([values[i] for values in results])
                     columns[i].append(place.to_host(column))
@@ -107,6 +110,19 @@ class TorchProgram(AbstractProgram):
             tuple(np.concatenate(column) for column in columns),
             tuple(place.to_host(value) for value in last[every:]),
         )
+
+
+def _kept(values: Sequence[Tensor], memory: frozenset[int]) -> list[Tensor]:
+    """Returns the values of a step, safe against the next step.
+
+    Inductor leaves out the copy of a result that a variable has as its new value, and
+    hands out the variable's memory.
+    """
+    return [v.clone() if _memory_of(v) in memory else v for v in values]
+
+
+def _memory_of(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _batches(segment: Segment, data: Placed | None) -> Iterator[Sequence[Tensor]]:

@@ -114,7 +114,15 @@ def value_and_grad(
     finally:
         tape.stop()
     loss = result[0] if has_aux else result
-    return result, tape.gradient([loss], variables, [None])
+    found = tape.gradient([loss], variables, [None])
+    if _depth.recording == 0:
+        # Nobody differentiates the value again, and a number is what people print.
+        result = keras.tree.map_structure(_detached, result)
+    return result, found
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def _differentiable(value: Tensor) -> bool:

@@ -50,7 +50,12 @@ def _assign(scope: AbstractScope, variable: keras.Variable, value: Tensor) -> No
 
 @final
 class Leaves(Carried):
-    """Carries leaves of autograd, and assigns them in place."""
+    """Carries leaves of autograd, and assigns them in place.
+
+    branched: whether `ownloop.cond` has selected between values of all variables.
+    """
+
+    branched = False
 
     def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
         self._check(update[0])
@@ -178,6 +183,8 @@ def cond(
             "without `otherwise` that is None. Return the same structure from both, "
             "or assign variables and return nothing."
         )
+    if isinstance(scope, Leaves):
+        scope.branched = True
     for key in one.keys() | other.keys():
         present = scope.state_mapping[key]
         with torch.no_grad():
@@ -194,21 +201,18 @@ def cond(
 def _in_fork(
     scope: AbstractScope, branch: Callable[[], Any]
 ) -> tuple[dict[int, Tensor], Any]:
-    """Runs a branch on copies; returns the values that it changed, and its result."""
+    """Runs a branch on copies; returns their values, and the branch's result.
+
+    All values, since optimizers change them in place, which nothing tells reliably
+    while tracing. What a branch has left alone falls out of the graph again.
+    """
     fork = scope.fork()
-    # PyTorch counts the changes in place, which is how optimizers work here.
-    before = {key: value._version for key, value in fork.state_mapping.items()}
     with fork, NoDraws() if isinstance(scope, Leaves) else contextlib.nullcontext():
         result = branch()
     for key, value in fork.state_mapping.items():
         # What a rehearsal met here first, it knows from now on.
         scope.state_mapping.setdefault(key, value)
-    changed = {
-        key: fork.state_mapping[key]
-        for key, version in before.items()
-        if fork.state_mapping[key]._version != version
-    }
-    return changed, result
+    return fork.state_mapping, result
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -56,6 +56,7 @@ class _Notes:
     forking: bool
     every: int = 0
     paths: int = 0
+    branched: bool = False
     seeds: dict[int, Tensor] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
 
@@ -87,7 +88,7 @@ def trace(
         if not graphs.equal(graph.module, other.module):
             raise CannotTrace("it computes with the Python integer of a tensor")
     _check_memory(graph, variables)
-    if notes.forking:
+    if notes.forking or notes.branched:
         module = graphs.share_common_work(graph.module, graph.examples)
         graph = Graph(module, graph.every, graph.examples)
     return graph
@@ -155,6 +156,7 @@ class _Function:
         else:
             values, _ = self._one_way(scope, leaves, ())
         self._notes.every = len(values.every)
+        self._notes.branched = scope.branched
         # Copies: a result must not share memory with the state, which goes on.
         return [value.detach().clone() for value in (*values.every, *values.final)]
 
