@@ -1,7 +1,6 @@
 """What the loops share: a few small digits, and a model that is quick to compile."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,17 +8,6 @@ import pytest
 
 import ownloop as ol
 from ownloop.events import Event, Notice
-
-# Keras 3.15 hands its arrays to NumPy in an old way, in `get_weights` and `predict`.
-KERAS_AND_NUMPY = "ignore:__array__ implementation doesn't accept:DeprecationWarning"
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the loops use those methods; every other warning stays an error."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(KERAS_AND_NUMPY))
 
 
 @pytest.fixture(scope="session")

@@ -159,3 +159,18 @@ def test_what_appears_and_what_goes_is_said():
     after = Surroundings.of(step)
     assert after.changes(before) == ("holder.scale was not there and is 2",)
     assert before.changes(after) == ("holder.scale was 2 and is not there",)
+
+
+def test_a_learning_rate_schedule_that_was_exchanged_is_a_change() -> None:
+    schedules = keras.optimizers.schedules
+    optimizer = keras.optimizers.SGD(schedules.ExponentialDecay(0.1, 10, 0.5))
+
+    def step() -> None:
+        optimizer.apply_gradients([])
+
+    before = Surroundings.of(step)
+    optimizer.learning_rate = schedules.ExponentialDecay(0.2, 10, 0.5)
+    (change,) = Surroundings.of(step).changes(before)
+
+    assert "learning_rate" in change
+    assert "0.2" in change

@@ -126,6 +126,12 @@ class Walk:
             self.flags.append((f"{name}.trainable", bool(thing.trainable)))
             for inner in (*getattr(thing, "layers", ()), *thing.metrics):
                 self._value(name, inner)
+        if isinstance(thing, keras.optimizers.Optimizer):
+            rate = thing.get_config().get("learning_rate")
+            if isinstance(rate, Mapping):
+                # A schedule: its numbers are frozen into a program, and it may be
+                # exchanged for another. A plain rate is a variable.
+                self.numbers.append((_join(name, "learning_rate"), repr(rate)))
         if not isinstance(thing, keras.Loss):
             self.owners.append(thing)
         if not _is_foreign(type(thing)):

@@ -44,6 +44,8 @@ class BlockRoom:
 
     def fill(self, segment: Segment, data: Placed | None) -> list[jax.Array]:
         """Returns the segment's batches as one block per leaf."""
+        if segment.leaves is not None and 4 * segment.count <= self._capacity:
+            return self._put(segment.count, segment.leaves)
         if segment.leaves is not None:
             return [
                 self._stack(leaf, array)
@@ -53,15 +55,33 @@ class BlockRoom:
             return []
         rows = np.zeros((self._capacity, segment.rows.shape[1]), np.int32)
         rows[: segment.count] = segment.rows
+        count = np.int32(segment.count)
+        return self._keep(_gather(self._free(), data.arrays, rows, count))
+
+    def _put(self, count: int, leaves: Sequence[np.ndarray]) -> list[jax.Array]:
+        """Puts a few batches into a buffer, where a new block would cost far more."""
+        block = self._free()
+        for i in range(count):
+            # A copy: the caller may change its arrays while the device still reads.
+            batch = [
+                np.array(leaf[i], dtype=spec.dtype)
+                for leaf, spec in zip(leaves, self._batch, strict=True)
+            ]
+            block = _put_batch(block, batch, np.int32(i))
+        return self._keep(block)
+
+    def _free(self) -> list[jax.Array]:
+        """Takes the buffers that the device is not reading."""
         self._turn = 1 - self._turn
         buffers = self._buffers[self._turn]
         self._buffers[self._turn] = None
-        if buffers is None:
-            buffers = [
-                jnp.zeros((self._capacity, *leaf.shape), leaf.dtype)
-                for leaf in self._batch
-            ]
-        block = _gather(buffers, data.arrays, rows, np.int32(segment.count))
+        if buffers is not None:
+            return buffers
+        return [
+            jnp.zeros((self._capacity, *leaf.shape), leaf.dtype) for leaf in self._batch
+        ]
+
+    def _keep(self, block: list[jax.Array]) -> list[jax.Array]:
         self._buffers[self._turn] = block
         return list(block)
 
@@ -69,6 +89,17 @@ class BlockRoom:
         block = np.zeros((self._capacity, *leaf.shape), leaf.dtype)
         block[: len(array)] = array
         return jnp.asarray(block)
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _put_batch(
+    buffers: list[jax.Array], batch: list[jax.Array], i: jax.Array
+) -> list[jax.Array]:
+    """Copies one batch to a place in the buffers."""
+    return [
+        jax.lax.dynamic_update_index_in_dim(buffer, leaf, i, 0)
+        for buffer, leaf in zip(buffers, batch, strict=True)
+    ]
 
 
 @functools.partial(jax.jit, donate_argnums=0)
