@@ -1,15 +1,10 @@
 """Whatever a step reads or changes is state: found, carried, and written back.
 
 Between chunks the Keras objects hold the current values, and what the user assigns is
-where the next chunk starts. Where a step fails, everything is as before its chunk.
+where the next chunk starts. Nothing is left of it when the user's objects are gone.
 """
 
 import gc
-import os
-import signal
-import sys
-import threading
-import time
 import weakref
 
 import keras
@@ -18,64 +13,12 @@ import pytest
 
 import ownloop as ol
 
-layers = keras.layers
-
-
-def make_data(examples=32):
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(examples, 4)).astype("float32")
-    return x, (x.sum(axis=1) > 0).astype("int32")
-
-
-@pytest.fixture
-def data():
-    return ol.Batches(make_data(), batch_size=4)
-
-
-def dense(units=2, **options):
-    return layers.Dense(units, kernel_initializer=uniform(), **options)
-
-
-def uniform():
-    return keras.initializers.RandomUniform(-1, 1, seed=1)
-
-
-def make_step(model, optimizer, metric=None):
-    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def step(x, y):
-        with ol.GradientTape() as tape:
-            logits = model(x, training=True)
-            loss = loss_fn(y, logits)
-        variables = model.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        if metric is None:
-            return loss
-        metric.update_state(keras.ops.one_hot(y, 2), keras.ops.softmax(logits))
-        return {"loss": loss, "metric": metric}
-
-    return step
-
-
-def make_job(*, build=True, **options):
-    inputs = [keras.Input((4,))] if build else []
-    model = keras.Sequential([*inputs, dense(3, activation="relu"), dense()])
-    optimizer = keras.optimizers.Adam(1e-2, **options)
-    if build:
-        optimizer.build(model.trainable_variables)
-    return model, optimizer
-
-
-def run_pass(loop, step, data, **options):
-    for epoch in loop.epochs(loop.epoch + 1):
-        epoch.train(step, data, **options).run()
-
-
 # ------------------------------------------------------------------ what is created
 
 
-def test_what_the_first_step_creates_has_its_initial_values(data, bits):
+def test_what_the_first_step_creates_has_its_initial_values(
+    data, bits, make_job, make_step
+):
     results = []
     for build in (True, False):
         model, optimizer = make_job(build=build)
@@ -95,7 +38,9 @@ def test_what_the_first_step_creates_has_its_initial_values(data, bits):
     assert results[0] == results[1]
 
 
-def test_nothing_is_changed_by_looking_for_the_state(bits):
+def test_nothing_is_changed_by_looking_for_the_state(
+    bits, make_data, make_job, make_step, run_pass
+):
     model, optimizer = make_job()
     metric = keras.metrics.F1Score(average="macro")
     x, y = make_data(4)
@@ -121,7 +66,9 @@ def test_nothing_is_changed_by_looking_for_the_state(bits):
 # ------------------------------------------------------------------ one home for all
 
 
-def test_interleaved_loops_over_one_model_see_each_other(data, bits):
+def test_interleaved_loops_over_one_model_see_each_other(
+    data, bits, make_job, make_step
+):
     def train(interleaved):
         model, optimizer = make_job()
         slow = keras.optimizers.SGD(1e-2)
@@ -147,7 +94,7 @@ def test_interleaved_loops_over_one_model_see_each_other(data, bits):
     assert train(interleaved=True) == train(interleaved=False)
 
 
-def test_two_steps_that_share_a_model_train_it_in_turn(data, host):
+def test_two_steps_that_share_a_model_train_it_in_turn(data, host, make_job):
     """The shape of a GAN: each step changes one part and reads both."""
     generator, discriminator = make_job()[0], make_job()[0]
     step_sizes = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
@@ -207,7 +154,9 @@ def test_what_the_user_assigns_between_chunks_takes_effect(data, host):
 
 
 @pytest.mark.parametrize("how", ["set_weights", "assign"])
-def test_a_teacher_that_takes_the_students_weights_is_no_part_of_it(data, bits, how):
+def test_a_teacher_that_takes_the_students_weights_is_no_part_of_it(
+    data, bits, how, make_job, make_step
+):
     student, teacher = make_job()[0], make_job()[0]
     optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.2)
     steps = [
@@ -230,7 +179,7 @@ def test_a_teacher_that_takes_the_students_weights_is_no_part_of_it(data, bits, 
     assert len(set(bits(teacher.weights + student.weights))) == 8
 
 
-def test_two_variables_that_are_given_one_array_stay_two(data, host):
+def test_two_variables_that_are_given_one_array_stay_two(data, host, run_pass):
     array = keras.ops.convert_to_tensor(np.ones(3, "float32"))
     one, other = keras.Variable(np.zeros(3)), keras.Variable(np.zeros(3))
     one.assign(array)
@@ -247,7 +196,9 @@ def test_two_variables_that_are_given_one_array_stay_two(data, host):
     np.testing.assert_array_equal(host(array), [1, 1, 1])
 
 
-def test_arrays_that_the_user_kept_stay_as_they_were(backend, data, host):
+def test_arrays_that_the_user_kept_stay_as_they_were(
+    backend, data, host, make_job, make_step
+):
     model, optimizer = make_job()
     step = make_step(model, optimizer)
     kept, expected = [], []
@@ -265,7 +216,7 @@ def test_arrays_that_the_user_kept_stay_as_they_were(backend, data, host):
     assert not np.array_equal(first, model.get_weights()[0])
 
 
-def test_the_users_data_are_not_changed(data):
+def test_the_users_data_are_not_changed(data, make_data, make_job, make_step, run_pass):
     x, y = make_data()
     copies = x.copy(), y.copy()
     model, optimizer = make_job()
@@ -276,7 +227,9 @@ def test_the_users_data_are_not_changed(data):
     np.testing.assert_array_equal(y, copies[1])
 
 
-def test_changing_the_data_after_a_pass_began_is_not_seen_in_it(bits):
+def test_changing_the_data_after_a_pass_began_is_not_seen_in_it(
+    bits, make_data, make_job, make_step
+):
     def train(spoil):
         x, y = make_data()
         model, optimizer = make_job()
@@ -292,7 +245,7 @@ def test_changing_the_data_after_a_pass_began_is_not_seen_in_it(bits):
 
 
 def test_calling_and_saving_the_model_in_the_loop_sees_current_weights(
-    data, host, tmp_path
+    data, host, tmp_path, make_data, make_job, make_step
 ):
     model, optimizer = make_job()
     step = make_step(model, optimizer)
@@ -314,235 +267,10 @@ def test_calling_and_saving_the_model_in_the_loop_sees_current_weights(
     assert len(set(seen)) == 2
 
 
-# --------------------------------------------------------------------- going wrong
-
-
-class OwnError(Exception):
-    """An error of the user's."""
-
-
-@pytest.mark.parametrize("compile", [True, False])
-@pytest.mark.parametrize("kind", [OwnError, KeyboardInterrupt])
-def test_a_step_that_raises_leaves_everything_as_before_its_chunk(
-    data, bits, kind, compile
-):
-    error = kind("mine")
-    model, optimizer = make_job()
-    plain = make_step(model, optimizer)
-    short = (np.ones((3, 4), "float32"), np.zeros(3, "int32"))
-    batches = [*data, short]
-
-    def step(x, y):
-        loss = plain(x, y)
-        # Compiled, Python runs again for a batch of another shape; eagerly, each time.
-        if x.shape[0] == 3:
-            raise error
-        return loss
-
-    def state():
-        return bits((*model.variables, *optimizer.variables))
-
-    loop = ol.Loop(compile=compile, observers=())
-    last = None
-
-    def train():
-        nonlocal last
-        for epoch in loop.epochs(1):
-            for chunk in epoch.train(step, batches, every=5):
-                last = chunk.batch, state()
-
-    with pytest.raises(kind) as caught:
-        train()
-    assert caught.value is error
-    assert last == (5, state())
-    assert loop.step == 5
-    assert len(loop.history.steps["train_loss"]) == 5
-    note = "\n".join(error.__notes__)
-    assert "epoch 1" in note
-    assert "after batch 5" in note
-    run_pass(loop, step, data)
-    assert loop.step == 5 + 8
-
-
-@pytest.mark.parametrize("compile", [True, False])
-def test_a_stop_iteration_of_the_step_is_seen_and_ends_nothing_silently(data, compile):
-    error = StopIteration("mine")
-
-    def step(x, y):
-        raise error
-
-    loop = ol.Loop(compile=compile, observers=())
-    with pytest.raises(StopIteration) as caught:
-        run_pass(loop, step, data)
-    assert caught.value is error
-    # Out of a `for`, Python itself lets no StopIteration come.
-    rounds = loop.epochs(1)
-    epoch = next(rounds)
-    with pytest.raises(RuntimeError) as wrapped:
-        list(epoch.train(step, data))
-    assert wrapped.value.__cause__ is error
-
-
-def test_metrics_too_are_as_before_the_first_chunk_where_that_fails(data, bits):
-    metric = keras.metrics.Mean()
-    metric.update_state(3.0)
-    before = bits(metric.variables)
-
-    def step(x, y):
-        metric.update_state(x)
-        if fail:
-            raise OwnError
-        return metric
-
-    for compile in (True, False):
-        fail = True
-        loop = ol.Loop(metric=metric, compile=compile, observers=())
-        with pytest.raises(OwnError):
-            run_pass(loop, step, data)
-        assert bits(metric.variables) == before
-
-
-def test_leaving_early_keeps_what_was_done(data, bits):
-    states = []
-    for leave in ("break", "stop"):
-        model, optimizer = make_job()
-        step = make_step(model, optimizer)
-        loop = ol.Loop(observers=())
-        for epoch in loop.epochs(3):
-            for chunk in epoch.train(step, data, every=3):
-                if chunk.batch == 6 and leave == "break":
-                    break
-                if chunk.batch == 6:
-                    loop.stop("enough")
-            if leave == "break":
-                break
-        assert loop.step == 6
-        assert len(loop.history.steps["train_loss"]) == 6
-        assert loop.stopped == ("enough" if leave == "stop" else None)
-        states.append(bits((*model.variables, *optimizer.variables)))
-    assert states[0] == states[1]
-
-
-def test_an_interrupt_in_the_users_body_keeps_the_chunk(data, bits):
-    model, optimizer = make_job()
-    step, states = make_step(model, optimizer), []
-    loop = ol.Loop(observers=())
-
-    def state():
-        return bits((*model.variables, *optimizer.variables))
-
-    def train():
-        for epoch in loop.epochs(1):
-            for chunk in epoch.train(step, data, every=3):
-                states.append(state())
-                if chunk.batch == 6:
-                    raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train()
-    assert loop.step == 6
-    assert states[-1] == state()
-    run_pass(loop, step, data)
-    assert loop.step == 6 + 8
-
-
-@pytest.mark.parametrize("compile", [True, False])
-def test_ctrl_c_at_any_instant_leaves_whole_chunks(bits, compile):
-    """Steps done, the history and every variable tell of the same chunk."""
-    x, y = make_data(64)
-    data = ol.Batches((x, y), batch_size=4)
-    model, optimizer = make_job()
-    count = keras.Variable(0, dtype="int32", trainable=False)
-    plain = make_step(model, optimizer)
-
-    def step(x, y):
-        count.assign_add(1)
-        return plain(x, y)
-
-    loop = ol.Loop(compile=compile, observers=())
-    run_pass(loop, step, data)
-    start, interrupted = [np.array(v.numpy()) for v in optimizer.variables], 0
-    assert len(start) > 4
-    generator = np.random.default_rng(0)
-    for delay in generator.uniform(0, 0.05, 20):
-        timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
-        begin = loop.step
-        try:
-            timer.start()
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline:
-                for epoch in loop.epochs(loop.epoch + 1):
-                    for _ in epoch.train(step, data, every=5):
-                        pass
-        except KeyboardInterrupt:
-            interrupted += 1
-        timer.join()
-        assert int(count.numpy()) == loop.step == int(optimizer.iterations.numpy())
-        assert len(loop.history.steps["train_loss"]) == loop.step
-        # Passes have 16 batches, in chunks of 5, 5, 5, 1.
-        assert (loop.step - begin) % 16 % 5 in (0, 1)
-        assert all(np.isfinite(v.numpy()).all() for v in model.variables)
-    assert interrupted == 20
-
-
-def test_ctrl_c_at_any_line_of_the_loops_own_code_leaves_whole_chunks(data):
-    count = keras.Variable(0, dtype="int32", trainable=False)
-
-    def step(x, y):
-        count.assign_add(1)
-        return keras.ops.sum(x)
-
-    def val_step(x, y):
-        count.assign_add(100)
-        return keras.ops.sum(x)
-
-    def train(loop):
-        for epoch in loop.epochs(1):
-            for _ in epoch.train(step, data, every=5):
-                epoch.validate(val_step, data)
-
-    def interrupted_at(line):
-        """Runs until so many lines of the loop's files were run, then Ctrl-C."""
-        left = line
-
-        def trace(frame, event, argument):
-            nonlocal left
-            if f"ownloop{os.sep}loop{os.sep}" not in frame.f_code.co_filename:
-                return None
-            left -= event == "line"
-            if left == 0 and event == "line":
-                signal.raise_signal(signal.SIGINT)
-            return trace
-
-        count.assign(0)
-        loop = ol.Loop(observers=())
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            train(loop)
-        except KeyboardInterrupt:
-            return loop, True
-        finally:
-            sys.settrace(before)
-        return loop, False
-
-    train(ol.Loop(observers=()))
-    line, interrupted = 0, True
-    while interrupted:
-        line += 1
-        loop, interrupted = interrupted_at(line)
-        assert int(count.numpy()) == loop.step, f"line {line}"
-        assert loop.step in (0, 5, 8)
-        if loop.step:
-            assert len(loop.history.steps["train_loss"]) == loop.step
-    assert line > 200
-    assert loop.step == 8
-
-
 # --------------------------------------------------------------- and nothing is left
 
 
-def test_nothing_is_left_of_a_fold_that_is_over(data):
+def test_nothing_is_left_of_a_fold_that_is_over(data, make_job, make_step):
     gone = []
 
     def fold():
@@ -560,7 +288,9 @@ def test_nothing_is_left_of_a_fold_that_is_over(data):
     assert [reference() for reference in gone] == [None] * 10
 
 
-def test_folds_over_one_model_and_step_compile_once(data):
+def test_folds_over_one_model_and_step_compile_once(
+    data, make_job, make_step, run_pass
+):
     model, optimizer = make_job()
     step, counted = make_step(model, optimizer), 0
     first = model.get_weights()
