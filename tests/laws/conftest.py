@@ -1,21 +1,10 @@
 """What the laws share: reading variables as they are, and a small job."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
 import ownloop as ol
-
-_OLD_PROTOCOL = "ignore:__array__ implementation doesn't accept a copy keyword"
-
-
-def pytest_collection_modifyitems(items):
-    """Let Keras' `get_weights` and `numpy` be used, which NumPy has a word about."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(_OLD_PROTOCOL))
 
 
 def _host(value):
