@@ -43,7 +43,9 @@ def main() -> int:
     words.add_argument("--out", type=Path, default=Path("runs/accuracy"))
     chosen = words.parse_args()
     off = 0
-    print(f"{'backend':11} {'column':15} {'epoch':>5} {'published':>9} {'ours':>7}  seeds")
+    print(
+        f"{'backend':11} {'column':15} {'epoch':>5} {'published':>9} {'ours':>7}  seeds"
+    )
     for backend in chosen.backends:
         runs = [history(backend, seed, chosen.out) for seed in chosen.seeds]
         for column, epoch, published in PUBLISHED:

@@ -52,7 +52,11 @@ CONTENDERS = (
         "textbook loop under tf.function",
     ),
     Contender(
-        "fit-tensorflow", "keras_fit", "tensorflow", "ours-tensorflow", "Keras fit on TF"
+        "fit-tensorflow",
+        "keras_fit",
+        "tensorflow",
+        "ours-tensorflow",
+        "Keras fit on TF",
     ),
     Contender(
         "textbook",
@@ -124,7 +128,9 @@ def main() -> None:
     words.add_argument("--only", nargs="*", choices=[c.name for c in CONTENDERS])
     words.add_argument("--json", type=Path, help="write every figure to this file")
     chosen = words.parse_args()
-    workers = [Worker(c) for c in CONTENDERS if chosen.only is None or c.name in chosen.only]
+    workers = [
+        Worker(c) for c in CONTENDERS if chosen.only is None or c.name in chosen.only
+    ]
     try:
         for worker in workers:
             begin = time.perf_counter()
@@ -151,7 +157,9 @@ def main() -> None:
 def report(workers: list[Worker]) -> None:
     """Prints a line per contender."""
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    print(f"{'contender':36} {'s/epoch':>8} {'range':>15} {'ours/it':>8} {'it/ours':>8}")
+    print(
+        f"{'contender':36} {'s/epoch':>8} {'range':>15} {'ours/it':>8} {'it/ours':>8}"
+    )
     ours = {w.contender.name: w.seconds for w in workers}
     for worker in workers:
         median = statistics.median(worker.seconds)
