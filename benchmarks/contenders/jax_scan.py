@@ -1,8 +1,11 @@
 """A hand-written JAX epoch: one jitted lax.scan over all full batches, Adam by hand."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from contenders.shared import BATCH, RATE, SIZES, digits, serve
 
 x, y = map(jnp.asarray, digits())
@@ -12,7 +15,7 @@ generator = np.random.default_rng(0)
 def start():  # type: ignore[no-untyped-def]
     """Draws the weights, and zeros for Adam."""
     weights = []
-    for inputs, outputs in zip(SIZES, SIZES[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(SIZES):
         limit = np.sqrt(6 / (inputs + outputs))
         kernel = generator.uniform(-limit, limit, (inputs, outputs)).astype("float32")
         weights.append((jnp.asarray(kernel), jnp.zeros(outputs)))

@@ -1,6 +1,7 @@
 """Keras' own fit, on the backend of this process."""
 
 import keras
+
 from contenders.shared import BATCH, RATE, digits, model, serve
 
 x, y = digits()

@@ -1,9 +1,9 @@
 """ownloop: the plain step of the README, on the backend of this process."""
 
 import keras
-from contenders.shared import BATCH, RATE, digits, model, serve
 
 import ownloop as ol
+from contenders.shared import BATCH, RATE, digits, model, serve
 
 data = ol.Batches(digits(), batch_size=BATCH, shuffle=True, seed=1)
 network = model()

@@ -2,6 +2,7 @@
 
 import keras
 import tensorflow as tf
+
 from contenders.shared import BATCH, RATE, digits, model, serve
 
 data = tf.data.Dataset.from_tensor_slices(digits()).shuffle(50_000).batch(BATCH)

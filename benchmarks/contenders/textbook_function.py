@@ -1,6 +1,7 @@
 """The textbook loop on TensorFlow with its step under tf.function."""
 
 import tensorflow as tf
+
 from contenders import textbook
 from contenders.shared import serve
 

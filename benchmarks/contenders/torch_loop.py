@@ -1,13 +1,16 @@
 """A hand-written PyTorch loop with the fused Adam; data in memory, batches by index."""
 
+import itertools
+
 import torch
+
 from contenders.shared import BATCH, RATE, SIZES, digits, serve
 
 x, y = (torch.from_numpy(array) for array in digits())
 y = y.long()
 torch.manual_seed(0)
 layers: list[torch.nn.Module] = []
-for inputs, outputs in zip(SIZES, SIZES[1:], strict=False):
+for inputs, outputs in itertools.pairwise(SIZES):
     layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
 network = torch.nn.Sequential(*layers[:-1])
 optimizer = torch.optim.Adam(network.parameters(), RATE, eps=1e-7, fused=True)
