@@ -185,8 +185,10 @@ def _announcement(
         return f"compiling {name}"
     if not why and any(entry.settings[0] == signature for entry in compiled):
         why = "a `trainable` flag, or one of Keras' defaults, has changed"
-    return f"compiling {name} " + (
-        f"again: {why}" if why else f"for batches of {signature}"
+    is_first = signature == compiled[0].settings[0]
+    shapes = "" if is_first else f" for batches of {signature}"
+    return (
+        f"compiling {name}{' again' if why else ''}{shapes}{': ' + why if why else ''}"
     )
 
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from ownloop.backends.branches import check_alike
 from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
 from ownloop.backends.scope import AbstractScope, Discovery, innermost, stored_dtype
-from ownloop.errors import StepError
 
 
 def discover(
@@ -63,18 +63,12 @@ def cond(
     if scope is None:
         return jax.lax.cond(pred, *branches)
     written: dict[int, keras.Variable] = {}
-    structures = []
+    results = []
     for branch in branches:
-        assigned, structure = _survey(scope, branch)
+        assigned, result = _survey(scope, branch)
         written.update((id(variable), variable) for variable in assigned)
-        structures.append(structure)
-    if structures[0] != structures[1]:
-        raise StepError(
-            "The branches of `ownloop.cond` returned different structures: "
-            f"{structures[0]} and {structures[1]}. Both must return the same, and "
-            "without `otherwise` that is None. Return the same structure from both, "
-            "or assign variables and return nothing."
-        )
+        results.append(result)
+    check_alike(*results)
     variables = tuple(written.values())
 
     def in_fork(branch: Callable[[], Any]) -> Callable[[], Any]:
@@ -93,7 +87,7 @@ def cond(
 def _survey(
     scope: AbstractScope, branch: Callable[[], Any]
 ) -> tuple[tuple[keras.Variable, ...], Any]:
-    """Returns what a branch assigns and the structure of what it returns."""
+    """Returns what a branch assigns, and what it returns, by shape alone."""
     assigned: list[keras.Variable] = []
 
     def trace() -> Any:
@@ -103,4 +97,4 @@ def _survey(
         return result
 
     result = jax.eval_shape(trace)
-    return tuple(assigned), jax.tree.structure(result)
+    return tuple(assigned), result

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ownloop.backends.branches import check_alike
 from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
-from ownloop.errors import StepError
 
 
 @dataclass(frozen=True)
@@ -105,30 +105,10 @@ def cond(
     branches = [flat(then), flat(otherwise or (lambda: None))]
     try:
         _, *leaves = tf.cond(tf.cast(pred, tf.bool), *branches)
-    except (AssertionError, TypeError, ValueError) as error:
-        if len(structures) == 2 and not _alike(*structures):
-            raise StepError(_different(*structures)) from error
+    except (AssertionError, TypeError, ValueError):
+        if len(structures) == 2:
+            check_alike(*structures)
         raise
-    if not _alike(*structures[:2]):
-        raise StepError(_different(*structures[:2]))
+    check_alike(*structures[:2])
     result = structures[0]
     return None if result is None else keras.tree.pack_sequence_as(result, leaves)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    try:
-        keras.tree.assert_same_structure(one, other)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _different(one: Any, other: Any) -> str:
-    return (
-        "The branches of `ownloop.cond` returned different structures: "
-        f"{one!r} and {other!r}. Both must return the same, and without `otherwise` "
-        "that is None. Return the same structure from both, or assign variables and "
-        "return nothing."
-    )

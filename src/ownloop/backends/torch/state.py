@@ -11,6 +11,7 @@ from typing import Any, final
 import keras
 import torch
 
+from ownloop.backends.branches import check_alike
 from ownloop.backends.contract import Snapshot, Tensor
 from ownloop.backends.scope import (
     AbstractScope,
@@ -21,7 +22,6 @@ from ownloop.backends.scope import (
 )
 from ownloop.backends.torch import random
 from ownloop.backends.torch.unseeded import NoDraws
-from ownloop.errors import StepError
 
 
 def as_leaf(value: Tensor, trainable: bool) -> Tensor:
@@ -176,13 +176,7 @@ def cond(
     pred = keras.ops.cast(pred, "bool")
     one, result_one = _in_fork(scope, then)
     other, result_other = _in_fork(scope, otherwise or (lambda: None))
-    if not _alike(result_one, result_other):
-        raise StepError(
-            "The branches of `ownloop.cond` returned different structures: "
-            f"{result_one!r} and {result_other!r}. Both must return the same, and "
-            "without `otherwise` that is None. Return the same structure from both, "
-            "or assign variables and return nothing."
-        )
+    check_alike(result_one, result_other)
     if isinstance(scope, Leaves):
         scope.branched = True
     for key in one.keys() | other.keys():
@@ -213,13 +207,3 @@ def _in_fork(
         # What a rehearsal met here first, it knows from now on.
         scope.state_mapping.setdefault(key, value)
     return fork.state_mapping, result
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    try:
-        keras.tree.assert_same_structure(one, other)
-    except (TypeError, ValueError):
-        return False
-    return True
