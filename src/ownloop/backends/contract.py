@@ -101,7 +101,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Description:
-    """What a backend runs on: printed by `ownloop doctor` and by `print(loop)`."""
+    """What a backend runs on: what a run must record to be repeated exactly."""
 
     backend: str
     version: str
