@@ -4,7 +4,9 @@
     ├── StepError      (ValueError)    what a step returns, or how it behaves
     ├── DataError      (ValueError)    what a batch or a data set looks like
     ├── LoopError      (RuntimeError)  how the loop, an epoch or a pass is used
-    ├── TapeError      (RuntimeError)  how a gradient is asked for
+    ├── TapeError      (RuntimeError)  how a tape is used, or what it cannot do
+    │   ├── TapeValueError (ValueError)    what a tape was given
+    │   └── TapeTypeError  (TypeError)     that it was given no tensor at all
     ├── HistoryError   (KeyError)      a name that was never logged
     └── BackendError   (RuntimeError)  a backend that is unknown, missing or too old
 
@@ -38,6 +40,14 @@ class LoopError(OwnloopError, RuntimeError):
 
 class TapeError(OwnloopError, RuntimeError):
     """A gradient was asked for that the tape cannot give."""
+
+
+class TapeValueError(TapeError, ValueError):
+    """A tape was given a value that it cannot work with."""
+
+
+class TapeTypeError(TapeError, TypeError):
+    """A tape was given something that is no tensor and no variable."""
 
 
 class HistoryError(OwnloopError, KeyError):

@@ -140,7 +140,11 @@ class AbstractProgram(ABC):
 
 
 class AbstractTape(ABC):
-    """Records what happens between `start` and `stop`, to differentiate it later."""
+    """Records what happens between `start` and `stop`, to differentiate it later.
+
+    Law: what runs while it is stopped is a constant to it, and so is whatever depends
+    on nothing that it watches.
+    """
 
     @abstractmethod
     def start(self) -> None:
@@ -148,11 +152,19 @@ class AbstractTape(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Stops recording; what was recorded stays."""
+        """Stops recording; what was recorded stays. Stopping twice is once."""
 
     @abstractmethod
     def watch(self, tensors: Sequence[Tensor]) -> None:
-        """Makes gradients with respect to these tensors possible."""
+        """Makes gradients with respect to these tensors and variables possible."""
+
+    @abstractmethod
+    def read(self, variable: keras.Variable, value: Tensor) -> Tensor:
+        """Takes note that a variable is read, and returns the value to serve for it.
+
+        Called for each read while recording. `value` is the variable's as it is
+        stored, before mixed precision casts it.
+        """
 
     @abstractmethod
     def gradient(
@@ -164,6 +176,21 @@ class AbstractTape(ABC):
         """Returns the gradient of the sum of the targets for each source.
 
         A source is a tensor or a Keras variable; None stands for "not connected".
+        """
+
+    @abstractmethod
+    def rows(
+        self,
+        target: Tensor,
+        sources: Sequence[Tensor],
+        seeds: Tensor,
+        *,
+        vectorized: bool,
+    ) -> list[Tensor | None]:
+        """Returns `gradient` of one target for each of a stack of output gradients.
+
+        seeds: (rows, *target.shape). Each result: (rows, *source.shape). Computed
+        all at once if `vectorized`, else one after another.
         """
 
 

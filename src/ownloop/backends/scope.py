@@ -13,11 +13,6 @@ import keras
 
 from ownloop.errors import StepError
 
-Listener = Callable[[keras.Variable, Any], None]
-
-listeners: list[Listener] = []
-"""Told of each read of a variable in a scope, with its value; tapes listen."""
-
 _open: list["AbstractScope"] = []
 
 
@@ -35,22 +30,31 @@ def innermost() -> "AbstractScope | None":
     return _open[-1] if _open else None
 
 
-def _tell(variable: keras.Variable, value: Any) -> None:
-    for listener in listeners:
-        listener(variable, value)
-
-
 class AbstractScope(keras.StatelessScope):
     """A scope that ownloop opened: it knows what was assigned, and can be forked.
 
     Keras' scopes do not chain. A region of code that needs a scope of its own (a
     branch, a function under differentiation) runs in a fork, which starts from this
     scope's values; `merge` brings the fork's assignments back.
+
+    `locate`, where given, tells which region of a trace the code runs in. A value that
+    is assigned in another region than the scope's own could not leave it.
     """
 
-    def __init__(self, *, initialize_variables: bool) -> None:
+    def __init__(
+        self,
+        *,
+        initialize_variables: bool,
+        locate: Callable[[], object] | None,
+    ) -> None:
         super().__init__(initialize_variables=initialize_variables)
         self._assigned: dict[int, keras.Variable] = {}
+        self._locate = locate
+        self._home: object = None
+
+    def settle(self) -> None:
+        """Makes the region that runs now the scope's own; entering does so, too."""
+        self._home = self._locate() if self._locate else None
 
     @property
     def assigned(self) -> tuple[keras.Variable, ...]:
@@ -58,6 +62,16 @@ class AbstractScope(keras.StatelessScope):
         return tuple(self._assigned.values())
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        if self._locate and self._locate() is not self._home:
+            raise StepError(
+                f"The step assigned the variable {update[0].path!r} inside a function "
+                "that JAX traces apart from the step: a branch of `keras.ops.cond`, or "
+                "the body of `scan`, `while_loop`, `map` or the like. What is assigned "
+                "there cannot leave it. Use `ownloop.cond`, whose branches may assign; "
+                "return the value from the body and assign it afterwards; or, for "
+                "`LossScaleOptimizer.apply` and the like, use the function without "
+                "state (`stateless_apply`, `stateless_call`)."
+            )
         self._assigned[id(update[0])] = update[0]
         super().add_update(update)
 
@@ -72,6 +86,7 @@ class AbstractScope(keras.StatelessScope):
 
     def __enter__(self) -> Self:
         _open.append(self)
+        self.settle()
         super().__enter__()
         return self
 
@@ -102,8 +117,9 @@ class Discovery(AbstractScope):
     def __init__(
         self,
         stand_in: Callable[[keras.Variable], Any] | None = None,
+        locate: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(initialize_variables=True)
+        super().__init__(initialize_variables=True, locate=locate)
         self._stand_in = stand_in
         self._found: dict[int, keras.Variable] = {}
 
@@ -119,17 +135,14 @@ class Discovery(AbstractScope):
             value = self._stand_in(variable)
             if value is not None:
                 self.state_mapping[id(variable)] = value
-        value = super().get_current_value(variable)
-        if value is not None:
-            _tell(variable, value)
-        return value
+        return super().get_current_value(variable)
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         self._found[id(update[0])] = update[0]
         super().add_update(update)
 
     def fork(self) -> "Discovery":
-        twin = Discovery(self._stand_in)
+        twin = Discovery(self._stand_in, self._locate)
         twin._found = self._found
         twin.state_mapping = dict(self.state_mapping)
         return twin
@@ -146,24 +159,23 @@ class Carried(AbstractScope):
         self,
         variables: Sequence[keras.Variable],
         values: Sequence[Any],
+        locate: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(initialize_variables=False)
+        super().__init__(initialize_variables=False, locate=locate)
         self._known = tuple(variables)
         for variable, value in zip(variables, values, strict=True):
             self.state_mapping[id(variable)] = value
 
     def get_current_value(self, variable: keras.Variable) -> Any:
         self._check(variable)
-        value = self.state_mapping[id(variable)]
-        _tell(variable, value)
-        return value
+        return self.state_mapping[id(variable)]
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         self._check(update[0])
         super().add_update(update)
 
     def fork(self) -> "Carried":
-        return Carried(self._known, self.values())
+        return Carried(self._known, self.values(), self._locate)
 
     def values(self) -> list[Any]:
         """The present value of each variable, in the order they were given."""

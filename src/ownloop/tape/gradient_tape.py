@@ -1,26 +1,36 @@
 """`GradientTape`: what happens in a block is recorded and can be differentiated."""
 
-from typing import Any, Literal, Self, final
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any, Self, final
 
 import keras
 
 from ownloop import backends
-from ownloop.backends.contract import AbstractTape
-from ownloop.errors import TapeError
+from ownloop.backends import reads
+from ownloop.backends.contract import AbstractTape, Tensor
+from ownloop.tape import arguments
+from ownloop.tape.arguments import Unconnected
 
 
 @final
 class GradientTape:
     """Records the block that it opens, so that gradients can be taken afterwards.
 
-    The same words as TensorFlow's class of this name, on all three backends, eagerly
-    and inside a compiled step. Trainable variables that are read in the block are
-    watched; other tensors are watched on request.
+    The same words and the same outcomes as TensorFlow's class of this name, on all
+    three backends, eagerly and inside a compiled step. Trainable variables that are
+    read in the block are watched; other tensors are watched on request. What runs
+    outside of the block, or depends on nothing that is watched, is a constant.
 
     Args:
-        persistent: Whether `gradient` may be called more than once.
+        persistent: Whether gradients may be taken more than once.
         watch_accessed_variables: Whether trainable variables are watched as they are
             read. If not, only what is handed to `watch` is.
+
+    Raises:
+        TapeError: The tape is used in an order that has no meaning, or the backend
+            cannot differentiate what was recorded.
 
     Example:
         >>> import keras
@@ -32,6 +42,16 @@ class GradientTape:
         >>> float(tape.gradient(loss, w))
         6.0
 
+        Tapes nest, for gradients of gradients:
+
+        >>> with ol.GradientTape() as outer:
+        ...     with ol.GradientTape() as inner:
+        ...         loss = w * w * w
+        ...     slope = inner.gradient(loss, w)
+        ...
+        >>> float(outer.gradient(slope, w))
+        18.0
+
     Reference: https://www.tensorflow.org/api_docs/python/tf/GradientTape
     """
 
@@ -39,24 +59,26 @@ class GradientTape:
         self, persistent: bool = False, watch_accessed_variables: bool = True
     ) -> None:
         self._persistent = persistent
-        self._tape: AbstractTape = backends.current().tape(
-            persistent=persistent, watch_accessed_variables=watch_accessed_variables
-        )
+        self._watch_accessed = watch_accessed_variables
+        # None before the block, and after a tape that gives gradients once gave them.
+        self._tape: AbstractTape | None = None
+        self._opened: AbstractTape | None = None
         self._recording = False
-        self._used = False
+        self._variables: dict[int, keras.Variable] = {}
 
     def __enter__(self) -> Self:
         if self._recording:
-            raise TapeError(
-                "This tape is recording already. A tape can be opened again only "
-                "after its block has ended. Open a second tape for an inner block."
-            )
-        self._tape.start()
-        self._recording = True
+            raise arguments.opened_twice()
+        self._start()
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._stop()
+        if self._recording:
+            self._stop()
+        if self._opened is not None:
+            # Stopped inside the block already, it may still have had to stay.
+            self._opened.stop()
+            self._opened = None
 
     def watch(self, tensor: Any) -> None:
         """Watches a tensor, a variable, or a structure of them.
@@ -64,15 +86,108 @@ class GradientTape:
         Args:
             tensor: Floating-point tensors of any shape. Call this inside the block,
                 before the tensor is used.
+
+        Raises:
+            TapeError: The block has not begun.
+            TapeValueError: Something in the structure is neither tensor nor variable.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> x = keras.ops.convert_to_tensor([1.0, 2.0])
+            >>> with ol.GradientTape() as tape:
+            ...     tape.watch(x)
+            ...     y = x * x
+            ...
+            >>> [float(slope) for slope in tape.gradient(y, x)]
+            [2.0, 4.0]
         """
-        self._tape.watch(keras.tree.flatten(tensor))
+        if self._tape is None:
+            raise arguments.watched_too_early()
+        for value in keras.tree.flatten(tensor):
+            arguments.check_watched(value)
+            if not arguments.is_differentiable(value):
+                warnings.warn(arguments.not_differentiable(value), stacklevel=2)
+                continue
+            if isinstance(value, keras.Variable):
+                self._variables[id(value)] = value
+            self._tape.watch([value])
+
+    def watched_variables(self) -> tuple[keras.Variable, ...]:
+        """Returns the variables that are watched, in the order of their first use.
+
+        TensorFlow's tape orders them by their construction, which Keras does not keep.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> w = keras.Variable(3.0, name="w")
+            >>> frozen = keras.Variable(2.0, trainable=False)
+            >>> with ol.GradientTape() as tape:
+            ...     loss = w * frozen
+            ...
+            >>> [variable.name for variable in tape.watched_variables()]
+            ['w']
+        """
+        return tuple(self._variables.values())
+
+    @contextlib.contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Pauses the tape for a block: what runs there is a constant to it.
+
+        Raises:
+            TapeError: The tape is not recording.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> w = keras.Variable(3.0)
+            >>> with ol.GradientTape() as tape:
+            ...     with tape.stop_recording():
+            ...         scale = w * 2.0
+            ...     loss = w * scale
+            ...
+            >>> float(tape.gradient(loss, w))
+            6.0
+        """
+        if not self._recording:
+            raise arguments.not_recording("stop_recording", ever=self._tape is not None)
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def reset(self) -> None:
+        """Forgets all that was recorded and watched, and goes on with an empty tape.
+
+        Raises:
+            TapeValueError: The tape is not recording.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> w = keras.Variable(3.0)
+            >>> with ol.GradientTape() as tape:
+            ...     loss = w * w
+            ...     tape.reset()
+            ...     loss = loss + 5.0 * w
+            ...
+            >>> float(tape.gradient(loss, w))
+            5.0
+        """
+        if not self._recording:
+            raise arguments.not_recording("reset", ever=True)
+        self._stop()
+        self._tape = None
+        self._start()
 
     def gradient(
         self,
         target: Any,
         sources: Any,
         output_gradients: Any = None,
-        unconnected_gradients: Literal["none", "zero"] = "none",
+        unconnected_gradients: Unconnected = "none",
     ) -> Any:
         """Returns the gradient of the target for each source.
 
@@ -81,7 +196,7 @@ class GradientTape:
                 and so are the elements of each.
             sources: A variable or a watched tensor, or a structure of them.
             output_gradients: Weights for the target's elements, in the target's
-                structure and shapes; ones where not given.
+                structure and shapes; ones where not given, or None.
             unconnected_gradients: What stands for a source that the target does not
                 depend on: None, or zeros of its shape.
 
@@ -89,26 +204,30 @@ class GradientTape:
             Tensors of the sources' shapes and dtypes, in the sources' structure.
 
         Raises:
-            TapeError: The tape is not persistent and was used before.
+            TapeError: The tape is not persistent and has given its gradients, or the
+                backend cannot differentiate what was recorded.
+            TapeTypeError: A target or source is neither tensor nor variable.
+            TapeValueError: An argument's value or shape does not fit.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> a, b = keras.Variable(3.0), keras.Variable(5.0)
+            >>> with ol.GradientTape() as tape:
+            ...     loss = a * a * b
+            ...
+            >>> found = tape.gradient(loss, {"a": a, "b": b})
+            >>> float(found["a"]), float(found["b"])
+            (30.0, 9.0)
         """
-        if self._used and not self._persistent:
-            raise TapeError(
-                "`gradient` was called a second time on this tape. A tape gives "
-                "gradients once, because it lets go of what it recorded. Ask for all "
-                "sources in one call, or open `GradientTape(persistent=True)`."
-            )
-        if unconnected_gradients not in ("none", "zero"):
-            raise ValueError(
-                f"`unconnected_gradients` is {unconnected_gradients!r}. It must be "
-                "'none' or 'zero'. Pass one of these."
-            )
+        arguments.check_unconnected(unconnected_gradients)
+        tape = self._recorded()
+        targets = arguments.tensors(target, "target")
+        flat = arguments.tensors(sources, "source")
+        seeds = arguments.seeds(output_gradients, targets)
         if not self._persistent:
-            self._stop()
-        self._used = True
-        targets = keras.tree.flatten(target)
-        flat = keras.tree.flatten(sources)
-        seeds = _seeds(output_gradients, len(targets))
-        found = self._tape.gradient(targets, flat, seeds)
+            self._release()
+        found = tape.gradient(targets, flat, seeds)
         if unconnected_gradients == "zero":
             found = [
                 keras.ops.zeros(s.shape, s.dtype) if g is None else g
@@ -116,20 +235,161 @@ class GradientTape:
             ]
         return keras.tree.pack_sequence_as(sources, found)
 
-    def _stop(self) -> None:
+    def jacobian(
+        self,
+        target: Any,
+        sources: Any,
+        unconnected_gradients: Unconnected = "none",
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """Returns the gradient of each element of the target for each source.
+
+        Args:
+            target: A tensor of any shape.
+            sources: A variable or a watched tensor, or a structure of them.
+            unconnected_gradients: What stands for a source that the target does not
+                depend on: None, or zeros.
+            parallel_iterations: Taken for TensorFlow's sake; it changes nothing.
+            experimental_use_pfor: Whether all rows are computed at once. If not, one
+                after another, which needs less memory and a persistent tape.
+
+        Returns:
+            Tensors of shape `target.shape + source.shape`, in the sources' structure.
+
+        Raises:
+            TapeError: As `gradient`; or rows one after another on a tape that is not
+                persistent.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> x = keras.ops.convert_to_tensor([1.0, 2.0])
+            >>> with ol.GradientTape() as tape:
+            ...     tape.watch(x)
+            ...     y = x * x
+            ...
+            >>> [[float(v) for v in row] for row in tape.jacobian(y, x)]
+            [[2.0, 0.0], [0.0, 4.0]]
+        """
+        del parallel_iterations
+        arguments.check_unconnected(unconnected_gradients)
+        tape = self._recorded()
+        arguments.check_tensor(target, "target")
+        flat = arguments.tensors(sources, "source")
+        seeds = arguments.seeds_of_elements(target)
+        found = self._rows(tape, target, flat, seeds, experimental_use_pfor)
+        shape = tuple(target.shape)
+        found = [
+            None if g is None else keras.ops.reshape(g, shape + tuple(s.shape))
+            for s, g in zip(flat, found, strict=True)
+        ]
+        if unconnected_gradients == "zero":
+            found = [
+                keras.ops.zeros(shape + tuple(s.shape), s.dtype) if g is None else g
+                for s, g in zip(flat, found, strict=True)
+            ]
+        return keras.tree.pack_sequence_as(sources, found)
+
+    def batch_jacobian(
+        self,
+        target: Any,
+        source: Any,
+        unconnected_gradients: Unconnected = "none",
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """Returns the Jacobian of each example of a batch by itself.
+
+        Right where no example's target depends on another example's source; then it is
+        the part of `jacobian` that is not zero, and far cheaper.
+
+        Args:
+            target: A tensor of shape (batch, ...), of two or more axes.
+            source: A variable or watched tensor of shape (batch, ...), likewise.
+            unconnected_gradients: Taken for TensorFlow's sake: where the target does
+                not depend on the source the result is zeros, as there.
+            parallel_iterations: Taken for TensorFlow's sake; it changes nothing.
+            experimental_use_pfor: As for `jacobian`.
+
+        Returns:
+            A tensor of shape (batch, *target.shape[1:], *source.shape[1:]).
+
+        Raises:
+            TapeError: As `jacobian`.
+            TapeValueError: Target or source have fewer than two axes, or different
+                numbers of examples.
+
+        Example:
+            >>> import keras
+            >>> import ownloop as ol
+            >>> x = keras.ops.convert_to_tensor([[1.0, 2.0], [3.0, 4.0]])
+            >>> with ol.GradientTape() as tape:
+            ...     tape.watch(x)
+            ...     y = x * x
+            ...
+            >>> [[float(v) for v in row] for row in tape.batch_jacobian(y, x)[1]]
+            [[6.0, 0.0], [0.0, 8.0]]
+        """
+        del parallel_iterations
+        arguments.check_unconnected(unconnected_gradients)
+        tape = self._recorded()
+        arguments.check_tensor(target, "target")
+        arguments.check_tensor(source, "source")
+        arguments.check_batches(target, source)
+        seeds = arguments.seeds_of_examples(target)
+        (found,) = self._rows(tape, target, [source], seeds, experimental_use_pfor)
+        batch, *inner = target.shape
+        shape = (batch, *inner, *source.shape[1:])
+        if found is None:
+            return keras.ops.zeros(shape, target.dtype)
+        return keras.ops.reshape(keras.ops.moveaxis(found, 0, 1), shape)
+
+    def _rows(
+        self,
+        tape: AbstractTape,
+        target: Tensor,
+        sources: list[Tensor],
+        seeds: Tensor,
+        vectorized: bool,
+    ) -> list[Tensor | None]:
+        if not vectorized and not self._persistent:
+            raise arguments.not_persistent_for_rows()
+        if not self._persistent:
+            self._release()
+        return tape.rows(target, sources, seeds, vectorized=vectorized)
+
+    def _recorded(self) -> AbstractTape:
+        if self._tape is None:
+            raise arguments.nothing_recorded(persistent=self._persistent)
+        return self._tape
+
+    def _release(self) -> None:
+        """Lets go of what was recorded, as a tape does that gives gradients once."""
         if self._recording:
-            self._recording = False
-            self._tape.stop()
+            self._stop()
+        self._tape = None
 
+    def _start(self) -> None:
+        if self._tape is None:
+            self._variables = {}
+            self._tape = backends.current().tape(
+                persistent=self._persistent,
+                watch_accessed_variables=self._watch_accessed,
+            )
+        self._opened = self._tape
+        self._tape.start()
+        reads.listen(self._read)
+        self._recording = True
 
-def _seeds(output_gradients: Any, count: int) -> list[Any]:
-    if output_gradients is None:
-        return [None] * count
-    if not isinstance(output_gradients, list | tuple | dict):
-        return [output_gradients]
-    # `None` marks a weight that is left out, and must survive the flattening.
-    return list(
-        output_gradients.values()
-        if isinstance(output_gradients, dict)
-        else output_gradients
-    )
+    def _stop(self) -> None:
+        assert self._tape is not None  # it records
+        self._recording = False
+        reads.unlisten(self._read)
+        self._tape.stop()
+
+    def _read(self, variable: keras.Variable, value: Tensor) -> Tensor:
+        assert self._tape is not None  # it records
+        if self._watch_accessed and variable.trainable:
+            self._variables.setdefault(id(variable), variable)
+        return self._tape.read(variable, value)

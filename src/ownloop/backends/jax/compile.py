@@ -30,6 +30,7 @@ from ownloop.backends.contract import (
     choose_capacity,
 )
 from ownloop.backends.jax.place import BlockRoom
+from ownloop.backends.jax.recording import innermost_trace
 from ownloop.backends.scope import Carried
 
 Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
@@ -103,7 +104,7 @@ def _trace(
     leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in batch]
 
     def advance(state: list[Tensor], leaves: list[Tensor]) -> Carry:
-        with Carried(variables, state) as scope:
+        with Carried(variables, state, innermost_trace) as scope:
             values = step(leaves)
             new = [
                 # Not `asarray`: a loop must carry the same dtype, never a weak one.

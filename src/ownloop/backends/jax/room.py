@@ -20,6 +20,7 @@ from ownloop.backends.contract import (
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.jax import gradient, place, state
 from ownloop.backends.jax.compile import JaxProgram
+from ownloop.backends.jax.recording import JaxTape
 
 
 @final
@@ -45,10 +46,9 @@ class Jax(AbstractBackend):
         for variable, value in zip(variables, snapshot.values, strict=True):
             variable.assign(value)
 
-    def tape(
-        self, *, persistent: bool, watch_accessed_variables: bool
-    ) -> gradient.JaxTape:
-        return gradient.JaxTape(persistent, watch_accessed_variables)
+    def tape(self, *, persistent: bool, watch_accessed_variables: bool) -> JaxTape:
+        # What is recorded lives as long as the tape: every tape is persistent.
+        return JaxTape(watch_accessed_variables)
 
     def value_and_grad(
         self,

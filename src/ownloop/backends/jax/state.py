@@ -9,6 +9,7 @@ import keras
 
 from ownloop.backends.branches import check_alike
 from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
+from ownloop.backends.jax.recording import innermost_trace
 from ownloop.backends.scope import AbstractScope, Discovery, innermost, stored_dtype
 
 
@@ -24,9 +25,10 @@ def discover(
 
     # `eval_shape` remembers functions by identity: a fresh one for each trace.
     def trace(leaves: Sequence[Tensor]) -> None:
+        found.settle()
         step(leaves)
 
-    with Discovery(_stand_in) as found:
+    with Discovery(_stand_in, innermost_trace) as found:
         jax.eval_shape(trace, leaves)
     return found.variables
 
@@ -37,9 +39,10 @@ def discover_call(
     """Traces a call, so that its variables exist; returns those it touches."""
 
     def trace() -> None:
+        found.settle()
         function(*arguments)
 
-    with Discovery(_stand_in) as found:
+    with Discovery(_stand_in, innermost_trace) as found:
         jax.eval_shape(trace)
     return found.variables
 

@@ -25,6 +25,7 @@ class TensorFlowTape(AbstractTape):
         self._tape.__enter__()
 
     def stop(self) -> None:
+        # TensorFlow lets go of what is stopped already.
         self._tape.__exit__(None, None, None)
 
     def watch(self, tensors: Sequence[Tensor]) -> None:
@@ -33,30 +34,63 @@ class TensorFlowTape(AbstractTape):
                 self._watched[id(tensor)] = tensor
             self._tape.watch(_native(tensor))
 
+    def read(self, variable: keras.Variable, value: Tensor) -> Tensor:
+        return value
+
     def gradient(
         self,
         targets: Sequence[Tensor],
         sources: Sequence[Tensor],
         output_gradients: Sequence[Tensor | None],
     ) -> list[Tensor | None]:
-        targets = [tf.convert_to_tensor(_native(target)) for target in targets]
+        native = [_native(target) for target in targets]
         weights = None
         if any(weight is not None for weight in output_gradients):
             weights = [
-                tf.ones_like(target) if weight is None else tf.convert_to_tensor(weight)
-                for target, weight in zip(targets, output_gradients, strict=True)
+                tf.ones_like(target) if weight is None else weight
+                for target, weight in zip(native, output_gradients, strict=True)
             ]
-        native = [_native(source) for source in sources]
-        found: list[Tensor | None] = self._tape.gradient(targets, native, weights)
+        found: list[Tensor | None] = self._tape.gradient(
+            native, [_native(source) for source in sources], weights
+        )
         return [
-            None if self._is_frozen(source) else gradient
+            None if self._is_frozen(source) else _dense(gradient)
             for source, gradient in zip(sources, found, strict=True)
         ]
+
+    def rows(
+        self,
+        target: Tensor,
+        sources: Sequence[Tensor],
+        seeds: Tensor,
+        *,
+        vectorized: bool,
+    ) -> list[Tensor | None]:
+        connected: list[bool] = []
+
+        def row(seed: Tensor) -> list[Tensor]:
+            found = self.gradient([target], sources, [seed])
+            connected[:] = [gradient is not None for gradient in found]
+            return [gradient for gradient in found if gradient is not None]
+
+        if vectorized:
+            stacked = iter(tf.vectorized_map(row, seeds))
+        else:
+            columns = zip(*(row(seed) for seed in tf.unstack(seeds)), strict=True)
+            stacked = iter([tf.stack(column) for column in columns])
+        return [next(stacked) if is_connected else None for is_connected in connected]
 
     def _is_frozen(self, source: Tensor) -> bool:
         if not isinstance(source, keras.Variable) or source.trainable:
             return False
         return id(source) not in self._watched
+
+
+def _dense(gradient: Tensor | None) -> Tensor | None:
+    """Gathers give slices on TensorFlow, and plain tensors everywhere else."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.convert_to_tensor(gradient)
+    return gradient
 
 
 def value_and_grad(

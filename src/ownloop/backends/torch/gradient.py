@@ -5,6 +5,7 @@ is kept until the tensors of the block are gone, because two tapes may share it.
 """
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -12,6 +13,8 @@ import keras
 import torch
 
 from ownloop.backends.contract import AbstractTape, Tensor
+from ownloop.backends.torch.recording import Recording, connect, place_of, switched
+from ownloop.errors import TapeError
 
 
 class _Depth(threading.local):
@@ -28,19 +31,27 @@ class TorchTape(AbstractTape):
     """Switches autograd on for a block, and asks it for gradients afterwards."""
 
     def __init__(self, watch_accessed_variables: bool) -> None:
-        self._watch_accessed = watch_accessed_variables
+        self._recording = Recording(accessed=watch_accessed_variables)
         # Identities are only unique among living objects, so all are kept alive.
         self._watched: dict[int, keras.Variable] = {}
-        self._before = False
+        self._before: bool | None = None
+        self._switched: list[Tensor] = []
+        weakref.finalize(self, switched.off, self._switched)
 
     def start(self) -> None:
         self._before = torch.is_grad_enabled()
         torch.set_grad_enabled(True)
         _depth.recording += 1
+        self._recording.start()
 
     def stop(self) -> None:
+        if self._before is None:
+            return
+        self._recording.stop()
         _depth.recording -= 1
-        torch.set_grad_enabled(self._before)
+        if not _depth.recording:
+            torch.set_grad_enabled(self._before)
+        self._before = None
 
     def watch(self, tensors: Sequence[Tensor]) -> None:
         for tensor in tensors:
@@ -48,8 +59,14 @@ class TorchTape(AbstractTape):
             if isinstance(tensor, keras.Variable):
                 self._watched[id(tensor)] = tensor
                 value = tensor.value
-            if _differentiable(value) and not value.requires_grad:
-                value.requires_grad_()
+            if not _differentiable(value):
+                continue
+            if value.grad_fn is None and switched.on(value):
+                self._switched.append(value)
+            self._recording.watch(value)
+
+    def read(self, variable: keras.Variable, value: Tensor) -> Tensor:
+        return value
 
     def gradient(
         self,
@@ -57,46 +74,100 @@ class TorchTape(AbstractTape):
         sources: Sequence[Tensor],
         output_gradients: Sequence[Tensor | None],
     ) -> list[Tensor | None]:
-        values = [self._source(source) for source in sources]
-        return gradients(targets, values, output_gradients)
+        ends, weights = [], []
+        for target, weight in zip(targets, output_gradients, strict=True):
+            end = _value(target)
+            if _differentiable(end):
+                ends.append(end)
+                one = torch.ones_like(end) if weight is None else weight
+                weights.append(torch.as_tensor(one, dtype=end.dtype, device=end.device))
+        return self._gradients(ends, [_value(s) for s in sources], weights)
 
-    def _source(self, source: Tensor) -> Tensor | None:
-        if not isinstance(source, keras.Variable):
-            return source
-        if not self._watch_accessed and id(source) not in self._watched:
-            return None
-        return source.value
+    def rows(
+        self,
+        target: Tensor,
+        sources: Sequence[Tensor],
+        seeds: Tensor,
+        *,
+        vectorized: bool,
+    ) -> list[Tensor | None]:
+        values = [_value(source) for source in sources]
+        if vectorized:
+            return self._gradients([_value(target)], values, [seeds], batched=True)
+        rows = [self.gradient([target], sources, [seed]) for seed in seeds]
+        return [
+            None if column[0] is None else torch.stack(column)
+            for column in zip(*rows, strict=True)
+        ]
 
-
-def gradients(
-    targets: Sequence[Tensor],
-    sources: Sequence[Tensor | None],
-    output_gradients: Sequence[Tensor | None],
-) -> list[Tensor | None]:
-    """Returns the gradient of the sum of the targets for each source, or None."""
-    ends, weights = [], []
-    for target, weight in zip(targets, output_gradients, strict=True):
-        end = target.value if isinstance(target, keras.Variable) else target
-        if isinstance(end, torch.Tensor) and end.requires_grad:
-            ends.append(end)
-            one = torch.ones_like(end) if weight is None else weight
-            weights.append(torch.as_tensor(one, dtype=end.dtype, device=end.device))
-    places = [i for i, s in enumerate(sources) if s is not None and s.requires_grad]
-    found: list[Tensor | None] = [None] * len(sources)
-    if not ends or not places:
+    def _gradients(
+        self,
+        ends: Sequence[Tensor],
+        sources: Sequence[Tensor],
+        weights: Sequence[Tensor],
+        *,
+        batched: bool = False,
+    ) -> list[Tensor | None]:
+        connection = connect(self._recording, [e for e in ends if e.requires_grad])
+        found: list[Tensor | None] = [None] * len(sources)
+        places = [
+            i
+            for i, source in enumerate(sources)
+            if source.requires_grad and place_of(source) in connection.reached
+        ]
+        pairs = [(e, w) for e, w in zip(ends, weights, strict=True) if e.requires_grad]
+        if places:
+            results = _differentiate(
+                pairs, [sources[i] for i in places], connection.edges, batched=batched
+            )
+            for i, result in zip(places, results, strict=True):
+                found[i] = result
+        # Autograd knows nothing of a target that is watched by nobody, not even that
+        # it is its own source.
+        for i, source in enumerate(sources):
+            for end, weight in zip(ends, weights, strict=True):
+                if end is source and not end.requires_grad:
+                    found[i] = weight if found[i] is None else found[i] + weight
         return found
-    results = torch.autograd.grad(
-        ends,
-        [sources[i] for i in places],
-        weights,
-        retain_graph=True,
-        # Only an outer tape can differentiate the gradient itself.
-        create_graph=_depth.recording > 0,
-        allow_unused=True,
-    )
-    for i, result in zip(places, results, strict=True):
-        found[i] = result
-    return found
+
+
+def _differentiate(
+    pairs: Sequence[tuple[Tensor, Tensor]],
+    sources: Sequence[Tensor],
+    edges: Sequence[Any],
+    *,
+    batched: bool,
+) -> tuple[Tensor | None, ...]:
+    """Asks autograd, and lets no gradient into the operations of `edges`."""
+    hooks = [
+        edge.register_prehook(lambda gradients: tuple(None for _ in gradients))
+        for edge in edges
+    ]
+    try:
+        # In this thread: the numbers of operations count up in each thread apart.
+        with torch.autograd.set_multithreading_enabled(False):
+            return torch.autograd.grad(
+                [end for end, _ in pairs],
+                sources,
+                [weight for _, weight in pairs],
+                retain_graph=True,
+                # Only an outer tape can differentiate the gradient itself.
+                create_graph=_depth.recording > 0,
+                allow_unused=True,
+                is_grads_batched=batched,
+            )
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        raise TapeError(
+            "A variable was assigned after the tape's block had used it and before its "
+            "gradient was taken. On PyTorch a variable is changed in place, and the "
+            f"value that the gradient needs is gone ({error}). Take the gradient "
+            "first and assign afterwards."
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def value_and_grad(
@@ -106,7 +177,7 @@ def value_and_grad(
     has_aux: bool,
 ) -> tuple[Any, list[Tensor | None]]:
     """Calls a function with autograd on; returns its result and the gradients."""
-    tape = TorchTape(watch_accessed_variables=True)
+    tape = TorchTape(watch_accessed_variables=False)
     tape.start()
     try:
         tape.watch(variables)
@@ -123,6 +194,10 @@ def value_and_grad(
 
 def _detached(value: Any) -> Any:
     return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def _value(tensor: Tensor) -> Tensor:
+    return tensor.value if isinstance(tensor, keras.Variable) else tensor
 
 
 def _differentiable(value: Tensor) -> bool:

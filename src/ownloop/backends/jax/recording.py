@@ -1,0 +1,290 @@
+"""What a tape has recorded on JAX: a trace that keeps each primitive's pullback.
+
+This is the only file that touches JAX's internals: a subclass of `Trace` that runs each
+primitive in the trace it was opened in, and keeps the primitive's vector-Jacobian
+product where an input is watched. It makes no tracers of its own, so values made inside
+the block stay valid after it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, final
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core.primitives import jit_p
+
+from ownloop.backends.contract import AbstractTape, Tensor
+from ownloop.errors import BackendError, TapeError
+
+try:
+    from jax._src.core import Trace, set_current_trace, trace_ctx
+except ImportError as error:  # pragma: no cover - a JAX to come
+    raise BackendError(
+        f"JAX {jax.__version__} has moved the parts that `ownloop.GradientTape` is "
+        f"built on ({error}). ownloop is tested with the JAX versions in its "
+        "constraints file. Install one of those, or take gradients with "
+        "`ownloop.value_and_grad`, which uses public JAX functions only."
+    ) from error
+
+
+class _Record(NamedTuple):
+    """One primitive that ran on watched values."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    pullback: Callable[[Any], tuple[Tensor, ...]]
+
+
+@final
+class JaxTape(AbstractTape):
+    """Records each primitive that depends on a watched value.
+
+    A value is known by its identity as a Python object. So that no two meanings share
+    one object, a variable's value that the tape knows as something else already (an
+    output, or the value of another variable) is served as a copy.
+    """
+
+    def __init__(self, watch_accessed_variables: bool) -> None:
+        self._watch_accessed = watch_accessed_variables
+        self._records: list[_Record] = []
+        self._trace: _RecordingTrace | None = None
+        # Identities are only unique among living objects, so all are kept alive.
+        self._watched: dict[int, Tensor] = {}
+        self._watched_variables: dict[int, keras.Variable] = {}
+        self._made: set[int] = set()
+        self._owners: dict[int, tuple[keras.Variable, Tensor]] = {}
+        self._reads: dict[int, dict[int, Tensor]] = {}
+        self._copies: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+
+    def start(self) -> None:
+        self._trace = _RecordingTrace(trace_ctx.trace, self)
+        trace_ctx.set_trace(self._trace)
+
+    def stop(self) -> None:
+        if self._trace is not None:
+            self._trace.recording = False
+            self._trace = None
+        # A tape that was opened later may still be on top; it takes this one along.
+        while (
+            isinstance(trace_ctx.trace, _RecordingTrace)
+            and not trace_ctx.trace.recording
+        ):
+            trace_ctx.set_trace(trace_ctx.trace.outer)
+
+    def watch(self, tensors: Sequence[Tensor]) -> None:
+        for tensor in tensors:
+            if isinstance(tensor, keras.Variable):
+                self._watched_variables[id(tensor)] = tensor
+            else:
+                self._watched[id(tensor)] = tensor
+
+    def read(self, variable: keras.Variable, value: Tensor) -> Tensor:
+        owner, _ = self._owners.get(id(value), (variable, value))
+        if id(value) in self._made or owner is not variable:
+            value = self._copy_for(variable, value)
+        self._owners[id(value)] = (variable, value)
+        watched = id(variable) in self._watched_variables or (
+            self._watch_accessed and variable.trainable
+        )
+        reads = self._reads.setdefault(id(variable), {})
+        if watched and id(value) not in reads:
+            self._watched[id(value)] = reads[id(value)] = value
+        return value
+
+    def _copy_for(self, variable: keras.Variable, value: Tensor) -> Tensor:
+        assert self._trace is not None  # reads are told of while recording
+        key = (id(variable), id(value))
+        if key not in self._copies:
+            with set_current_trace(self._trace.outer):
+                self._copies[key] = (value, jnp.copy(value))
+        return self._copies[key][1]
+
+    def is_watched(self, value: Tensor) -> bool:
+        """Whether a primitive on this value must be recorded."""
+        return id(value) in self._watched and _is_inexact(value)
+
+    def record(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        pullback: Callable[[Any], tuple[Tensor, ...]],
+    ) -> None:
+        """Keeps one primitive's pullback, and watches what it made."""
+        self._records.append(_Record(tuple(inputs), tuple(outputs), pullback))
+        for output in outputs:
+            if _is_inexact(output):
+                self._watched[id(output)] = output
+                self._made.add(id(output))
+
+    def gradient(
+        self,
+        targets: Sequence[Tensor],
+        sources: Sequence[Tensor],
+        output_gradients: Sequence[Tensor | None],
+    ) -> list[Tensor | None]:
+        cotangents: dict[int, Tensor] = {}
+        for target, seed in zip(targets, output_gradients, strict=True):
+            if not _is_inexact(target):
+                continue
+            value = target.value if isinstance(target, keras.Variable) else target
+            one = jnp.ones_like(value) if seed is None else jnp.asarray(seed)
+            _add(cotangents, target, _conjugate(one))
+        # A persistent tape that still records takes its own gradients down.
+        for inputs, outputs, pullback in reversed(tuple(self._records)):
+            if not any(id(output) in cotangents for output in outputs):
+                continue
+            given = [_cotangent(cotangents, output) for output in outputs]
+            for value, cotangent in zip(inputs, _pull(pullback, given), strict=True):
+                _add(cotangents, value, cotangent)
+        return [self._of_source(cotangents, source) for source in sources]
+
+    def rows(
+        self,
+        target: Tensor,
+        sources: Sequence[Tensor],
+        seeds: Tensor,
+        *,
+        vectorized: bool,
+    ) -> list[Tensor | None]:
+        connected: list[bool] = []
+
+        def row(seed: Tensor) -> list[Tensor]:
+            found = self.gradient([target], sources, [seed])
+            connected[:] = [gradient is not None for gradient in found]
+            return [gradient for gradient in found if gradient is not None]
+
+        stacked = iter(jax.vmap(row)(seeds) if vectorized else jax.lax.map(row, seeds))
+        return [next(stacked) if is_connected else None for is_connected in connected]
+
+    def _of_source(
+        self, cotangents: dict[int, Tensor], source: Tensor
+    ) -> Tensor | None:
+        # A variable that was assigned inside the block has had several values.
+        places = [id(source), *self._reads.get(id(source), ())]
+        found = [cotangents[place] for place in places if place in cotangents]
+        return _conjugate(sum(found[1:], start=found[0])) if found else None
+
+
+class _RecordingTrace(Trace):
+    """Runs primitives in the outer trace and records them on a tape."""
+
+    __slots__ = ("_tape", "outer", "recording")
+
+    def __init__(self, outer: Trace, tape: JaxTape) -> None:
+        super().__init__()
+        self.outer = outer
+        self.recording = True
+        self._tape = tape
+        self.requires_low = outer.requires_low  # type: ignore[misc]
+
+    def stage_value(self, val: Any) -> Any:
+        return self.outer.stage_value(val)
+
+    def process_primitive(self, primitive: Any, tracers: Any, params: Any, /) -> Any:
+        if primitive is jit_p and self._holds_watched(params["jaxpr"]):
+            # A jitted function has a watched value as a constant inside: unfold it.
+            with set_current_trace(self):
+                return jaxpr_as_fun(params["jaxpr"])(*tracers)
+        return self._run(primitive, tracers, params)
+
+    def process_call(self, primitive: Any, f: Any, tracers: Any, params: Any, /) -> Any:
+        return self._run(primitive, tracers, {**params, "subfuns": (f,)})
+
+    def process_custom_jvp_call(
+        self, primitive: Any, fun: Any, jvp: Any, tracers: Any, /, **params: Any
+    ) -> Any:
+        return self._run(primitive, tracers, {**params, "subfuns": (fun, jvp)})
+
+    def process_custom_vjp_call(
+        self,
+        primitive: Any,
+        fun: Any,
+        fwd: Any,
+        bwd: Any,
+        tracers: Any,
+        /,
+        **params: Any,
+    ) -> Any:
+        return self._run(primitive, tracers, {**params, "subfuns": (fun, fwd, bwd)})
+
+    def _holds_watched(self, function: ClosedJaxpr) -> bool:
+        return self.recording and any(map(self._tape.is_watched, function.consts))
+
+    def _run(self, primitive: Any, arguments: Sequence[Any], params: Any) -> Any:
+        arguments = list(arguments)
+        watched = self._tape.is_watched if self.recording else lambda _: False
+        places = [i for i, value in enumerate(arguments) if watched(value)]
+        with set_current_trace(self.outer):
+            if not places:
+                return primitive.bind(*arguments, **params)
+
+            def on_watched(*values: Any) -> tuple[Any, ...]:
+                full = list(arguments)
+                for place, value in zip(places, values, strict=True):
+                    full[place] = value
+                result = primitive.bind(*full, **params)
+                return tuple(result) if primitive.multiple_results else (result,)
+
+            inputs = [arguments[place] for place in places]
+            outputs, pullback = jax.vjp(on_watched, *inputs)
+            # A primitive may hand back its input object. As an identity on the tape
+            # it must be a new one, or the two would share a cotangent.
+            taken = {id(value) for value in arguments}
+            outputs = [
+                jnp.copy(output) if id(output) in taken else output
+                for output in outputs
+            ]
+            self._tape.record(inputs, outputs, pullback)
+        return outputs if primitive.multiple_results else outputs[0]
+
+
+def innermost_trace() -> Trace:
+    """Returns the trace that the code runs in, leaving tapes aside."""
+    trace = trace_ctx.trace
+    while isinstance(trace, _RecordingTrace):
+        trace = trace.outer
+    return trace
+
+
+def _pull(
+    pullback: Callable[[Any], tuple[Tensor, ...]], cotangents: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    try:
+        return pullback(tuple(cotangents))
+    except ValueError as error:
+        if "Reverse-mode differentiation does not work" not in str(error):
+            raise
+        raise TapeError(
+            "The target depends on a `while_loop` whose number of turns is found while "
+            "it runs. JAX cannot differentiate such a loop backwards, because it would "
+            "have to keep an unknown number of values. Use `keras.ops.scan`, or "
+            "`keras.ops.fori_loop` with Python integers as bounds; or, where no "
+            "gradient is meant to flow, wrap the loop's inputs in "
+            "`keras.ops.stop_gradient`."
+        ) from error
+
+
+def _is_inexact(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and bool(jnp.issubdtype(dtype, jnp.inexact))
+
+
+def _conjugate(value: Tensor) -> Tensor:
+    """Turns JAX's gradient of a complex value into that of the other frameworks."""
+    return jnp.conj(value) if jnp.iscomplexobj(value) else value
+
+
+def _cotangent(cotangents: dict[int, Tensor], output: Tensor) -> Tensor:
+    if id(output) in cotangents:
+        return cotangents[id(output)]
+    if _is_inexact(output):
+        return jnp.zeros_like(output)
+    return np.zeros(jnp.shape(output), jax.dtypes.float0)
+
+
+def _add(cotangents: dict[int, Tensor], value: Tensor, cotangent: Tensor) -> None:
+    before = cotangents.get(id(value))
+    cotangents[id(value)] = cotangent if before is None else before + cotangent

@@ -1,0 +1,110 @@
+"""How a tape learns that a variable is read: while one listens, Keras tells.
+
+Keras has no public word for "a variable was read". While somebody listens, the
+property `keras.Variable.value`, through which every read goes, is wrapped; when the
+last one has stopped listening, the class is as Keras made it. One name of Keras is
+needed that is not public, `Variable._value`: outside of scopes nothing else gives a
+variable's value as it is stored, before mixed precision casts it.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from ownloop.backends.scope import AbstractScope
+
+Listener = Callable[[keras.Variable, Any], Any]
+"""Told of a variable and its stored value; returns the value that is to be served."""
+
+
+class _Listening(threading.local):
+    """Who listens in this thread, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+
+
+_listening = _Listening()
+_lock = threading.Lock()
+_installed = 0
+_keras_property: property = keras.Variable.value
+_own_property: property | None = vars(keras.Variable).get("value")
+
+
+def listen(listener: Listener) -> None:
+    """Begins to tell `listener` of each read of a variable in this thread.
+
+    Example:
+        >>> import keras
+        >>> seen = []
+        >>> def note(variable, value):
+        ...     seen.append(variable)
+        ...     return value
+        ...
+        >>> v = keras.Variable(1.0)
+        >>> listen(note)
+        >>> doubled = v * 2.0
+        >>> unlisten(note)
+        >>> tripled = v * 3.0
+        >>> [variable is v for variable in seen]
+        [True]
+    """
+    global _installed
+    with _lock:
+        if not _installed:
+            keras.Variable.value = property(_read, doc=_keras_property.__doc__)
+        _installed += 1
+    _listening.listeners.append(listener)
+
+
+def unlisten(listener: Listener) -> None:
+    """Stops telling `listener`."""
+    global _installed
+    _listening.listeners.remove(listener)
+    with _lock:
+        _installed -= 1
+        if _installed:
+            return
+        if _own_property is None:
+            del keras.Variable.value
+        else:
+            keras.Variable.value = _own_property
+
+
+def _read(variable: keras.Variable) -> Any:
+    """Stands in for the property `value` of Keras' variables."""
+    stored = _stored(variable) if _listening.listeners else None
+    if stored is None:
+        return _keras_property.__get__(variable)
+    served = stored
+    for listener in tuple(_listening.listeners):
+        served = listener(variable, served)
+    if served is stored:
+        return _keras_property.__get__(variable)
+    with keras.StatelessScope([(variable, served)], initialize_variables=False):
+        return _keras_property.__get__(variable)
+
+
+def _stored(variable: keras.Variable) -> Any:
+    """Returns the variable's value as it is stored; None where it has none.
+
+    None, too, where a scope of the user's own serves another value in its place, as
+    `model.stateless_call` does: then it is that value which is read.
+    """
+    scope = _keras_scope()
+    if isinstance(scope, AbstractScope):
+        value = scope.get_current_value(variable)
+        if value is not None:
+            return value
+    elif scope is not None and id(variable) in scope.state_mapping:
+        return None
+    return variable._value
+
+
+def _keras_scope() -> keras.StatelessScope | None:
+    """Returns the innermost scope that is open, whoever opened it."""
+    probe = keras.StatelessScope(initialize_variables=False)
+    with probe:
+        return probe.original_scope
