@@ -1,0 +1,6 @@
+"""Makes the suite a package that tests and the oracle's process import alike."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

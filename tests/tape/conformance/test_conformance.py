@@ -1,0 +1,177 @@
+"""Each case on our tape gives what it gives on TensorFlow's own, eager and compiled.
+
+    KERAS_BACKEND=jax python -m pytest tests/tape/conformance
+
+On PyTorch a compilation takes seconds, so there only some of the cases are compiled,
+all in one step; `CONFORMANCE=all` in the environment compiles every one.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from conformance import outcome, runner
+from conformance.case import Case
+from conformance.cases import CASES
+from conformance.dialect import Dialect, ours
+from conformance.outcome import Outcome
+from conformance.runner import run_compiled, run_eagerly
+from conformance.telling import Telling
+from ownloop import errors
+
+BACKEND = os.environ["KERAS_BACKEND"]
+EVERY_CASE = os.environ.get("CONFORMANCE") == "all"
+
+COMPILED = [
+    case
+    for case in CASES.values()
+    if BACKEND != "torch" or case.compiled_on_torch or EVERY_CASE
+]
+
+# Where TensorFlow fails by accident (`None` has no attribute), the name of the error
+# says nothing: any complaint of the tape is as good.
+ACCIDENTS = {"AttributeError", "LookupError", "AssertionError", "OpError"}
+BUILTINS = {
+    name: value
+    for name, value in vars(__import__("builtins")).items()
+    if isinstance(value, type) and issubclass(value, Exception)
+}
+
+
+@pytest.fixture(scope="session")
+def dialect() -> Dialect:
+    return ours()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def named_backend(record_testsuite_property: Any) -> None:
+    """Says in the report's file which backend it is about."""
+    record_testsuite_property("backend", BACKEND)
+    record_testsuite_property("cases", len(CASES))
+
+
+@pytest.fixture(scope="session")
+def oracle(request: pytest.FixtureRequest) -> Iterator[Telling]:
+    """TensorFlow's own outcomes, for the cases that were selected."""
+    chosen = {
+        item.callspec.params["case"].name
+        for item in request.session.items
+        if "case" in getattr(getattr(item, "callspec", None), "params", {})
+    }
+    with Telling([name for name in CASES if name in chosen]) as telling:
+        yield telling
+
+
+@pytest.fixture(scope="session")
+def compiled(request: pytest.FixtureRequest, dialect: Dialect) -> "Compiled":
+    """Our outcomes from inside compiled steps."""
+    return Compiled(dialect)
+
+
+class Compiled:
+    """Compiles the cases of a group together when the first of them is asked for."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._found: dict[str, Outcome] = {}
+        runnable = [case for case in COMPILED if _reason_to_skip(case, True) is None]
+        # One step for all on PyTorch, where each compilation takes long.
+        self._groups = (
+            [runnable]
+            if BACKEND == "torch" and not EVERY_CASE
+            else list(runner.groups(runnable))
+        )
+
+    def outcome(self, case: Case) -> Outcome:
+        if case.name not in self._found:
+            (group,) = (group for group in self._groups if case in group)
+            self._found |= run_compiled(group, self._dialect)
+        return self._found[case.name]
+
+
+def named(case: Case) -> str:
+    return case.name
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=named)
+def test_eagerly_as_on_tensorflow(case, oracle, dialect, record_property):
+    if reason := _reason_to_skip(case, compiled=False):
+        pytest.skip(reason)
+    check(case, run_eagerly(case, dialect), oracle, record_property)
+
+
+@pytest.mark.parametrize("case", COMPILED, ids=named)
+def test_compiled_as_on_tensorflow(case, oracle, compiled, record_property):
+    if reason := _reason_to_skip(case, compiled=True):
+        pytest.skip(reason)
+    check(case, compiled.outcome(case), oracle, record_property)
+
+
+def check(case: Case, found: Outcome, oracle: Telling, record_property: Any) -> None:
+    """Compares an outcome of ours with what is expected of the case on this backend."""
+    if pattern := case.refused_on.get(BACKEND):
+        record_property("refused", pattern)
+        check_error(found, errors.TapeError, pattern)
+        return
+    native = oracle.outcome(case.name)
+    difference = case.difference(BACKEND)
+    if difference is None:
+        check_same(case, found, native)
+        return
+    record_property("differs", difference.reason)
+    if difference.error is not None:
+        assert "value" in native, "TensorFlow raises too: take `differs` away."
+        expected = getattr(errors, difference.error)
+        check_error(found, expected, difference.match)
+    else:
+        meant = outcome.of_value(difference.made())
+        check_same(case, found, meant)
+
+
+def check_same(case: Case, found: Outcome, native: Outcome) -> None:
+    if "error" in native:
+        check_error(found, *expected_error(native), native=native)
+        return
+    assert "error" not in found, (
+        f"TensorFlow gives {native['value']}; ours raised {describe(found)}"
+    )
+    wrong = outcome.differences(found, native, rtol=case.rtol, atol=case.atol)
+    assert not wrong, "\n".join(wrong)
+
+
+def expected_error(native: Outcome) -> tuple[type[Exception], str]:
+    """The class that ours must have, for an error of TensorFlow's."""
+    names = [name for name in native["error"] if name in BUILTINS]
+    if set(native["error"]) & ACCIDENTS or names == ["Exception"]:
+        return errors.TapeError, ""
+    return BUILTINS[names[0]], ""
+
+
+def check_error(
+    found: Outcome, expected: type[Exception], match: str, native: Outcome | None = None
+) -> None:
+    meant = expected.__name__
+    if native is not None:
+        meant = f"{meant}, as TensorFlow's {describe(native)}"
+    assert "error" in found, f"Expected {meant}; ours gave {found}"
+    assert meant.partition(",")[0] in found["error"], (
+        f"Expected {meant}; ours raised {describe(found)}"
+    )
+    assert re.search(match, found["message"]), (
+        f"{match!r} is not in {found['message']!r}"
+    )
+
+
+def describe(error: Outcome) -> str:
+    return f"{error['error'][0]}: {error['message'][:500]}"
+
+
+def _reason_to_skip(case: Case, compiled: bool) -> str | None:
+    if reason := case.skipped_on.get(BACKEND):
+        return reason
+    if compiled and case.wide:
+        return "a step's data and Keras' floats are no wider than 32 bits"
+    return case.eager_only if compiled else None
