@@ -30,6 +30,10 @@ def innermost() -> "AbstractScope | None":
     return _open[-1] if _open else None
 
 
+Renew = Callable[[keras.Variable, Any], Any]
+"""Takes a variable and what is assigned to it; returns the value that it will have."""
+
+
 class AbstractScope(keras.StatelessScope):
     """A scope that ownloop opened: it knows what was assigned, and can be forked.
 
@@ -38,7 +42,8 @@ class AbstractScope(keras.StatelessScope):
     scope's values; `merge` brings the fork's assignments back.
 
     `locate`, where given, tells which region of a trace the code runs in. A value that
-    is assigned in another region than the scope's own could not leave it.
+    is assigned in another region than the scope's own could not leave it. `renew`,
+    where set, is applied to whatever is assigned, here and in later forks.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class AbstractScope(keras.StatelessScope):
         self._assigned: dict[int, keras.Variable] = {}
         self._locate = locate
         self._home: object = None
+        self.renew: Renew | None = None
 
     def settle(self) -> None:
         """Makes the region that runs now the scope's own; entering does so, too."""
@@ -72,8 +78,11 @@ class AbstractScope(keras.StatelessScope):
                 "`LossScaleOptimizer.apply` and the like, use the function without "
                 "state (`stateless_apply`, `stateless_call`)."
             )
-        self._assigned[id(update[0])] = update[0]
-        super().add_update(update)
+        variable, value = update
+        self._assigned[id(variable)] = variable
+        if self.renew is not None:
+            value = self.renew(variable, value)
+        super().add_update((variable, value))
 
     def fork(self) -> Self:
         """Returns a scope of the same kind that starts from this one's values."""
@@ -145,6 +154,7 @@ class Discovery(AbstractScope):
         twin = Discovery(self._stand_in, self._locate)
         twin._found = self._found
         twin.state_mapping = dict(self.state_mapping)
+        twin.renew = self.renew
         return twin
 
 
@@ -175,7 +185,9 @@ class Carried(AbstractScope):
         super().add_update(update)
 
     def fork(self) -> "Carried":
-        return Carried(self._known, self.values(), self._locate)
+        twin = Carried(self._known, self.values(), self._locate)
+        twin.renew = self.renew
+        return twin
 
     def values(self) -> list[Any]:
         """The present value of each variable, in the order they were given."""

@@ -151,12 +151,12 @@ def opened_twice() -> TapeError:
     )
 
 
-def watched_too_early() -> TapeError:
-    """`watch` was called where there is nothing to watch for."""
+def watched_in_vain() -> TapeError:
+    """`watch` was called where nothing is recorded."""
     return TapeError(
-        "`watch` was called on a tape that is not open. Watching begins inside the "
-        "block, or after it while the tape still holds what it recorded. Move the call "
-        "into `with ownloop.GradientTape() as tape:`."
+        "`watch` was called on a tape that is not recording: it is not open, or it is "
+        "stopped. What is watched must be watched while the tape records, and before "
+        "it is used. Move the call to the beginning of the tape's block."
     )
 
 

@@ -88,7 +88,8 @@ class GradientTape:
                 before the tensor is used.
 
         Raises:
-            TapeError: The block has not begun.
+            TapeError: The tape is not recording. (TensorFlow's would say nothing, and
+                watch nothing.)
             TapeValueError: Something in the structure is neither tensor nor variable.
 
         Example:
@@ -102,8 +103,8 @@ class GradientTape:
             >>> [float(slope) for slope in tape.gradient(y, x)]
             [2.0, 4.0]
         """
-        if self._tape is None:
-            raise arguments.watched_too_early()
+        if self._tape is None or not self._recording:
+            raise arguments.watched_in_vain()
         for value in keras.tree.flatten(tensor):
             arguments.check_watched(value)
             if not arguments.is_differentiable(value):

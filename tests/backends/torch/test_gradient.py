@@ -35,7 +35,6 @@ def test_sources_that_are_not_reached_get_none(tape):
 def test_a_target_that_depends_on_nothing_gives_none(tape):
     v = keras.Variable(2.0)
     assert tape.gradient([torch.ones(())], [v], [None]) == [None]
-    assert tape.gradient([1.0], [v], [None]) == [None]
 
 
 def test_targets_of_any_shape_are_summed_with_their_weights(tape):
@@ -86,6 +85,7 @@ def test_an_outer_tape_differentiates_a_gradient(tape):
     tape.start()
     tape.watch([x])
     inner.start()
+    inner.watch([x])
     y = x**3
     inner.stop()
     (first,) = inner.gradient([y], [x], [None])

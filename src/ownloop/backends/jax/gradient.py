@@ -29,6 +29,7 @@ def value_and_grad(
         inner = Discovery(locate=innermost_trace) if outer is None else outer.fork()
         for variable, value in zip(variables, values, strict=True):
             inner.state_mapping[id(variable)] = value
+        inner.renew = _assigned_in(variables, values)
         with inner:
             result = function(*arguments)
             written[:] = inner.assigned
@@ -44,3 +45,36 @@ def value_and_grad(
     else:
         outer.merge(written, assigned)
     return ((loss, aux) if has_aux else loss), gradients
+
+
+def _assigned_in(
+    variables: Sequence[keras.Variable], values: Sequence[Tensor]
+) -> Callable[[keras.Variable, Tensor], Tensor]:
+    """Returns what an assignment inside the function means to its gradients.
+
+    No gradient flows through an assignment: the new value is a constant. If gradients
+    for the variable are wanted, what depends on the new value depends on the variable.
+    """
+    differentiated = {
+        id(variable): value for variable, value in zip(variables, values, strict=True)
+    }
+
+    def renew(variable: keras.Variable, value: Tensor) -> Tensor:
+        if id(variable) in differentiated:
+            return _instead(differentiated[id(variable)], value)
+        return jax.lax.stop_gradient(value)
+
+    return renew
+
+
+@jax.custom_jvp
+def _instead(old: Tensor, new: Tensor) -> Tensor:
+    """Returns `new`, with the derivative of `old`."""
+    return new
+
+
+@_instead.defjvp
+def _instead_jvp(
+    primals: tuple[Tensor, Tensor], tangents: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    return primals[1], tangents[0]

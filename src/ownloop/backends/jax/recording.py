@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Var, jaxpr_as_fun
 from jax.extend.core.primitives import jit_p
 
 from ownloop.backends.contract import AbstractTape, Tensor
@@ -30,6 +30,10 @@ except ImportError as error:  # pragma: no cover - a JAX to come
     ) from error
 
 
+_WITHOUT_SLOPE = frozenset({"stop_gradient", "round", "floor", "ceil"})
+"""Primitives whose results are constants to a tape, as they are on TensorFlow."""
+
+
 class _Record(NamedTuple):
     """One primitive that ran on watched values."""
 
@@ -43,8 +47,8 @@ class JaxTape(AbstractTape):
     """Records each primitive that depends on a watched value.
 
     A value is known by its identity as a Python object. So that no two meanings share
-    one object, a variable's value that the tape knows as something else already (an
-    output, or the value of another variable) is served as a copy.
+    one object, a variable's value that the tape knows as something else already (a
+    watched tensor, an output, or the value of another variable) is served as a copy.
     """
 
     def __init__(self, watch_accessed_variables: bool) -> None:
@@ -54,7 +58,6 @@ class JaxTape(AbstractTape):
         # Identities are only unique among living objects, so all are kept alive.
         self._watched: dict[int, Tensor] = {}
         self._watched_variables: dict[int, keras.Variable] = {}
-        self._made: set[int] = set()
         self._owners: dict[int, tuple[keras.Variable, Tensor]] = {}
         self._reads: dict[int, dict[int, Tensor]] = {}
         self._copies: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
@@ -82,8 +85,8 @@ class JaxTape(AbstractTape):
                 self._watched[id(tensor)] = tensor
 
     def read(self, variable: keras.Variable, value: Tensor) -> Tensor:
-        owner, _ = self._owners.get(id(value), (variable, value))
-        if id(value) in self._made or owner is not variable:
+        owner, _ = self._owners.get(id(value), (None, value))
+        if owner is not variable and (owner is not None or id(value) in self._watched):
             value = self._copy_for(variable, value)
         self._owners[id(value)] = (variable, value)
         watched = id(variable) in self._watched_variables or (
@@ -112,12 +115,8 @@ class JaxTape(AbstractTape):
         outputs: Sequence[Tensor],
         pullback: Callable[[Any], tuple[Tensor, ...]],
     ) -> None:
-        """Keeps one primitive's pullback, and watches what it made."""
+        """Keeps one primitive's pullback."""
         self._records.append(_Record(tuple(inputs), tuple(outputs), pullback))
-        for output in outputs:
-            if _is_inexact(output):
-                self._watched[id(output)] = output
-                self._made.add(id(output))
 
     def gradient(
         self,
@@ -229,16 +228,49 @@ class _RecordingTrace(Trace):
                 return tuple(result) if primitive.multiple_results else (result,)
 
             inputs = [arguments[place] for place in places]
-            outputs, pullback = jax.vjp(on_watched, *inputs)
-            # A primitive may hand back its input object. As an identity on the tape
-            # it must be a new one, or the two would share a cotangent.
-            taken = {id(value) for value in arguments}
-            outputs = [
-                jnp.copy(output) if id(output) in taken else output
-                for output in outputs
-            ]
-            self._tape.record(inputs, outputs, pullback)
+            if primitive.name in _WITHOUT_SLOPE:
+                outputs = _renewed(on_watched(*inputs), arguments)
+            else:
+                results, pullback = jax.vjp(on_watched, *inputs)
+                outputs = _renewed(results, arguments)
+                self._tape.record(inputs, outputs, pullback)
+                self._tape.watch(_dependent(primitive, params, places, outputs))
         return outputs if primitive.multiple_results else outputs[0]
+
+
+def _renewed(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Returns outputs that are no objects of the inputs.
+
+    A primitive may hand back its input. As an identity on the tape it must be a new
+    one, or the two would share a cotangent.
+    """
+    taken = {id(value) for value in inputs}
+    return [jnp.copy(value) if id(value) in taken else value for value in outputs]
+
+
+def _dependent(
+    primitive: Any, params: Any, places: Sequence[int], outputs: Sequence[Tensor]
+) -> list[Tensor]:
+    """Returns those of the outputs that depend on the inputs at these places.
+
+    A jitted function may return others as well: when its derivative is prepared, the
+    constants that it needs come out of it.
+    """
+    if primitive is not jit_p:
+        return list(outputs)
+    jaxpr = params["jaxpr"].jaxpr
+    reached = {jaxpr.invars[place] for place in places}
+    for equation in jaxpr.eqns:
+        if equation.primitive.name not in _WITHOUT_SLOPE and any(
+            isinstance(variable, Var) and variable in reached
+            for variable in equation.invars
+        ):
+            reached.update(equation.outvars)
+    return [
+        output
+        for output, variable in zip(outputs, jaxpr.outvars, strict=True)
+        if isinstance(variable, Var) and variable in reached
+    ]
 
 
 def innermost_trace() -> Trace:

@@ -13,7 +13,13 @@ import keras
 import torch
 
 from ownloop.backends.contract import AbstractTape, Tensor
-from ownloop.backends.torch.recording import Recording, connect, place_of, switched
+from ownloop.backends.torch.recording import (
+    Recording,
+    connect,
+    holds_lost_values,
+    place_of,
+    switched,
+)
 from ownloop.errors import TapeError
 
 
@@ -39,6 +45,7 @@ class TorchTape(AbstractTape):
         weakref.finalize(self, switched.off, self._switched)
 
     def start(self) -> None:
+        _refuse_transforms()
         self._before = torch.is_grad_enabled()
         torch.set_grad_enabled(True)
         _depth.recording += 1
@@ -92,9 +99,11 @@ class TorchTape(AbstractTape):
         vectorized: bool,
     ) -> list[Tensor | None]:
         values = [_value(source) for source in sources]
-        if vectorized:
+        if vectorized and len(seeds):
             return self._gradients([_value(target)], values, [seeds], batched=True)
         rows = [self.gradient([target], sources, [seed]) for seed in seeds]
+        if not rows:
+            return [value.new_zeros((0, *value.shape)) for value in values]
         return [
             None if column[0] is None else torch.stack(column)
             for column in zip(*rows, strict=True)
@@ -115,6 +124,8 @@ class TorchTape(AbstractTape):
             for i, source in enumerate(sources)
             if source.requires_grad and place_of(source) in connection.reached
         ]
+        if _depth.recording and any(map(holds_lost_values, connection.operations)):
+            raise _lost_values()
         pairs = [(e, w) for e, w in zip(ends, weights, strict=True) if e.requires_grad]
         if places:
             results = _differentiate(
@@ -168,6 +179,29 @@ def _differentiate(
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _refuse_transforms() -> None:
+    """Refuses a tape inside of `vectorized_map`, where autograd does not work."""
+    try:
+        torch.empty(0).requires_grad_()
+    except RuntimeError as error:
+        raise TapeError(
+            "A tape was opened inside a function that PyTorch transforms, such as that "
+            "of `keras.ops.vectorized_map`. Autograd does not work in there. Open the "
+            "tape around the map, and take `jacobian`, `batch_jacobian` or the "
+            "gradient of a sum over the examples; or use `keras.ops.map`."
+        ) from error
+
+
+def _lost_values() -> TapeError:
+    return TapeError(
+        "The gradient of a gradient was asked for, through a function with "
+        "`keras.ops.custom_gradient` whose gradient function holds a tensor that its "
+        "forward pass computed. On PyTorch such a tensor is a constant, and the second "
+        "gradient would be wrong. Compute it anew in the gradient function, from the "
+        "function's arguments."
+    )
 
 
 def value_and_grad(

@@ -26,6 +26,10 @@ Place = int | tuple[Node, int]
 """A value in the graph: the identity of a leaf, or an operation and an output of it."""
 
 
+_WITHOUT_SLOPE = frozenset({"RoundBackward0", "FloorBackward0", "CeilBackward0"})
+"""Operations whose results are constants to a tape, as they are on TensorFlow."""
+
+
 @dataclass
 class Recording:
     """What a tape has recorded and watched, as numbers and places in the graph.
@@ -113,9 +117,10 @@ def place_of(tensor: Tensor) -> Place:
 
 @dataclass(frozen=True)
 class Connection:
-    """What a target reaches: places, and the operations at which it must be stopped."""
+    """What a target reaches: places and operations, and where it must be stopped."""
 
     reached: frozenset[Place]
+    operations: tuple[Node, ...]
     edges: tuple[Node, ...]
 
 
@@ -129,7 +134,7 @@ def connect(recording: Recording, targets: Sequence[Tensor]) -> Connection:
         place = place_of(target)
         reached.add(place)
         waiting.append(place)
-    seen: set[Node] = set()
+    seen: dict[Node, None] = {}
     while waiting:
         place = waiting.pop()
         if isinstance(place, int) or place[0] in seen:
@@ -138,12 +143,27 @@ def connect(recording: Recording, targets: Sequence[Tensor]) -> Connection:
         if not graph.recorded(node):
             edges[node] = None
             continue
-        seen.add(node)
+        seen[node] = None
         for below in graph.inputs(node):
             if graph.watched(below, None):
                 reached.add(below)
             waiting.append(below)
-    return Connection(frozenset(reached), tuple(edges))
+    return Connection(frozenset(reached), tuple(seen), tuple(edges))
+
+
+def holds_lost_values(operation: Node) -> bool:
+    """Whether an operation's own gradient function holds values of its forward pass.
+
+    That is so for `keras.ops.custom_gradient`, where what the forward pass computes is
+    a constant to PyTorch.
+    """
+    function = getattr(operation, "grad_fn", None)
+    cells = getattr(function, "__closure__", None) or ()
+    return any(
+        isinstance(cell.cell_contents, torch.Tensor)
+        and not cell.cell_contents.requires_grad
+        for cell in cells
+    )
 
 
 class _Graph:
@@ -180,7 +200,7 @@ class _Graph:
                 stack.pop()
                 continue
             number = top._sequence_nr()
-            if not self._recording.covers(number):
+            if top.name() in _WITHOUT_SLOPE or not self._recording.covers(number):
                 self._recorded[top] = False
                 continue
             inputs = list(self.inputs(top))
