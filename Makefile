@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench accuracy format clean
+.PHONY: help demo test check tape gallery bench bench-tape accuracy format clean
 
 PYTHON ?= python3
 BACKEND ?= jax
@@ -35,7 +35,10 @@ help:
 	@echo "make demo     train the handwritten digits (BACKEND=jax|tensorflow|torch)"
 	@echo "make test     all tests, on all three backends"
 	@echo "make check    format, lint, types, import contract"
+	@echo "make tape     the tape against TensorFlow's own, case by case"
+	@echo "make gallery  the loops of examples/: what they learn, and that backends agree"
 	@echo "make bench    seconds per epoch, next to hand-written loops"
+	@echo "make bench-tape  the tape next to jax.value_and_grad"
 	@echo "make accuracy the job, three seeds, against a published run"
 	@echo "make format   put the code into the form that make check wants"
 	@echo "make clean    remove .venv, caches and runs"
@@ -62,6 +65,25 @@ test: $(VENV)/.test
 		printf '%-11s %s\n' "$$backend" "$$(tail -n 1 "$(VENV)/log/$$backend")"; \
 	done; \
 	exit $$failed
+
+# The cases run in `make test` as well. Here every one is compiled on PyTorch, too, and a
+# table says what passed, failed and was left out, and why.
+tape: $(VENV)/.test
+	@failed=0; mkdir -p $(VENV)/log; \
+	for backend in $(BACKENDS); do \
+		KERAS_BACKEND=$$backend CONFORMANCE=all $(TEST_ENV) $(BIN)/python -m pytest \
+			-q --no-header --no-summary --junitxml=$(VENV)/log/tape-$$backend.xml \
+			tests/tape/conformance $(ARGS) || failed=1; \
+	done; \
+	$(BIN)/python tests/tape/conformance/report.py \
+		$(BACKENDS:%=$(VENV)/log/tape-%.xml) || failed=1; \
+	exit $$failed
+
+gallery: $(VENV)/.test
+	$(BIN)/python benchmarks/gallery.py --backends $(BACKENDS) $(ARGS)
+
+bench-tape: $(VENV)/.test
+	KERAS_BACKEND=jax $(BIN)/python benchmarks/tape.py $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .

@@ -1,0 +1,114 @@
+"""The loops of `examples/` on all backends: what they learn, and that they agree.
+
+    make gallery
+    make gallery ARGS="--only gan reinforce --backends jax torch"
+
+Each loop runs on each backend in processes of its own. In one, its `main()` trains it
+from start to end. In another, all backends start from the same weights and take the
+same batches, in which the random numbers of a step are columns, since equal seeds give
+each framework other numbers; then the first 20 losses are compared, and the compiled
+step is timed against the same step run eagerly. Printed are
+
+    seconds    of `main()`, compilation included
+    learnt     what `main()` returned
+    differs    the largest difference between two backends' losses, relative to the
+               larger one, over the first 20 steps
+    faster     seconds of an eager step over seconds of a compiled one
+    how        how the step ran, and why not as one compiled loop where it did not
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+BACKENDS = ("jax", "tensorflow", "torch")
+BOUND = 1e-4
+"""The losses of two backends may differ by so much, in float32."""
+
+
+def names() -> list[str]:
+    """Returns the names of the loops, in alphabetical order."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def work(task: str, name: str, backend: str) -> dict[str, Any]:
+    """Returns what one process says: `main` trains the loop, `compare` its steps."""
+    environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "MPLBACKEND": "agg",
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join(
+            [str(HERE.parent / "src"), os.environ.get("PYTHONPATH", "")]
+        ),
+    }
+    done = subprocess.run(
+        [sys.executable, str(HERE / "gallery_worker.py"), task, name],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"{task} of {name} on {backend} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def largest_difference(losses: dict[str, dict[str, list[float]]]) -> float:
+    """Returns how far two backends are apart at most, relative to the larger loss."""
+    worst = 0.0
+    columns = list(losses.values())
+    for i, one in enumerate(columns):
+        for other in columns[i + 1 :]:
+            for key in one:
+                for a, b in zip(one[key], other[key], strict=True):
+                    worst = max(worst, abs(a - b) / max(abs(a), abs(b), 1e-30))
+    return worst
+
+
+def show(name: str, results: dict[str, dict[str, Any]]) -> bool:
+    """Prints the lines of one loop; returns whether the backends agree."""
+    difference = largest_difference({b: r["losses"] for b, r in results.items()})
+    agrees = difference <= BOUND
+    print(f"{name}: losses differ by {difference:.1e}{'' if agrees else '  TOO MUCH'}")
+    for backend, result in results.items():
+        learnt = ", ".join(
+            f"{key} {value:.4g}" for key, value in result["learnt"].items()
+        )
+        print(
+            f"    {backend:10} {result['seconds']:5.1f} s   {result['faster']:5.1f} x "
+            f"faster than eager   {result['how']}\n        {learnt}",
+            flush=True,
+        )
+    return agrees
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=names(), default=names())
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
+    parser.add_argument("--json", type=Path, help="write all numbers into this file")
+    options = parser.parse_args()
+    everything: dict[str, Any] = {}
+    disagreeing = []
+    for name in options.only:
+        results = {
+            backend: work("main", name, backend) | work("compare", name, backend)
+            for backend in options.backends
+        }
+        everything[name] = results
+        if not show(name, results):
+            disagreeing.append(name)
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1))
+    if disagreeing:
+        raise SystemExit(f"Backends differ by more than {BOUND}: {disagreeing}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""One loop of `examples/` on one backend: trained, or compared step by step.
+
+Started by `gallery.py`, once for each loop, backend and task. Prints one line of JSON.
+"""
+
+import importlib
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+import ownloop as ol
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+STEPS = 20
+
+# The random numbers that a step draws for itself, as columns of its batch: how they are
+# drawn, and their shape for each example.
+COLUMNS: dict[str, list[tuple[str, tuple[int, ...]]]] = {
+    "gan": [("normal", (16,))],
+}
+
+
+def train(name: str) -> dict[str, Any]:
+    """Trains a loop from start to end."""
+    begun = time.perf_counter()
+    example = importlib.import_module(name)
+    learnt = example.main()
+    return {"seconds": time.perf_counter() - begun, "learnt": learnt}
+
+
+def compare(name: str) -> dict[str, Any]:
+    """Takes the first steps from weights and batches that all backends share."""
+    example = importlib.import_module(name)
+    set_weights(example)
+    batches = list(batches_of(example, name))
+    said: list[Any] = []
+    compiled = ol.Loop(observers=[said.append])
+    (chunk,) = run(compiled, example.train_step, batches)
+    losses = {
+        key: values.tolist()
+        for key, values in chunk.steps.items()
+        if "loss" in key and values.ndim == 1
+    }
+    how = [line.strip("│├└─ ") for line in str(compiled).splitlines()][-1]
+    fast = min(seconds(compiled, example.train_step, batches) for _ in range(3))
+    few = batches[:3]
+    eager = ol.Loop(compile=False, observers=[])
+    slow = min(seconds(eager, example.train_step, few) for _ in range(2))
+    faster = (slow / len(few)) / (fast / len(batches))
+    return {"losses": losses, "how": how, "faster": faster}
+
+
+def run(loop: ol.Loop, step: Any, batches: list[Any]) -> list[Any]:
+    """Runs one pass over batches in one chunk."""
+    for epoch in loop.epochs(loop.epoch + 1):
+        return list(epoch.train(step, batches))
+    raise AssertionError("there was no epoch")
+
+
+def seconds(loop: ol.Loop, step: Any, batches: list[Any]) -> float:
+    begun = time.perf_counter()
+    run(loop, step, batches)
+    return time.perf_counter() - begun
+
+
+def set_weights(example: ModuleType) -> None:
+    """Gives every matrix of every model numbers that NumPy has drawn."""
+    random = np.random.default_rng(0)
+    for variable in variables_of(example):
+        if len(variable.shape) < 2:
+            continue
+        *inner, rows, columns = variable.shape
+        scale = math.sqrt(2 / (math.prod(inner) * (rows + columns)))
+        variable.assign(random.normal(0, scale, variable.shape).astype("float32"))
+
+
+def variables_of(example: ModuleType) -> Iterator[keras.Variable]:
+    """Returns the weights of the models that a file names, in the order of names."""
+    seen: set[int] = set()
+    for _, thing in sorted(vars(example).items()):
+        if isinstance(thing, keras.Model) and id(thing) not in seen:
+            seen.add(id(thing))
+            for variable in thing.weights:
+                if id(variable) not in seen:
+                    seen.add(id(variable))
+                    yield variable
+
+
+def batches_of(example: ModuleType, name: str) -> Iterator[Any]:
+    """Returns the first batches, with columns for the numbers that a step draws."""
+    random = np.random.default_rng(1)
+    epoch, place = 1, 0
+    for _ in range(STEPS):
+        batch: tuple[Any, ...] = ()
+        size = getattr(example, "GAMES", 1)
+        if example.train is not None:
+            if place == len(example.train):
+                epoch, place = epoch + 1, 0
+            found = example.train.batch(epoch, place)
+            batch = found if isinstance(found, tuple) else (found,)
+            size = len(batch[0])
+            place += 1
+        columns = [
+            getattr(random, kind)(size=(size, *shape)).astype("float32")
+            for kind, shape in COLUMNS.get(name, ())
+        ]
+        yield (*batch, *columns)
+
+
+if __name__ == "__main__":
+    task, name = sys.argv[1:]
+    print(json.dumps({"main": train, "compare": compare}[task](name)))
