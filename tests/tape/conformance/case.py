@@ -107,11 +107,16 @@ class Case:
 
     wide: whether it needs 64-bit floats, which JAX has to be asked for; such a case is
     not compiled, since a step's data and Keras' floats are no wider than 32 bits.
-    eager_only: why it is not compiled. compiled_on_torch: whether it belongs to the
-    few that are compiled on PyTorch too, where compiling takes seconds. refused_on:
-    by backend, a pattern of the error that refuses it by design. skipped_on: by
-    backend, why nothing can be compared. differs: see `Difference`. rtol, atol: bounds
-    for float32, set apart from the usual ones only with a reason next to them.
+    eager_only: why it is not compiled.
+    compiled_on_torch: whether it belongs to the few that are compiled on PyTorch too,
+    where compiling takes seconds.
+    many_operations: whether it takes seconds eagerly on JAX, which compiles each
+    operation by itself; there it is run compiled only.
+    refused_on: by backend, a pattern of the error that refuses it by design.
+    skipped_on: by backend, why nothing can be compared.
+    differs: what is known to differ, by backend or on all; see `Difference`.
+    warns: a pattern of the warning that belongs to it, where TensorFlow logs one.
+    rtol, atol: bounds for float32; unusual ones have a reason beside them.
     """
 
     name: str
@@ -120,9 +125,11 @@ class Case:
     wide: bool = False
     eager_only: str | None = None
     compiled_on_torch: bool = False
+    many_operations: bool = False
     refused_on: Mapping[str, str] = field(default_factory=dict)
     skipped_on: Mapping[str, str] = field(default_factory=dict)
     differs: Difference | Mapping[str, Difference] | None = None
+    warns: str = ""
     rtol: float = 1e-5
     atol: float = 1e-6
 
@@ -165,9 +172,11 @@ _ABOUT = {
     "wide",
     "eager_only",
     "compiled_on_torch",
+    "many_operations",
     "refused_on",
     "skipped_on",
     "differs",
+    "warns",
     "rtol",
     "atol",
 }

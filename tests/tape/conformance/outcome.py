@@ -49,9 +49,9 @@ def fill_in(tree: Any, leaf: Callable[[Any], Any]) -> Any:
         return [fill_in(item, leaf) for item in tree]
     if not isinstance(tree, dict):
         return tree
-    if "tensor" in tree:
-        return {"tensor": leaf(tree["tensor"])}
-    (kind, inner), *_ = tree.items()
+    ((kind, inner),) = tree.items()
+    if kind == "tensor":
+        return {"tensor": leaf(inner)}
     if kind == "tuple":
         return {"tuple": [fill_in(item, leaf) for item in inner]}
     return {"dict": {key: fill_in(item, leaf) for key, item in inner.items()}}
@@ -106,23 +106,26 @@ def _compare(
         for i, (one, other) in enumerate(zip(ours, native, strict=True)):
             yield from _compare(f"{path}[{i}]", one, other, rtol, atol)
     elif isinstance(ours, dict) and isinstance(native, dict):
-        yield from _compare_dicts(path, ours, native, rtol, atol)
+        yield from _compare_nodes(path, ours, native, rtol, atol)
     elif type(ours) is not type(native) or ours != native:
         yield f"{path}: ours is {_short(ours)}, TensorFlow's is {_short(native)}"
 
 
-def _compare_dicts(
+def _compare_nodes(
     path: str, ours: dict[str, Any], native: dict[str, Any], rtol: float, atol: float
 ) -> Iterator[str]:
-    if ours.keys() != native.keys():
+    """Compares two entries that are marked as a tuple, a dict or a tensor."""
+    ((kind, one),) = ours.items()
+    ((other_kind, other),) = native.items()
+    if kind != other_kind or (kind == "dict" and one.keys() != other.keys()):
         yield f"{path}: ours is {_short(ours)}, TensorFlow's is {_short(native)}"
-        return
-    if "tensor" in ours:
-        yield from _compare_tensors(path, ours["tensor"], native["tensor"], rtol, atol)
-        return
-    for key in ours:
-        inner = path if key in ("tuple", "dict") else f"{path}[{key!r}]"
-        yield from _compare(inner, ours[key], native[key], rtol, atol)
+    elif kind == "tensor":
+        yield from _compare_tensors(path, one, other, rtol, atol)
+    elif kind == "tuple":
+        yield from _compare(path, one, other, rtol, atol)
+    else:
+        for key in one:
+            yield from _compare(f"{path}[{key!r}]", one[key], other[key], rtol, atol)
 
 
 def _compare_tensors(

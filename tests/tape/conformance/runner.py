@@ -1,6 +1,7 @@
 """Runs cases: one at a time as plain Python, or many in one compiled step."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,12 +16,21 @@ from conformance.outcome import Outcome
 def run_eagerly(case: Case, dialect: Dialect) -> Outcome:
     """Returns what comes out of a case that runs as plain Python."""
     keras.utils.set_random_seed(0)
-    with _wide_numbers() if case.wide else contextlib.nullcontext():
+    wide = _wide_numbers() if case.wide else contextlib.nullcontext()
+    with wide, _expected_warning(case):
         inputs = case.variables() | case.tensors()
         try:
             return outcome.of_value(case.body(dialect, **inputs))
         except Exception as error:
             return outcome.of_error(error)
+
+
+@contextlib.contextmanager
+def _expected_warning(case: Case) -> Iterator[None]:
+    with warnings.catch_warnings():
+        if case.warns:
+            warnings.filterwarnings("ignore", case.warns)
+        yield
 
 
 def _wide_numbers() -> contextlib.AbstractContextManager[Any]:
@@ -97,7 +107,8 @@ def _note(
         return {"name": name, "dtype": outcome.dtype_of(value)}
 
     try:
-        tree = outcome.take_apart(case.body(dialect, **inputs), leaf)
+        with _expected_warning(case):
+            tree = outcome.take_apart(case.body(dialect, **inputs), leaf)
     except Exception as error:
         return outcome.of_error(error), {}
     return {"value": tree}, tensors

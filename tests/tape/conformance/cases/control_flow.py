@@ -49,7 +49,9 @@ def cond_over_values_of_the_block(t, a, x):
 @case(a=variable(3.0), x=tensor(1.0))
 def cond_that_returns_several(t, a, x):
     with t.GradientTape() as tape:
-        one, two = ops.cond(x > 0.0, lambda: (a * a, a), lambda: (a, a * 2.0))
+        one, two = ops.cond(
+            x > 0.0, lambda: (a * a, a * 1.0), lambda: (a * 1.0, a * 2.0)
+        )
         loss = one * two
     return tape.gradient(loss, a)
 
@@ -59,7 +61,7 @@ def cond_within_cond(t, a, x):
     with t.GradientTape() as tape:
         loss = ops.cond(
             x > 0.0,
-            lambda: ops.cond(x > 2.0, lambda: a, lambda: a * a),
+            lambda: ops.cond(x > 2.0, lambda: a * 1.0, lambda: a * a),
             lambda: -a,
         )
     return tape.gradient(loss, a)
@@ -69,7 +71,7 @@ def cond_within_cond(t, a, x):
 def second_order_through_cond(t, a, x):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:
-            loss = ops.cond(x > 0.0, lambda: a * a * a, lambda: a)
+            loss = ops.cond(x > 0.0, lambda: a * a * a, lambda: a * 1.0)
         first = inner.gradient(loss, a)
     return [first, outer.gradient(first, a)]
 

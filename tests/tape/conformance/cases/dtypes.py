@@ -6,6 +6,9 @@ from conformance.case import case, tensor, variable
 
 ops = keras.ops
 
+INTEGERS = ".*has no gradients"
+"""What is said of a tensor that is watched in vain."""
+
 
 @case(a=variable([1.0, 2.0], "float16"), compiled_on_torch=True)
 def float16(t, a):
@@ -24,7 +27,7 @@ def bfloat16(t, a):
 @case(a=variable([1.0, 2.0], "float64"), wide=True)
 def float64(t, a):
     with t.GradientTape() as tape:
-        loss = ops.sin(a)
+        loss = a * a * a
     return [loss, tape.gradient(loss, a)]
 
 
@@ -33,7 +36,7 @@ def float64_of_second_order(t, a, x):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:
             inner.watch(x)
-            loss = ops.sin(a * x)
+            loss = a * a * x * x
         first = inner.gradient(loss, x)
     return [first, outer.gradient(first, a)]
 
@@ -82,7 +85,7 @@ def overflow_in_half_precision(t, a):
     return [loss, tape.gradient(loss, a)]
 
 
-@case(x=tensor([1, 2], "int32"), a=variable([1.0, 2.0]))
+@case(warns=INTEGERS, x=tensor([1, 2], "int32"), a=variable([1.0, 2.0]))
 def a_watched_integer_as_source(t, x, a):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -111,15 +114,15 @@ def an_integer_variable_as_target(t, n, a):
     return tape.gradient(n, a)
 
 
-@case(x=tensor([True, False], "bool"), a=variable([1.0, 2.0]))
+@case(warns=INTEGERS, x=tensor([True, False], "bool"), a=variable([1.0, 2.0]))
 def a_boolean_as_source(t, x, a):
     with t.GradientTape() as tape:
         tape.watch(x)
-        loss = ops.where(x, a, 2.0 * a)
+        loss = ops.where(x, a * 1.0, 2.0 * a)
     return tape.gradient(loss, [x, a])
 
 
-@case(x=tensor([1, 2], "int32"))
+@case(warns=INTEGERS, x=tensor([1, 2], "int32"))
 def an_integer_target_of_a_watched_integer(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -127,7 +130,7 @@ def an_integer_target_of_a_watched_integer(t, x):
     return tape.gradient(target, x)
 
 
-@case(x=tensor([1, 2], "int32"))
+@case(warns=INTEGERS, x=tensor([1, 2], "int32"))
 def an_integer_divided(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -142,7 +145,7 @@ def a_float_times_an_integer(t, a, x):
     return tape.gradient(loss, [a, x])
 
 
-@case(a=variable([1.0, 2.0, 3.0]), x=tensor([2, 0], "int32"))
+@case(warns=INTEGERS, a=variable([1.0, 2.0, 3.0]), x=tensor([2, 0], "int32"))
 def integers_as_places(t, a, x):
     with t.GradientTape() as tape:
         tape.watch(x)

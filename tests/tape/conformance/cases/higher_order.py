@@ -224,7 +224,7 @@ def a_persistent_inner_tape(t, a, b):
 @case(a=variable([0.5, -1.0, 2.0]))
 def second_order_of_activations(t, a):
     found = []
-    for function in (ops.tanh, ops.sigmoid, ops.softplus, ops.gelu, ops.silu):
+    for function in (ops.tanh, ops.softplus, ops.silu):
         with t.GradientTape() as outer:
             with t.GradientTape() as inner:
                 loss = function(a)

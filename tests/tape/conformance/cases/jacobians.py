@@ -176,7 +176,7 @@ def without_vectorization_and_persistence(t, a):
 def with_parallel_iterations(t, a):
     with t.GradientTape(persistent=True) as tape:
         target = a * a
-    return tape.jacobian(target, a, parallel_iterations=1)
+    return tape.jacobian(target, a, parallel_iterations=1, experimental_use_pfor=False)
 
 
 @case(a=variable([[1.0, 2.0], [3.0, 4.0]]), n=tensor([1, 0, 1], "int32"))
@@ -189,14 +189,14 @@ def through_rows_of_a_table(t, a, n):
 @case(a=variable([0.5, 0.2]), x=tensor([1.0, 2.0, 3.0]))
 def through_scan(t, a, x):
     with t.GradientTape() as tape:
-        target, _ = ops.scan(lambda c, v: (ops.tanh(c * a + v), v), ops.zeros((2,)), x)
+        target, _ = ops.scan(lambda c, v: (ops.tanh(c * a + v), c), ops.zeros((2,)), x)
     return tape.jacobian(target, a)
 
 
 @case(a=variable([0.5, 2.0]), x=tensor(1.0))
 def through_cond(t, a, x):
     with t.GradientTape() as tape:
-        target = ops.cond(x > 0.0, lambda: a * a, lambda: a)
+        target = ops.cond(x > 0.0, lambda: a * a, lambda: a * 1.0)
     return tape.jacobian(target, a)
 
 

@@ -72,23 +72,37 @@ def batch_normalization_in_use(t, model, x):
     return [found, [v + 0.0 for v in model.non_trainable_variables]]
 
 
-@case(model=built(layers.LayerNormalization, (2, 3)), x=tensor(ROWS), rtol=1e-4)
+@case(
+    many_operations=True,
+    model=built(layers.LayerNormalization, (2, 3)),
+    x=tensor(ROWS),
+    rtol=1e-4,
+)
 def layer_normalization(t, model, x):
     # The same small differences as in batch normalization.
     return of_all(t, model, x)
 
 
-@case(model=built(lambda: layers.GRU(2), (2, 3, 2)), x=tensor(SEQUENCE))
+@case(
+    many_operations=True,
+    model=built(lambda: layers.GRU(2), (2, 3, 2)),
+    x=tensor(SEQUENCE),
+)
 def gru(t, model, x):
     return of_all(t, model, x)
 
 
-@case(model=built(lambda: layers.LSTM(2), (2, 3, 2)), x=tensor(SEQUENCE))
+@case(
+    many_operations=True,
+    model=built(lambda: layers.LSTM(2), (2, 3, 2)),
+    x=tensor(SEQUENCE),
+)
 def lstm(t, model, x):
     return of_all(t, model, x)
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.LSTM(2, return_sequences=True), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -97,6 +111,7 @@ def lstm_with_all_its_outputs(t, model, x):
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.SimpleRNN(2, unroll=True), (2, 3, 2)),
     x=tensor(SEQUENCE),
     compiled_on_torch=True,
@@ -106,6 +121,7 @@ def a_simple_recurrent_layer(t, model, x):
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.Bidirectional(layers.GRU(2)), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -114,6 +130,7 @@ def a_bidirectional_layer(t, model, x):
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.SimpleRNN(2), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -140,6 +157,7 @@ def embedding(t, model, n):
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.MultiHeadAttention(2, 2), (2, 3, 2), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -148,6 +166,7 @@ def attention(t, model, x):
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.MultiHeadAttention(1, 2), (2, 3, 2), (2, 3, 2)),
     x=tensor(SEQUENCE),
     y=tensor([[[0.5, 0.5]] * 3] * 2),
@@ -162,6 +181,7 @@ def convolution(t, model, x):
 
 
 @case(
+    many_operations=True,
     model=built(lambda: layers.Conv2DTranspose(2, 2, strides=2), (1, 3, 3, 1)),
     x=tensor(IMAGE),
 )
@@ -204,7 +224,7 @@ def a_sequential_model(t, model, x):
     return of_all(t, model, x)
 
 
-@case(model=built(model_in_model), x=tensor(ROWS))
+@case(many_operations=True, model=built(model_in_model), x=tensor(ROWS))
 def a_model_in_a_model(t, model, x):
     return of_all(t, model, x)
 
@@ -269,7 +289,12 @@ def mixed_precision(t, model, x):
     return tape.gradient(loss, model.trainable_variables)
 
 
-@case(model=built(lambda: mixed("mixed_float16")), x=tensor(ROWS), rtol=1e-2)
+@case(
+    many_operations=True,
+    model=built(lambda: mixed("mixed_float16")),
+    x=tensor(ROWS),
+    rtol=1e-2,
+)
 def mixed_precision_with_a_scaled_loss(t, model, x):
     # The bound is float16's.
     with t.GradientTape() as tape:

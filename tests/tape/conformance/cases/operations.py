@@ -29,17 +29,13 @@ def each(t, a, functions):
 
 @case(a=variable([0.5, 1.5, 2.5]))
 def elementwise(t, a):
-    functions = [ops.exp, ops.log, ops.sqrt, ops.sin, ops.cos, ops.tan, ops.tanh]
-    functions += [ops.arctan, ops.sinh, ops.log1p, ops.expm1, ops.rsqrt, ops.erf]
-    functions += [ops.square, ops.reciprocal, ops.abs, ops.negative]
+    functions = [ops.exp, ops.log, ops.sqrt, ops.tanh, ops.erf, ops.reciprocal]
     return each(t, a, functions)
 
 
 @case(a=variable([0.5, -1.5, 2.5]))
 def activations(t, a):
-    functions = [ops.relu, ops.relu6, ops.sigmoid, ops.softplus, ops.softsign]
-    functions += [ops.silu, ops.log_sigmoid, ops.leaky_relu, ops.hard_sigmoid, ops.elu]
-    functions += [ops.selu, ops.gelu, ops.softmax, ops.log_softmax]
+    functions = [ops.relu, ops.sigmoid, ops.leaky_relu, ops.gelu, ops.softmax]
     return each(t, a, [lambda x, f=f: f(x) * x for f in functions])
 
 
@@ -47,16 +43,11 @@ def activations(t, a):
 def reductions(t, a):
     weights = ops.convert_to_tensor([1.0, 10.0])
     functions = [
-        lambda x: ops.sum(x, axis=0) * weights,
         lambda x: ops.mean(x, axis=0) * weights,
         lambda x: ops.prod(x, axis=0) * weights,
         lambda x: ops.max(x, axis=0) * weights,
-        lambda x: ops.min(x, axis=0) * weights,
-        lambda x: ops.var(x, axis=0) * weights,
         lambda x: ops.std(x, axis=0) * weights,
         lambda x: ops.logsumexp(x, axis=0) * weights,
-        lambda x: ops.norm(x, axis=0) * weights,
-        lambda x: ops.median(x, axis=0) * weights,
     ]
     return each(t, a, functions)
 
@@ -78,10 +69,8 @@ def sorting_and_places(t, a):
     functions = [
         lambda x: ops.sort(x) * weights,
         lambda x: ops.top_k(x, 2)[0] * weights[:2],
-        lambda x: ops.take(x, ops.argsort(x)) * weights,
         lambda x: x[ops.argmax(x)] * 7.0,
         lambda x: ops.maximum(x, 1.5) * weights,
-        lambda x: ops.minimum(x, 1.5) * weights,
         lambda x: ops.clip(x, 1.5, 2.5) * weights,
     ]
     return each(t, a, functions)
@@ -186,18 +175,11 @@ def shapes(t, a):
         lambda x: ops.reshape(x, (2, 3)) * ops.reshape(x, (2, 3)),
         lambda x: ops.transpose(x) * 2.0,
         lambda x: ops.expand_dims(x, 0) * x,
-        lambda x: ops.squeeze(ops.expand_dims(x, 0), 0) * x,
         lambda x: ops.concatenate([x, x * 2.0], axis=1),
-        lambda x: ops.stack([x, x * x]),
         lambda x: ops.tile(x, (2, 2)),
-        lambda x: ops.repeat(x, 3, axis=0) * 2.0,
         lambda x: ops.pad(x, ((1, 0), (0, 2))) * 3.0,
-        lambda x: ops.flip(x, axis=0) * x,
         lambda x: ops.roll(x, 1, axis=0) * x,
-        lambda x: ops.broadcast_to(x[0], (4, 2)),
-        lambda x: ops.ravel(x) * 2.0,
         lambda x: ops.tril(x) * 2.0,
-        lambda x: ops.swapaxes(x, 0, 1) * 2.0,
     ]
     return each(t, a, functions)
 
@@ -205,7 +187,7 @@ def shapes(t, a):
 @case(a=variable([[1.0, 2.0]]), b=variable([[3.0], [4.0], [5.0]]))
 def broadcasting(t, a, b):
     with t.GradientTape() as tape:
-        loss = [a * b, a - b, a / b, ops.maximum(a, b * 0.4), a + 1.0]
+        loss = [a * b, a - b, a / b, ops.maximum(a, b * 0.45), a + 1.0]
     return tape.gradient(loss, [a, b])
 
 
@@ -239,9 +221,6 @@ def factorizations(t, a):
         lambda x: ops.cholesky(symmetric(x)),
         lambda x: ops.eigh(symmetric(x))[0],
         lambda x: ops.svd(x)[1],
-        lambda x: ops.abs(ops.qr(x)[1]),
-        lambda x: ops.norm(x, "fro"),
-        lambda x: ops.log(ops.det(x)),
     ]
     return each(t, a, functions)
 
@@ -258,7 +237,7 @@ def convolution(t, x, k):
 def pooling(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
-        loss = [ops.max_pool(x, 2) * x[:, :2], ops.average_pool(x, 2)]
+        loss = [ops.max_pool(x, 2, 2) * x[:, :2], ops.average_pool(x, 2, 2)]
     return tape.gradient(loss, x)
 
 
@@ -275,12 +254,7 @@ def losses(t, a, y):
     functions = [
         lambda x: ops.categorical_crossentropy(y, x, from_logits=True),
         lambda x: ops.binary_crossentropy(y, x, from_logits=True),
-        lambda x: keras.losses.mean_squared_error(y, x),
-        lambda x: keras.losses.mean_absolute_error(y, x),
-        lambda x: keras.losses.huber(y, x),
-        lambda x: keras.losses.kl_divergence(y, x),
         lambda x: keras.losses.cosine_similarity(y, x),
-        lambda x: keras.losses.hinge(y, x),
     ]
     return each(t, a, functions)
 
@@ -306,6 +280,6 @@ def norms_at_zero_are_guarded_by_where(t, a):
 def results_of_which_one_is_used(t, a, b):
     with t.GradientTape() as tape:
         real, _ = ops.fft((a * 1.0, b * 1.0))
-        values, _ = ops.top_k(a, 1)
+        values, _ = ops.top_k(a * 1.0, 1)
         loss = ops.sum(real) + values
     return tape.gradient(loss, [a, b])
