@@ -64,7 +64,7 @@ def of_a_model(t, x, model):
     return tape.batch_jacobian(target, x)
 
 
-@case(x=tensor(BATCH), compiled_on_torch=True)
+@case(x=tensor(BATCH))
 def hessians(t, x):
     with t.GradientTape() as outer:
         outer.watch(x)

@@ -44,7 +44,7 @@ def of_a_scalar_for_a_scalar(t, a):
     return tape.jacobian(target, a)
 
 
-@case(a=variable(2.0), x=tensor([[1.0, 2.0]]), compiled_on_torch=True)
+@case(a=variable(2.0), x=tensor([[1.0, 2.0]]))
 def sources_in_a_structure(t, a, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -106,7 +106,7 @@ def no_gradient_after_a_jacobian(t, x):
     return tape.gradient(target, x)
 
 
-@case(x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(x=tensor([1.0, 2.0]))
 def many_of_a_persistent_tape(t, x):
     with t.GradientTape(persistent=True) as tape:
         tape.watch(x)

@@ -114,7 +114,6 @@ def lstm_with_all_its_outputs(t, model, x):
     many_operations=True,
     model=built(lambda: layers.SimpleRNN(2, unroll=True), (2, 3, 2)),
     x=tensor(SEQUENCE),
-    compiled_on_torch=True,
 )
 def a_simple_recurrent_layer(t, model, x):
     return of_all(t, model, x)

@@ -121,7 +121,6 @@ def slices(t, a):
     functions = [
         lambda x: x[1],
         lambda x: x[:, 1] * 3.0,
-        lambda x: x[::-1] * x,
         lambda x: x[-1, 0] * x[0, 1],
         lambda x: ops.slice(x, (1, 0), (2, 1)) * 2.0,
         lambda x: ops.unstack(x)[1] * 5.0,
@@ -205,7 +204,7 @@ def products(t, a, b):
     return tape.gradient(loss, [a, b])
 
 
-@case(a=variable(SQUARE), b=variable([[1.0], [2.0], [3.0]]), compiled_on_torch=True)
+@case(a=variable(SQUARE), b=variable([[1.0], [2.0], [3.0]]))
 def linear_systems(t, a, b):
     with t.GradientTape() as tape:
         loss = [ops.solve(a, b * 1.0), ops.inv(a), ops.det(a)]

@@ -52,7 +52,7 @@ def inside_the_block_of_a_persistent_tape(t, a):
     return [first, second]
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0))
 def a_gradient_of_a_gradient_on_one_persistent_tape(t, a):
     with t.GradientTape(persistent=True) as tape:
         loss = a * a * a

@@ -68,7 +68,7 @@ def a_variable_among_the_targets(t, a, b):
     return tape.gradient([loss, a], [a, b])
 
 
-@case(x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(x=tensor([1.0, 2.0]))
 def a_watched_tensor_as_target_and_source(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
