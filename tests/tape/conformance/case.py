@@ -107,7 +107,7 @@ class Case:
 
     wide: whether it needs 64-bit floats, which JAX has to be asked for; such a case is
     not compiled, since a step's data and Keras' floats are no wider than 32 bits.
-    eager_only: why it is not compiled.
+    eager_only: why it is not compiled, by backend or on all.
     compiled_on_torch: whether it belongs to the few that are compiled on PyTorch too,
     where compiling takes seconds.
     many_operations: whether it takes seconds eagerly on JAX, which compiles each
@@ -123,7 +123,7 @@ class Case:
     body: Callable[..., Any]
     inputs: Mapping[str, Variable | Tensor | Built]
     wide: bool = False
-    eager_only: str | None = None
+    eager_only: str | Mapping[str, str] | None = None
     compiled_on_torch: bool = False
     many_operations: bool = False
     refused_on: Mapping[str, str] = field(default_factory=dict)
@@ -132,6 +132,12 @@ class Case:
     warns: str = ""
     rtol: float = 1e-5
     atol: float = 1e-6
+
+    def why_not_compiled(self, backend: str) -> str | None:
+        """Why this case is run eagerly only, on this backend."""
+        if isinstance(self.eager_only, Mapping):
+            return self.eager_only.get(backend)
+        return self.eager_only
 
     def difference(self, backend: str) -> Difference | None:
         """What is known to differ from TensorFlow on this backend."""

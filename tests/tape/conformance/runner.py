@@ -47,26 +47,31 @@ def run_compiled(cases: Sequence[Case], dialect: Dialect) -> dict[str, Outcome]:
     Where the step as a whole fails, each case gets a step of its own, so that the one
     that is to blame is named.
     """
+    notes: dict[str, Outcome] = {}
     try:
-        return _run_together(cases, dialect)
+        return _run_together(cases, dialect, notes)
     except Exception as error:
         if len(cases) == 1:
-            return {cases[0].name: outcome.of_error(error)}
+            noted = notes.get(cases[0].name, {})
+            return {
+                cases[0].name: noted if "error" in noted else outcome.of_error(error)
+            }
     found: dict[str, Outcome] = {}
     for case in cases:
         found |= run_compiled([case], dialect)
     return found
 
 
-def _run_together(cases: Sequence[Case], dialect: Dialect) -> dict[str, Outcome]:
+def _run_together(
+    cases: Sequence[Case], dialect: Dialect, notes: dict[str, Outcome]
+) -> dict[str, Outcome]:
     # Only here: the oracle, which runs no step, can do without.
     import ownloop as ol
 
     variables = {case.name: case.variables() for case in cases}
     batch = {case.name: case.arrays() for case in cases}
-    # What is no tensor (structure, None, errors) is noted while the step is traced.
-    notes: dict[str, Outcome] = {}
 
+    # What is no tensor (structure, None, errors) is noted while the step is traced.
     def step(data: dict[str, Any]) -> dict[str, Any]:
         logged: dict[str, Any] = {"cases": float(len(cases))}
         for case in cases:

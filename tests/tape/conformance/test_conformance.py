@@ -194,4 +194,4 @@ def _reason_to_skip(case: Case, compiled: bool) -> str | None:
         return "a step's data and Keras' floats are no wider than 32 bits"
     if BACKEND == "jax" and case.many_operations and not compiled and not EVERY_CASE:
         return "compiled only: eagerly, JAX compiles each of its operations by itself"
-    return case.eager_only if compiled else None
+    return case.why_not_compiled(BACKEND) if compiled else None

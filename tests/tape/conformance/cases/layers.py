@@ -324,8 +324,7 @@ def losses_that_a_call_adds(t, model, x):
 
 
 @case(model=built(stack), x=tensor(ROWS), y=tensor([1, 0], "int32"))
-def an_optimizers_step(t, model, x, y):
-    optimizer = keras.optimizers.SGD(0.1)
+def two_steps_of_descent(t, model, x, y):
     loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     found = []
     for _ in range(2):
@@ -334,7 +333,7 @@ def an_optimizers_step(t, model, x, y):
         variables = model.trainable_variables
         gradients = tape.gradient(loss, variables)
         for v, gradient in zip(variables, gradients, strict=True):
-            v.assign_sub(optimizer.learning_rate * gradient)
+            v.assign_sub(0.1 * gradient)
         found.append(loss)
     return [found, [v + 0.0 for v in model.trainable_variables]]
 
