@@ -52,7 +52,11 @@ class AbstractScope(keras.StatelessScope):
         initialize_variables: bool,
         locate: Callable[[], object] | None,
     ) -> None:
-        super().__init__(initialize_variables=initialize_variables)
+        super().__init__(
+            # Or `model.losses` would be without what `add_loss` gave, and in silence.
+            collect_losses=True,
+            initialize_variables=initialize_variables,
+        )
         self._assigned: dict[int, keras.Variable] = {}
         self._locate = locate
         self._home: object = None
@@ -154,7 +158,7 @@ class Discovery(AbstractScope):
         twin = Discovery(self._stand_in, self._locate)
         twin._found = self._found
         twin.state_mapping = dict(self.state_mapping)
-        twin.renew = self.renew
+        twin.renew, twin.losses = self.renew, self.losses
         return twin
 
 
@@ -186,7 +190,7 @@ class Carried(AbstractScope):
 
     def fork(self) -> "Carried":
         twin = Carried(self._known, self.values(), self._locate)
-        twin.renew = self.renew
+        twin.renew, twin.losses = self.renew, self.losses
         return twin
 
     def values(self) -> list[Any]:

@@ -49,8 +49,10 @@ def discover_call(
 
 def _stand_in(variable: keras.Variable) -> Tensor:
     # Zeros with an identity of their own: a variable that does not exist yet would
-    # otherwise be another tensor at each read, which no tape could follow.
-    return jnp.zeros(variable.shape, stored_dtype(variable))
+    # otherwise be another tensor at each read, which no tape could follow. Computed
+    # now, since the first read may be in a branch, whose tracers must not leave it.
+    with jax.ensure_compile_time_eval():
+        return jnp.zeros(variable.shape, stored_dtype(variable))
 
 
 def cond(

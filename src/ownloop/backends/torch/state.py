@@ -62,7 +62,9 @@ class Leaves(Carried):
         _assign(self, *update)
 
     def fork(self) -> "Leaves":
-        return Leaves(self._known, [_copy(value) for value in self.values()])
+        twin = Leaves(self._known, [_copy(value) for value in self.values()])
+        twin.losses = self.losses
+        return twin
 
 
 @final
@@ -81,6 +83,7 @@ class Rehearsal(Discovery):
         twin = Rehearsal()
         twin._found = self._found
         twin.state_mapping = {k: _copy(v) for k, v in self.state_mapping.items()}
+        twin.losses = self.losses
         return twin
 
     def get_current_value(self, variable: keras.Variable) -> Tensor:
@@ -143,6 +146,7 @@ class Native(Discovery):
     def fork(self) -> "Native":
         twin = Native()
         twin._found, twin._kept = self._found, self._kept
+        twin.losses = self.losses
         return twin
 
     def restore(self) -> None:
