@@ -108,8 +108,8 @@ class Case:
     wide: whether it needs 64-bit floats, which JAX has to be asked for; such a case is
     not compiled, since a step's data and Keras' floats are no wider than 32 bits.
     eager_only: why it is not compiled, by backend or on all.
-    compiled_on_torch: whether it belongs to the few that are compiled on PyTorch too,
-    where compiling takes seconds.
+    compiled_on_torch: whether it is compiled on PyTorch although most of its category
+    are not, since compiling takes long there.
     many_operations: whether it takes seconds eagerly on JAX, which compiles each
     operation by itself; there it is run compiled only.
     refused_on: by backend, a pattern of the error that refuses it by design.
@@ -132,6 +132,11 @@ class Case:
     warns: str = ""
     rtol: float = 1e-5
     atol: float = 1e-6
+
+    @property
+    def category(self) -> str:
+        """The file it is in."""
+        return self.name.partition("/")[0]
 
     def why_not_compiled(self, backend: str) -> str | None:
         """Why this case is run eagerly only, on this backend."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -41,29 +41,28 @@ def _wide_numbers() -> contextlib.AbstractContextManager[Any]:
     return jax.enable_x64(True)
 
 
-def run_compiled(cases: Sequence[Case], dialect: Dialect) -> dict[str, Outcome]:
+def run_compiled(
+    cases: Sequence[Case], dialect: Dialect, raising: Collection[str]
+) -> dict[str, Outcome]:
     """Returns what comes out of cases that run in one compiled step together.
 
-    Where the step as a whole fails, each case gets a step of its own, so that the one
-    that is to blame is named.
+    Exceptions are caught inside the step for the cases that are expected to raise one,
+    and for no others: backends steer their tracing by exceptions. Where the step as a
+    whole fails, each case gets a step of its own, so that the one to blame is named.
     """
-    notes: dict[str, Outcome] = {}
     try:
-        return _run_together(cases, dialect, notes)
+        return _run_together(cases, dialect, raising)
     except Exception as error:
         if len(cases) == 1:
-            noted = notes.get(cases[0].name, {})
-            return {
-                cases[0].name: noted if "error" in noted else outcome.of_error(error)
-            }
+            return {cases[0].name: outcome.of_error(error)}
     found: dict[str, Outcome] = {}
     for case in cases:
-        found |= run_compiled([case], dialect)
+        found |= run_compiled([case], dialect, raising)
     return found
 
 
 def _run_together(
-    cases: Sequence[Case], dialect: Dialect, notes: dict[str, Outcome]
+    cases: Sequence[Case], dialect: Dialect, raising: Collection[str]
 ) -> dict[str, Outcome]:
     # Only here: the oracle, which runs no step, can do without.
     import ownloop as ol
@@ -72,13 +71,32 @@ def _run_together(
     batch = {case.name: case.arrays() for case in cases}
 
     # What is no tensor (structure, None, errors) is noted while the step is traced.
+    notes: dict[str, Outcome] = {}
+
     def step(data: dict[str, Any]) -> dict[str, Any]:
         logged: dict[str, Any] = {"cases": float(len(cases))}
         for case in cases:
             inputs = variables[case.name] | case.tensors() | data[case.name]
-            notes[case.name], tensors = _note(case, dialect, inputs)
+            caught = Exception if case.name in raising else ()
+            notes[case.name], tensors = _note(case, dialect, inputs, caught)
             logged |= {name: ol.last(value) for name, value in tensors.items()}
         return logged
+
+    def filled(entry: dict[str, Any]) -> dict[str, Any]:
+        return outcome.write_array(values[entry["name"]], entry["dtype"])
+
+    values = _run_one_step(step, batch)
+    return {
+        name: {"value": outcome.fill_in(note["value"], filled)}
+        if "value" in note
+        else note
+        for name, note in notes.items()
+    }
+
+
+def _run_one_step(step: Any, batch: Any) -> Any:
+    # Only here: the oracle, which runs no step, can do without.
+    import ownloop as ol
 
     said: list[Any] = []
     loop = ol.Loop(observers=[said.append])
@@ -90,19 +108,11 @@ def _run_together(
         reasons = [event.text for event in said if hasattr(event, "text")]
         raise AssertionError(f"The step was not compiled: {reasons}")
 
-    def filled(entry: dict[str, Any]) -> dict[str, Any]:
-        return outcome.write_array(values[entry["name"]], entry["dtype"])
-
-    return {
-        name: {"value": outcome.fill_in(note["value"], filled)}
-        if "value" in note
-        else note
-        for name, note in notes.items()
-    }
+    return values
 
 
 def _note(
-    case: Case, dialect: Dialect, inputs: dict[str, Any]
+    case: Case, dialect: Dialect, inputs: dict[str, Any], caught: Any
 ) -> tuple[Outcome, dict[str, Any]]:
     tensors: dict[str, Any] = {}
 
@@ -114,16 +124,6 @@ def _note(
     try:
         with _expected_warning(case):
             tree = outcome.take_apart(case.body(dialect, **inputs), leaf)
-    except Exception as error:
-        if type(error).__module__.startswith("ownloop.backends."):
-            raise  # By such a one a backend steers its tracing; it is no outcome.
+    except caught as error:
         return outcome.of_error(error), {}
     return {"value": tree}, tensors
-
-
-def groups(cases: Sequence[Case]) -> Iterator[list[Case]]:
-    """Yields the cases of each category, which share a compiled step."""
-    by_category: dict[str, list[Case]] = {}
-    for case in cases:
-        by_category.setdefault(case.name.partition("/")[0], []).append(case)
-    yield from by_category.values()

@@ -20,7 +20,7 @@ class Telling:
     """
 
     def __init__(self, names: list[str]) -> None:
-        self._names = names
+        self.names = names
         self._told: dict[str, Outcome] = {}
 
     def __enter__(self) -> Self:
@@ -29,7 +29,7 @@ class Telling:
         environment = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": path}
         self._complaints = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "conformance.oracle", *self._names],
+            [sys.executable, "-m", "conformance.oracle", *self.names],
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=self._complaints,

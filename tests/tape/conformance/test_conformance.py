@@ -2,10 +2,9 @@
 
     KERAS_BACKEND=jax python -m pytest tests/tape/conformance
 
-On PyTorch a compilation takes seconds, so there only some of the cases are compiled,
-all in one step; a few that take many operations run compiled only on JAX, which
-compiles operations one by one. `CONFORMANCE=all` in the environment runs every case in
-both ways.
+Many cases share one compiled step. On PyTorch, whose compiler is slow, not all cases
+are compiled; on JAX, which compiles operations one by one, those with many operations
+are not run eagerly. `CONFORMANCE=all` in the environment runs every case in both ways.
 """
 
 import os
@@ -15,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from conformance import outcome, runner
+from conformance import outcome
 from conformance.case import Case
-from conformance.cases import CASES
+from conformance.cases import CASES, CATEGORIES
 from conformance.dialect import Dialect, ours
 from conformance.outcome import Outcome
 from conformance.runner import run_compiled, run_eagerly
@@ -27,11 +26,25 @@ from ownloop import errors
 BACKEND = os.environ["KERAS_BACKEND"]
 EVERY_CASE = os.environ.get("CONFORMANCE") == "all"
 
-COMPILED = [
-    case
-    for case in CASES.values()
-    if BACKEND != "torch" or case.compiled_on_torch or EVERY_CASE
-]
+# PyTorch's compiler is the slowest; of these, it is given the marked cases only.
+SLOW_ON_TORCH = {
+    "control_flow",
+    "dtypes",
+    "higher_order",
+    "jacobians",
+    "layers",
+    "operations",
+}
+
+
+def is_compiled(case: Case) -> bool:
+    if BACKEND != "torch" or EVERY_CASE or case.compiled_on_torch:
+        return True
+    return case.category not in SLOW_ON_TORCH
+
+
+COMPILED = [case for case in CASES.values() if is_compiled(case)]
+STEPS_ON_TORCH = 3
 
 # Where TensorFlow fails by accident (`None` has no attribute), the name of the error
 # says nothing: any complaint of the tape is as good.
@@ -68,30 +81,46 @@ def oracle(request: pytest.FixtureRequest) -> Iterator[Telling]:
 
 
 @pytest.fixture(scope="session")
-def compiled(request: pytest.FixtureRequest, dialect: Dialect) -> "Compiled":
+def compiled(dialect: Dialect, oracle: Telling) -> "Compiled":
     """Our outcomes from inside compiled steps."""
-    return Compiled(dialect)
+    return Compiled(dialect, oracle)
 
 
 class Compiled:
     """Compiles the cases of a group together when the first of them is asked for."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, oracle: Telling) -> None:
         self._dialect = dialect
+        self._oracle = oracle
         self._found: dict[str, Outcome] = {}
-        runnable = [case for case in COMPILED if _reason_to_skip(case, True) is None]
-        # One step for all on PyTorch, where each compilation takes long.
-        self._groups = (
-            [runnable]
-            if BACKEND == "torch" and not EVERY_CASE
-            else list(runner.groups(runnable))
-        )
 
     def outcome(self, case: Case) -> Outcome:
         if case.name not in self._found:
-            (group,) = (group for group in self._groups if case in group)
-            self._found |= run_compiled(group, self._dialect)
+            group = [
+                other
+                for other in COMPILED
+                if group_of(other) == group_of(case)
+                and reason_to_skip(other, compiled=True) is None
+                and other.name in self._oracle.names
+            ]
+            raising = {other.name for other in group if self._raises(other)}
+            self._found |= run_compiled(group, self._dialect, raising)
         return self._found[case.name]
+
+    def _raises(self, case: Case) -> bool:
+        difference = case.difference(BACKEND)
+        return (
+            BACKEND in case.refused_on
+            or (difference is not None and difference.error is not None)
+            or "error" in self._oracle.outcome(case.name)
+        )
+
+
+def group_of(case: Case) -> object:
+    """Cases of one group share a step: a category, or more where compiling is slow."""
+    if BACKEND != "torch" or EVERY_CASE:
+        return case.category
+    return CATEGORIES.index(case.category) % STEPS_ON_TORCH
 
 
 Noted = list[tuple[str, object]]
@@ -113,14 +142,14 @@ def named(case: Case) -> str:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=named)
 def test_eagerly_as_on_tensorflow(case, oracle, dialect, noted):
-    if reason := _reason_to_skip(case, compiled=False):
+    if reason := reason_to_skip(case, compiled=False):
         pytest.skip(reason)
     check(case, run_eagerly(case, dialect), oracle, noted)
 
 
 @pytest.mark.parametrize("case", COMPILED, ids=named)
 def test_compiled_as_on_tensorflow(case, oracle, compiled, noted):
-    if reason := _reason_to_skip(case, compiled=True):
+    if reason := reason_to_skip(case, compiled=True):
         pytest.skip(reason)
     check(case, compiled.outcome(case), oracle, noted)
 
@@ -187,7 +216,7 @@ def describe(error: Outcome) -> str:
     return f"{error['error'][0]}: {error['message'][:500]}"
 
 
-def _reason_to_skip(case: Case, compiled: bool) -> str | None:
+def reason_to_skip(case: Case, compiled: bool) -> str | None:
     if reason := case.skipped_on.get(BACKEND):
         return reason
     if compiled and case.wide:

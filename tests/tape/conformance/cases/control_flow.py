@@ -9,6 +9,10 @@ ops = keras.ops
 NO_REVERSE = {"jax": "while_loop"}
 """JAX differentiates no loop backwards whose number of rounds is not known."""
 
+TURNS = {"torch": "the number of turns is found while it runs, which is not traced"}
+
+BOTH_WAYS = {"torch": "both branches are traced, and one has gradients that are None"}
+
 
 @case(a=variable(3.0), x=tensor(1.0), compiled_on_torch=True)
 def cond_takes_the_first_branch(t, a, x):
@@ -67,7 +71,7 @@ def cond_within_cond(t, a, x):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(3.0), x=tensor(1.0))
+@case(eager_only=BOTH_WAYS, a=variable(3.0), x=tensor(1.0))
 def second_order_through_cond(t, a, x):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:
@@ -76,7 +80,7 @@ def second_order_through_cond(t, a, x):
     return [first, outer.gradient(first, a)]
 
 
-@case(a=variable(3.0), x=tensor([1.0, 2.0]))
+@case(eager_only=BOTH_WAYS, a=variable(3.0), x=tensor([1.0, 2.0]))
 def cond_on_a_watched_tensor(t, a, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -84,7 +88,11 @@ def cond_on_a_watched_tensor(t, a, x):
     return tape.gradient(loss, [a, x])
 
 
-@case(a=variable(3.0), n=tensor(1, "int32"))
+@case(
+    eager_only={"torch": "a tensor as a Python number is not traced"},
+    a=variable(3.0),
+    n=tensor(1, "int32"),
+)
 def switch(t, a, n):
     with t.GradientTape() as tape:
         loss = ops.switch(n, [lambda v: v, lambda v: v * v, lambda v: -v], a * 1.0)
@@ -130,7 +138,7 @@ def second_order_through_fori_loop(t, a):
     return [first, outer.gradient(first, a)]
 
 
-@case(a=variable(1.5), refused_on=NO_REVERSE)
+@case(eager_only=TURNS, a=variable(1.5), refused_on=NO_REVERSE)
 def while_loop(t, a):
     with t.GradientTape() as tape:
         loss = ops.while_loop(lambda v: v < 10.0, lambda v: (v * a,), (a * 1.0,))[0]
@@ -149,7 +157,7 @@ def while_loop_with_a_bound(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(1.5), x=tensor(1.0))
+@case(eager_only=TURNS, a=variable(1.5), x=tensor(1.0))
 def while_loop_over_constants(t, a, x):
     with t.GradientTape() as tape:
         steps = ops.while_loop(lambda v: v < 10.0, lambda v: (v * 2.0,), (x,))[0]
@@ -167,7 +175,7 @@ def while_loop_that_counts_in_integers(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(1.5), refused_on=NO_REVERSE)
+@case(eager_only=TURNS, a=variable(1.5), refused_on=NO_REVERSE)
 def while_loop_behind_stop_gradient_elsewhere(t, a):
     with t.GradientTape() as tape:
         steps = ops.while_loop(lambda v: v < 10.0, lambda v: (v * a,), (a * 1.0,))[0]
@@ -175,7 +183,7 @@ def while_loop_behind_stop_gradient_elsewhere(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(1.5))
+@case(eager_only=TURNS, a=variable(1.5))
 def while_loop_behind_stop_gradient(t, a):
     with t.GradientTape() as tape:
         steps = ops.while_loop(lambda v: v < 10.0, lambda v: (v * a,), (a * 1.0,))[0]

@@ -29,7 +29,11 @@ def dense(t, model, x):
     return of_all(t, model, x)
 
 
-@case(model=built(lambda: layers.Dense(2, "gelu"), (2, 3)), x=tensor(ROWS))
+@case(
+    many_operations=True,
+    model=built(lambda: layers.Dense(2, "gelu"), (2, 3)),
+    x=tensor(ROWS),
+)
 def dense_of_second_order(t, model, x):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:
@@ -59,7 +63,12 @@ def dropout_is_the_same_in_value_and_gradient(t, model, x):
     return ops.sum(ops.abs(output - factor * x))
 
 
-@case(model=built(layers.BatchNormalization, (2, 3)), x=tensor(ROWS), rtol=1e-4)
+@case(
+    many_operations=True,
+    model=built(layers.BatchNormalization, (2, 3)),
+    x=tensor(ROWS),
+    rtol=1e-4,
+)
 def batch_normalization_in_training(t, model, x):
     # The gradient for the input is a difference of nearly equal numbers.
     found = of_all(t, model, x, training=True)
@@ -174,7 +183,11 @@ def attention_with_a_causal_mask(t, model, x, y):
     return of_all(t, model, x, y, use_causal_mask=True)
 
 
-@case(model=built(lambda: layers.Conv2D(2, 2), (1, 3, 3, 1)), x=tensor(IMAGE))
+@case(
+    many_operations=True,
+    model=built(lambda: layers.Conv2D(2, 2), (1, 3, 3, 1)),
+    x=tensor(IMAGE),
+)
 def convolution(t, model, x):
     return of_all(t, model, x)
 
@@ -188,7 +201,11 @@ def transposed_convolution(t, model, x):
     return of_all(t, model, x)
 
 
-@case(model=built(lambda: layers.MaxPooling2D(2), (1, 3, 3, 1)), x=tensor(IMAGE))
+@case(
+    many_operations=True,
+    model=built(lambda: layers.MaxPooling2D(2), (1, 3, 3, 1)),
+    x=tensor(IMAGE),
+)
 def max_pooling(t, model, x):
     return of_all(t, model, x)
 
@@ -228,12 +245,12 @@ def a_model_in_a_model(t, model, x):
     return of_all(t, model, x)
 
 
-@case(model=built(shared_layer), x=tensor(ROWS))
+@case(many_operations=True, model=built(shared_layer), x=tensor(ROWS))
 def a_shared_layer(t, model, x):
     return of_all(t, model, x)
 
 
-@case(model=built(two_outputs), x=tensor(ROWS))
+@case(many_operations=True, model=built(two_outputs), x=tensor(ROWS))
 def one_of_two_outputs(t, model, x):
     with t.GradientTape() as tape:
         first, _ = model(x)
@@ -279,7 +296,7 @@ def mixed(policy="mixed_bfloat16"):
     )
 
 
-@case(model=built(mixed), x=tensor(ROWS), rtol=5e-2)
+@case(many_operations=True, model=built(mixed), x=tensor(ROWS), rtol=5e-2)
 def mixed_precision(t, model, x):
     # The bound is bfloat16's: the hidden values have eight bits.
     with t.GradientTape() as tape:
@@ -323,7 +340,9 @@ def losses_that_a_call_adds(t, model, x):
     return tape.gradient(loss, x)
 
 
-@case(model=built(stack), x=tensor(ROWS), y=tensor([1, 0], "int32"))
+@case(
+    many_operations=True, model=built(stack), x=tensor(ROWS), y=tensor([1, 0], "int32")
+)
 def two_steps_of_descent(t, model, x, y):
     loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     found = []
