@@ -1,6 +1,7 @@
 """A trace holds the whole step, or refuses it; nothing is baked in unseen."""
 
 import keras
+import numpy as np
 import pytest
 import torch
 
@@ -76,3 +77,10 @@ def test_a_variable_that_the_rehearsal_did_not_see_is_an_error():
 def test_reasons_are_one_short_line():
     error = RuntimeError("first\nsecond " + "x" * 500)
     assert tracing.reason_of(error) == "RuntimeError: first"
+
+
+def test_a_tensor_that_meets_an_array_is_said_to_go_to_numpy():
+    v = keras.Variable(np.ones(2, "float32"))
+    with pytest.raises(RuntimeError) as caught:
+        traced(lambda: v.value - np.ones(2, "float32"), v)
+    assert "hands a tensor to NumPy" in tracing.reason_of(caught.value)

@@ -292,5 +292,10 @@ def reason_of(error: BaseException) -> str:
         return str(error)
     if asks_for_value(error):
         return "it asks for the value of a tensor in Python"
+    if ".numpy() is not supported for tensor subclasses" in str(error):
+        return (
+            "it hands a tensor to NumPy, as `tensor - array` does (make the array a "
+            "tensor, with `keras.ops.convert_to_tensor`)"
+        )
     line = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {line}"[:160]
