@@ -22,10 +22,28 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 STEPS = 20
 
+
+def normal(*shape: int) -> tuple[str, tuple[int, ...]]:
+    return "normal", shape
+
+
+def uniform(*shape: int) -> tuple[str, tuple[int, ...]]:
+    return "uniform", shape
+
+
+def signed(*shape: int) -> tuple[str, tuple[int, ...]]:
+    return "signed", shape
+
+
 # The random numbers that a step draws for itself, as columns of its batch: how they are
 # drawn, and their shape for each example.
 COLUMNS: dict[str, list[tuple[str, tuple[int, ...]]]] = {
-    "gan": [("normal", (16,))],
+    "gan": [normal(16)],
+    "wasserstein": [normal(16), uniform(1)],
+    "variational_autoencoder": [normal(8)],
+    "contrastive": [signed(2, 6)],
+    "distillation": [signed(2), normal(8, 8)],
+    "adversarial": [signed(64)],
 }
 
 
@@ -45,11 +63,8 @@ def compare(name: str) -> dict[str, Any]:
     said: list[Any] = []
     compiled = ol.Loop(observers=[said.append])
     (chunk,) = run(compiled, example.train_step, batches)
-    losses = {
-        key: values.tolist()
-        for key, values in chunk.steps.items()
-        if "loss" in key and values.ndim == 1
-    }
+    named = [key for key in chunk.steps if "loss" in key] or list(chunk.steps)
+    losses = {key: chunk.steps[key].tolist() for key in named}
     how = [line.strip("│├└─ ") for line in str(compiled).splitlines()][-1]
     fast = min(seconds(compiled, example.train_step, batches) for _ in range(3))
     few = batches[:3]
@@ -110,10 +125,17 @@ def batches_of(example: ModuleType, name: str) -> Iterator[Any]:
             size = len(batch[0])
             place += 1
         columns = [
-            getattr(random, kind)(size=(size, *shape)).astype("float32")
-            for kind, shape in COLUMNS.get(name, ())
+            drawn(random, kind, (size, *shape)) for kind, shape in COLUMNS.get(name, ())
         ]
         yield (*batch, *columns)
+
+
+def drawn(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns random numbers of a kind, as float32."""
+    if kind == "normal":
+        return random.normal(size=shape).astype("float32")
+    low = -1.0 if kind == "signed" else 0.0
+    return random.uniform(low, 1.0, size=shape).astype("float32")
 
 
 if __name__ == "__main__":
