@@ -482,3 +482,11 @@ def test_a_backend_that_is_not_installed_says_what_to_install(monkeypatch):
         "jax",
         r"pip install .ownloop\[jax\]",
     )
+
+
+def test_what_was_made_after_saving_cannot_be_put_back():
+    dense = keras.layers.Dense(2)
+    loop = ol.Loop(dense=dense, observers=[])
+    loop.save("start")
+    dense.build((1, 3))
+    complains(lambda: loop.load("start"), LoopError, "'dense'", "kernel", "build")

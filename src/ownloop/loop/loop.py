@@ -250,7 +250,8 @@ class Loop:
         """Puts back the values that `save` kept; step, epoch and history stay.
 
         Raises:
-            LoopError: Nothing was saved under this name.
+            LoopError: Nothing was saved under this name, or an object has got
+                variables since, such as an optimizer in its first step.
         """
         if name not in self._saved:
             raise LoopError(

@@ -57,7 +57,22 @@ def save(objects: Mapping[str, Any]) -> Saved:
 
 
 def load(objects: Mapping[str, Any], saved: Saved) -> None:
-    """Puts the values back that `save` has kept."""
+    """Puts the values back that `save` has kept.
+
+    Raises:
+        LoopError: An object has got variables since, of which nothing was kept.
+    """
+    known = {id(variable) for variable in saved.variables}
+    for name, thing in objects.items():
+        new = [v.path for v in variables_of(thing) if id(v) not in known]
+        if new:
+            raise LoopError(
+                f"`loop.load` cannot put {name!r} back: {len(new)} of its variables, "
+                f"such as {new[0]!r}, were made after `loop.save`. They would keep "
+                "their present values in silence. Build the object before it is saved: "
+                "a model with `keras.Input`, an optimizer with "
+                "`optimizer.build(model.trainable_variables)`."
+            )
     backends.current().write(saved.variables, saved.values)
     for name, state in saved.states.items():
         objects[name].set_state(state)
