@@ -28,7 +28,9 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/data tests/hi
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.
-TEST_ENV = TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
+# Two tests run at once; a thread of PyTorch's that has nothing to do must not spin.
+WORKERS ?= 2
+TEST_ENV = OMP_WAIT_POLICY=passive TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
 	XLA_PYTHON_CLIENT_PREALLOCATE=false MPLBACKEND=agg PYTHONDONTWRITEBYTECODE=1
 
 help:
@@ -58,6 +60,7 @@ test: $(VENV)/.test
 			skip=($(ONCE:%=--ignore=%)); \
 		fi; \
 		KERAS_BACKEND=$$backend $(TEST_ENV) $(BIN)/python -m pytest tests \
+			-n $(WORKERS) --dist loadfile --durations 5 \
 			"$${skip[@]}" $(ARGS) 2>&1 | tee "$(VENV)/log/$$backend" || failed=1; \
 	done; \
 	printf '\n'; \
