@@ -108,8 +108,8 @@ class Case:
     wide: whether it needs 64-bit floats, which JAX has to be asked for; such a case is
     not compiled, since a step's data and Keras' floats are no wider than 32 bits.
     eager_only: why it is not compiled, by backend or on all.
-    compiled_on_torch: whether it is compiled on PyTorch although most of its category
-    are not, since compiling takes long there.
+    compiled_on_torch: whether it is one of those that are always compiled on PyTorch,
+    where compiling takes long.
     many_operations: whether it takes seconds eagerly on JAX, which compiles each
     operation by itself; there it is run compiled only.
     refused_on: by backend, a pattern of the error that refuses it by design.

@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=jax python -m pytest tests/tape/conformance
 
-Many cases share one compiled step. On PyTorch, whose compiler is slow, not all cases
+Many cases share one compiled step. On PyTorch, whose compiler is slow, only some cases
 are compiled; on JAX, which compiles operations one by one, those with many operations
 are not run eagerly. `CONFORMANCE=all` in the environment runs every case in both ways.
 """
@@ -16,7 +16,7 @@ import pytest
 
 from conformance import outcome
 from conformance.case import Case
-from conformance.cases import CASES, CATEGORIES
+from conformance.cases import CASES
 from conformance.dialect import Dialect, ours
 from conformance.outcome import Outcome
 from conformance.runner import run_compiled, run_eagerly
@@ -26,25 +26,11 @@ from ownloop import errors
 BACKEND = os.environ["KERAS_BACKEND"]
 EVERY_CASE = os.environ.get("CONFORMANCE") == "all"
 
-# PyTorch's compiler is the slowest; of these, it is given the marked cases only.
-SLOW_ON_TORCH = {
-    "control_flow",
-    "dtypes",
-    "higher_order",
-    "jacobians",
-    "layers",
-    "operations",
-}
-
-
-def is_compiled(case: Case) -> bool:
-    if BACKEND != "torch" or EVERY_CASE or case.compiled_on_torch:
-        return True
-    return case.category not in SLOW_ON_TORCH
-
-
-COMPILED = [case for case in CASES.values() if is_compiled(case)]
-STEPS_ON_TORCH = 3
+COMPILED = [
+    case
+    for case in CASES.values()
+    if BACKEND != "torch" or EVERY_CASE or case.compiled_on_torch
+]
 
 # Where TensorFlow fails by accident (`None` has no attribute), the name of the error
 # says nothing: any complaint of the tape is as good.
@@ -116,11 +102,12 @@ class Compiled:
         )
 
 
-def group_of(case: Case) -> object:
-    """Cases of one group share a step: a category, or more where compiling is slow."""
-    if BACKEND != "torch" or EVERY_CASE:
+def group_of(case: Case) -> str:
+    """Cases of one group share a step: a category, or most of them on PyTorch."""
+    # A branch doubles the graph of the whole step there, and stands alone.
+    if BACKEND != "torch" or EVERY_CASE or case.category == "control_flow":
         return case.category
-    return CATEGORIES.index(case.category) % STEPS_ON_TORCH
+    return "all"
 
 
 Noted = list[tuple[str, object]]
