@@ -108,8 +108,8 @@ class Case:
     wide: whether it needs 64-bit floats, which JAX has to be asked for; such a case is
     not compiled, since a step's data and Keras' floats are no wider than 32 bits.
     eager_only: why it is not compiled, by backend or on all.
-    compiled_on_torch: whether it is one of those that are always compiled on PyTorch,
-    where compiling takes long.
+    always_compiled: whether it is one of the few that are compiled in each run of the
+    tests, also where compiling takes long.
     many_operations: whether it takes seconds eagerly on JAX, which compiles each
     operation by itself; there it is run compiled only.
     refused_on: by backend, a pattern of the error that refuses it by design.
@@ -124,7 +124,7 @@ class Case:
     inputs: Mapping[str, Variable | Tensor | Built]
     wide: bool = False
     eager_only: str | Mapping[str, str] | None = None
-    compiled_on_torch: bool = False
+    always_compiled: bool = False
     many_operations: bool = False
     refused_on: Mapping[str, str] = field(default_factory=dict)
     skipped_on: Mapping[str, str] = field(default_factory=dict)
@@ -182,7 +182,7 @@ CASES: dict[str, Case] = {}
 _ABOUT = {
     "wide",
     "eager_only",
-    "compiled_on_torch",
+    "always_compiled",
     "many_operations",
     "refused_on",
     "skipped_on",

@@ -9,7 +9,7 @@ ops = keras.ops
 BATCH = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 
 
-@case(x=tensor(BATCH), compiled_on_torch=True)
+@case(x=tensor(BATCH), always_compiled=True)
 def of_a_batch_of_vectors(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)

@@ -14,7 +14,7 @@ TURNS = {"torch": "the number of turns is found while it runs, which is not trac
 BOTH_WAYS = {"torch": "both branches are traced, and one has gradients that are None"}
 
 
-@case(a=variable(3.0), x=tensor(1.0), compiled_on_torch=True)
+@case(a=variable(3.0), x=tensor(1.0), always_compiled=True)
 def cond_takes_the_first_branch(t, a, x):
     with t.GradientTape() as tape:
         loss = ops.cond(x > 0.0, lambda: a * a, lambda: a * 2.0)
@@ -191,7 +191,7 @@ def while_loop_behind_stop_gradient(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(1.5), x=tensor([1.0, 2.0, 3.0]), compiled_on_torch=True)
+@case(a=variable(1.5), x=tensor([1.0, 2.0, 3.0]), always_compiled=True)
 def scan_with_a_variable_in_its_body(t, a, x):
     def body(carry, item):
         carry = carry * a + item
@@ -261,7 +261,7 @@ def associative_scan(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(1.5), x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(1.5), x=tensor([1.0, 2.0]), always_compiled=True)
 def remat(t, a, x):
     with t.GradientTape() as tape:
         tape.watch(x)

@@ -104,7 +104,7 @@ def of_a_variable(t, a):
     return [loss, tape.gradient(loss, a)]
 
 
-@case(a=variable([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable([1.0, 2.0]), always_compiled=True)
 def of_a_value_of_the_block(t, a):
     with t.GradientTape() as tape:
         loss = doubled(a * a) * 5.0
@@ -213,7 +213,7 @@ def weights_reach_the_custom_gradient(t, a):
     return tape.gradient(loss, a, output_gradients=weights)
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0), always_compiled=True)
 def stop_gradient(t, a):
     with t.GradientTape() as tape:
         loss = ops.stop_gradient(a * a) * a

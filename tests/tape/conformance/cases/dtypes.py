@@ -48,7 +48,7 @@ def a_cast_from_float32_to_float64(t, a, b):
     return tape.gradient(loss, [a, b])
 
 
-@case(a=variable([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable([1.0, 2.0]), always_compiled=True)
 def a_cast_to_float16(t, a):
     with t.GradientTape() as tape:
         loss = ops.cast(a, "float16") * 3.0

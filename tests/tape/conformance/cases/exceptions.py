@@ -57,7 +57,7 @@ def the_next_tape_works(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0), always_compiled=True)
 def what_was_recorded_before_counts(t, a):
     loss = None
     try:

@@ -7,7 +7,7 @@ from conformance.case import built, case, tensor, variable
 ops = keras.ops
 
 
-@case(a=variable(3.0), x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(3.0), x=tensor([1.0, 2.0]), always_compiled=True)
 def a_value_and_its_gradient(t, a, x):
     return t.value_and_grad(lambda v: ops.sum(a * a * v), a)(x)
 
@@ -41,7 +41,7 @@ def only_the_named_variables(t, a, b):
     return t.value_and_grad(lambda: a * a * b, [b])()
 
 
-@case(a=variable(3.0), b=variable(0.0, trainable=False), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable(0.0, trainable=False), always_compiled=True)
 def state_is_assigned(t, a, b):
     def function():
         b.assign_add(a * 2.0)

@@ -7,7 +7,7 @@ from conformance.case import case, tensor, variable
 ops = keras.ops
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0), always_compiled=True)
 def second_order(t, a):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:
@@ -16,7 +16,7 @@ def second_order(t, a):
     return [first, outer.gradient(first, a)]
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0), always_compiled=True)
 def third_order(t, a):
     with t.GradientTape() as outer:
         with t.GradientTape() as middle:
@@ -174,7 +174,7 @@ def a_gradient_penalty(t, x, w):
     return [penalty, outer.gradient(penalty, w)]
 
 
-@case(a=variable(3.0), b=variable(0.05), x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable(0.05), x=tensor([1.0, 2.0]), always_compiled=True)
 def through_a_step_of_descent(t, a, b, x):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:

@@ -36,7 +36,7 @@ def a_constant_equal_to_a_variable(t, a):
     return tape.gradient(loss, [a, three])
 
 
-@case(a=variable(3.0), b=variable(0.0), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable(0.0), always_compiled=True)
 def two_variables_that_share_a_value(t, a, b):
     b.assign(a)
     with t.GradientTape() as tape:
@@ -86,7 +86,7 @@ def stop_gradient_times_itself(t, a):
     return tape.gradient(loss, a)
 
 
-@case(x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(x=tensor([1.0, 2.0]), always_compiled=True)
 def operations_that_change_nothing(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -138,7 +138,7 @@ def a_stopped_value_next_to_itself(t, x):
     return tape.gradient(loss, [x, square])
 
 
-@case(a=variable(3.0), b=variable(2.0), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable(2.0), always_compiled=True)
 def an_assignment_before_the_reading(t, a, b):
     with t.GradientTape() as tape:
         a.assign(5.0)

@@ -7,7 +7,7 @@ from conformance.case import case, tensor, variable
 ops = keras.ops
 
 
-@case(x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(x=tensor([1.0, 2.0]), always_compiled=True)
 def of_a_vector(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -114,7 +114,7 @@ def many_of_a_persistent_tape(t, x):
     return [tape.jacobian(one, x), tape.jacobian(two, x), tape.gradient(one, x)]
 
 
-@case(a=variable([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable([1.0, 2.0]), always_compiled=True)
 def a_hessian(t, a):
     with t.GradientTape() as outer:
         with t.GradientTape() as inner:

@@ -160,7 +160,7 @@ def a_recurrent_layer_of_second_order(t, model, x):
 @case(
     model=built(lambda: layers.Embedding(5, 2), (2, 3), dtype="int32"),
     n=tensor([[0, 3, 3], [1, 0, 4]], "int32"),
-    compiled_on_torch=True,
+    always_compiled=True,
 )
 def embedding(t, model, n):
     with t.GradientTape() as tape:
@@ -241,7 +241,7 @@ def two_outputs():
     return keras.Model(inputs, [layers.Dense(1)(hidden), layers.Dense(2)(hidden)])
 
 
-@case(model=built(stack), x=tensor(ROWS), compiled_on_torch=True)
+@case(model=built(stack), x=tensor(ROWS), always_compiled=True)
 def a_sequential_model(t, model, x):
     return of_all(t, model, x)
 
@@ -326,6 +326,7 @@ def mixed_precision_with_a_scaled_loss(t, model, x):
 
 
 @case(
+    always_compiled=True,
     model=built(lambda: layers.Dense(2, kernel_regularizer="l2"), (2, 3)),
     x=tensor(ROWS),
 )

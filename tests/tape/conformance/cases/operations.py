@@ -75,7 +75,7 @@ def sorting_and_places(t, a):
     return each(t, a, functions)
 
 
-@case(a=variable(TABLE), n=tensor([2, 0, 2], "int32"), compiled_on_torch=True)
+@case(a=variable(TABLE), n=tensor([2, 0, 2], "int32"), always_compiled=True)
 def rows_of_a_table(t, a, n):
     with t.GradientTape() as tape:
         rows = ops.take(a, n, axis=0)

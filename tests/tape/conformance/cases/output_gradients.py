@@ -34,7 +34,7 @@ def weights_for_one_target(t, a, x, w):
     return tape.gradient(target, a, output_gradients=w)
 
 
-@case(a=variable([3.0, 4.0]), w=tensor([10.0, 100.0]), compiled_on_torch=True)
+@case(a=variable([3.0, 4.0]), w=tensor([10.0, 100.0]), always_compiled=True)
 def weights_reach_each_element(t, a, w):
     with t.GradientTape() as tape:
         target = a * a

@@ -15,7 +15,7 @@ def a_tape_gives_one_gradient(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(3.0), b=variable(5.0), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable(5.0), always_compiled=True)
 def a_persistent_tape_gives_many(t, a, b):
     with t.GradientTape(persistent=True) as tape:
         loss = a * b

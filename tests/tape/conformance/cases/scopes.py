@@ -31,7 +31,7 @@ def a_tape_in_a_branch(t, a, x):
     )
 
 
-@case(x=tensor([1.0, 2.0, 3.0]), compiled_on_torch=True)
+@case(x=tensor([1.0, 2.0, 3.0]), always_compiled=True)
 def a_tape_in_the_body_of_a_scan(t, x):
     def body(carry, item):
         return carry, slope(t, lambda v: v * v * v, item)

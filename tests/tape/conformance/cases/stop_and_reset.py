@@ -13,7 +13,7 @@ TOO_LATE = Difference(
 )
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0), always_compiled=True)
 def what_happens_meanwhile_is_a_constant(t, a):
     with t.GradientTape() as tape:
         with tape.stop_recording():
@@ -152,7 +152,7 @@ def entering_while_stopped(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(3.0), compiled_on_torch=True)
+@case(a=variable(3.0), always_compiled=True)
 def a_reset_forgets_what_was_recorded(t, a):
     with t.GradientTape() as tape:
         part = a * a

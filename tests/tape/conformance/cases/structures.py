@@ -35,7 +35,7 @@ def a_dict(t, a, b):
     return tape.gradient(loss, {"second": b, "first": a})
 
 
-@case(a=variable(3.0), b=variable(5.0), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable(5.0), always_compiled=True)
 def nested_structures(t, a, b):
     with t.GradientTape() as tape:
         loss = a * a * b
@@ -73,7 +73,7 @@ def the_same_tensor_twice(t, x):
     return tape.gradient(loss, [x, x])
 
 
-@case(a=variable(3.0), x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(3.0), x=tensor([1.0, 2.0]), always_compiled=True)
 def variables_and_tensors_together(t, a, x):
     with t.GradientTape() as tape:
         tape.watch(x)

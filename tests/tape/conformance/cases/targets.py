@@ -18,7 +18,7 @@ def the_elements_of_a_target_are_summed(t, a, x):
     return tape.gradient(target, a)
 
 
-@case(a=variable(3.0), x=tensor([[1.0, 2.0], [3.0, 4.0]]), compiled_on_torch=True)
+@case(a=variable(3.0), x=tensor([[1.0, 2.0], [3.0, 4.0]]), always_compiled=True)
 def several_targets_are_summed(t, a, x):
     with t.GradientTape() as tape:
         one, two = a * x, a * a

@@ -24,7 +24,7 @@ def none_by_name(t, a, b):
     return tape.gradient(loss, [a, b], unconnected_gradients="none")
 
 
-@case(a=variable(3.0), b=variable([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(3.0), b=variable([1.0, 2.0]), always_compiled=True)
 def zeros(t, a, b):
     with t.GradientTape() as tape:
         loss = a * a

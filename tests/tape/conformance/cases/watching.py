@@ -32,7 +32,7 @@ def an_unwatched_tensor(t, x):
     return tape.gradient(loss, x)
 
 
-@case(a=variable(3.0), x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(3.0), x=tensor([1.0, 2.0]), always_compiled=True)
 def an_unwatched_tensor_next_to_a_variable(t, a, x):
     with t.GradientTape() as tape:
         loss = a * x
@@ -70,7 +70,7 @@ def a_frozen_variable_is_not_watched(t, a, b):
     return tape.gradient(loss, [a, b])
 
 
-@case(a=variable(3.0, trainable=False), b=variable(2.0), compiled_on_torch=True)
+@case(a=variable(3.0, trainable=False), b=variable(2.0), always_compiled=True)
 def a_frozen_variable_is_watched_on_request(t, a, b):
     with t.GradientTape() as tape:
         tape.watch(a)
@@ -159,7 +159,7 @@ def watching_a_variable_that_is_watched_anyway(t, a):
     return tape.gradient(loss, a)
 
 
-@case(a=variable(3.0), x=tensor([1.0, 2.0]), compiled_on_torch=True)
+@case(a=variable(3.0), x=tensor([1.0, 2.0]), always_compiled=True)
 def an_intermediate_tensor_as_source(t, a, x):
     with t.GradientTape() as tape:
         middle = a * x
