@@ -2,9 +2,7 @@
 
 Keras has no public word for "a variable was read". While somebody listens, the
 property `keras.Variable.value`, through which every read goes, is wrapped; when the
-last one has stopped listening, the class is as Keras made it. One name of Keras is
-needed that is not public, `Variable._value`: outside of scopes nothing else gives a
-variable's value as it is stored, before mixed precision casts it.
+last one has stopped listening, the class is as Keras made it.
 """
 
 import threading
@@ -13,7 +11,7 @@ from typing import Any
 
 import keras
 
-from ownloop.backends.scope import AbstractScope
+from ownloop.backends.scope import AbstractScope, stored_value
 
 Listener = Callable[[keras.Variable, Any], Any]
 """Told of a variable and its stored value; returns the value that is to be served."""
@@ -100,7 +98,7 @@ def _stored(variable: keras.Variable) -> Any:
             return value
     elif scope is not None and id(variable) in scope.state_mapping:
         return None
-    return variable._value
+    return stored_value(variable)
 
 
 def _keras_scope() -> keras.StatelessScope | None:

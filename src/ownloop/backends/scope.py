@@ -25,6 +25,15 @@ def stored_dtype(variable: keras.Variable) -> str:
     return str(getattr(variable, "_dtype", variable.dtype))
 
 
+def stored_value(variable: keras.Variable) -> Any:
+    """Returns a variable's own value, as it is stored; None where it has none yet.
+
+    The public `variable.value` casts it while a layer with a mixed precision policy
+    is being called, and asks the scopes first. Keras has no other word for this one.
+    """
+    return variable._value
+
+
 def innermost() -> "AbstractScope | None":
     """Returns the scope that a step now runs in; None where it runs eagerly."""
     return _open[-1] if _open else None
@@ -148,7 +157,9 @@ class Discovery(AbstractScope):
             value = self._stand_in(variable)
             if value is not None:
                 self.state_mapping[id(variable)] = value
-        return super().get_current_value(variable)
+        value = super().get_current_value(variable)
+        # Not None, since some of Keras asks a scope without a way out (regularizers).
+        return stored_value(variable) if value is None else value
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         self._found[id(update[0])] = update[0]

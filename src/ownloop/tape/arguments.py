@@ -117,14 +117,19 @@ def _seed(weight: Any, target: Tensor) -> Tensor | None:
     shape = tuple(target.shape)
     if tuple(weight.shape) == shape:
         return weight
-    try:
-        return keras.ops.broadcast_to(weight, shape)
-    except Exception as error:
+    if not _can_become(tuple(weight.shape), shape):
         raise TapeValueError(
             f"An output gradient has the shape {tuple(weight.shape)}, and its target "
             f"has the shape {shape}. It weighs the target's elements one by one. "
             "Give it the target's shape."
-        ) from error
+        )
+    return keras.ops.broadcast_to(weight, shape)
+
+
+def _can_become(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether an array of one shape can be repeated to another."""
+    pairs = zip(reversed(shape), reversed(other), strict=False)
+    return len(shape) <= len(other) and all(a in (1, b) for a, b in pairs)
 
 
 def seeds_of_elements(target: Tensor) -> Tensor:

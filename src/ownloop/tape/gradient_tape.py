@@ -358,6 +358,8 @@ class GradientTape:
             raise arguments.not_persistent_for_rows()
         if not self._persistent:
             self._release()
+        if not arguments.is_differentiable(target):
+            return [None] * len(sources)
         return tape.rows(target, sources, seeds, vectorized=vectorized)
 
     def _recorded(self) -> AbstractTape:

@@ -258,19 +258,29 @@ def _dependent(
     """
     if primitive is not jit_p:
         return list(outputs)
-    jaxpr = params["jaxpr"].jaxpr
-    reached = {jaxpr.invars[place] for place in places}
+    given = [i in places for i in range(len(params["jaxpr"].jaxpr.invars))]
+    reached = _reached(params["jaxpr"].jaxpr, given)
+    return [value for value, is_so in zip(outputs, reached, strict=True) if is_so]
+
+
+def _reached(jaxpr: Any, given: Sequence[bool]) -> list[bool]:
+    """Returns which results depend on the arguments that are marked."""
+    reached = {v for v, is_so in zip(jaxpr.invars, given, strict=True) if is_so}
+
+    def marks(variables: Sequence[Any]) -> list[bool]:
+        return [isinstance(v, Var) and v in reached for v in variables]
+
     for equation in jaxpr.eqns:
-        if equation.primitive.name not in _WITHOUT_SLOPE and any(
-            isinstance(variable, Var) and variable in reached
-            for variable in equation.invars
-        ):
-            reached.update(equation.outvars)
-    return [
-        output
-        for output, variable in zip(outputs, jaxpr.outvars, strict=True)
-        if isinstance(variable, Var) and variable in reached
-    ]
+        marked = marks(equation.invars)
+        if equation.primitive is jit_p:
+            results = _reached(equation.params["jaxpr"].jaxpr, marked)
+        else:
+            has_slope = equation.primitive.name not in _WITHOUT_SLOPE
+            results = [has_slope and any(marked)] * len(equation.outvars)
+        reached.update(
+            v for v, is_so in zip(equation.outvars, results, strict=True) if is_so
+        )
+    return marks(jaxpr.outvars)
 
 
 def innermost_trace() -> Trace:

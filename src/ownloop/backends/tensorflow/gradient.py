@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from ownloop.backends.contract import AbstractTape, Tensor
+from ownloop.errors import TapeError
 
 
 @final
@@ -50,9 +51,20 @@ class TensorFlowTape(AbstractTape):
                 tf.ones_like(target) if weight is None else weight
                 for target, weight in zip(native, output_gradients, strict=True)
             ]
-        found: list[Tensor | None] = self._tape.gradient(
-            native, [_native(source) for source in sources], weights
-        )
+        try:
+            found: list[Tensor | None] = self._tape.gradient(
+                native, [_native(source) for source in sources], weights
+            )
+        except LookupError as error:
+            if "gradient registry has no entry" not in str(error):
+                raise
+            raise TapeError(
+                "The target depends on an operation of which TensorFlow knows no "
+                f"gradient ({error}). Use another operation, such as "
+                "`keras.ops.scatter_update` for `keras.ops.slice_update`; give it a "
+                "gradient with `keras.ops.custom_gradient`; or, where none is meant to "
+                "flow, wrap its inputs in `keras.ops.stop_gradient`."
+            ) from error
         return [
             None if self._is_frozen(source) else _dense(gradient)
             for source, gradient in zip(sources, found, strict=True)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ownloop.backends.branches import check_alike
 from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
+from ownloop.backends.scope import stored_value
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ class _Watching(keras.StatelessScope):
         super().__init__(initialize_variables=False)
         self.seen: dict[int, keras.Variable] = {}
 
-    def get_current_value(self, variable: keras.Variable) -> None:
+    def get_current_value(self, variable: keras.Variable) -> Any:
         self.seen[id(variable)] = variable
+        return stored_value(variable)
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         self.seen[id(update[0])] = update[0]

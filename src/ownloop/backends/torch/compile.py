@@ -25,7 +25,7 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.torch import inductor, place, tracing
-from ownloop.backends.torch.graphs import PastKeras
+from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import rehearse, rehearse_natively
 from ownloop.errors import StepError
 
@@ -45,7 +45,7 @@ def compile_step(
             return TorchProgram(graph, variables, batch)
         except StepError:
             raise
-        except Exception as error:
+        except (Exception, CannotTrace) as error:
             if isinstance(error, PastKeras):
                 variables = rehearse_natively(step, batch)
             # The rehearsal went well, so this is no exception of the user's.

@@ -13,8 +13,11 @@ _SMALL = 64
 """A scalar is stored if it is used by a tensor with more elements than this."""
 
 
-class CannotTrace(Exception):
-    """What a step does that a graph cannot hold, in a few words."""
+class CannotTrace(BaseException):
+    """What a step does that a graph cannot hold, in a few words.
+
+    Not an `Exception`, or an `except` of the user's would keep it from us.
+    """
 
 
 class PastKeras(CannotTrace):
@@ -69,6 +72,22 @@ def inline_constants(module: torch.fx.GraphModule) -> None:
         number.meta = dict(node.meta)
         node.replace_all_uses_with(number)
         graph.erase_node(node)
+    module.recompile()
+
+
+def drop_idle_views(module: torch.fx.GraphModule) -> None:
+    """Takes out each `expand` that changes nothing.
+
+    Inductor forgets a change that is made through a view of such a result.
+    """
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.target is not _aten.expand.default:
+            continue
+        source = node.args[0]
+        if node.meta["val"].shape == source.meta["val"].shape:
+            node.replace_all_uses_with(source)
+            graph.erase_node(node)
     module.recompile()
 
 

@@ -38,6 +38,7 @@ def compiler() -> str | None:
 
 def build(graph: Graph) -> Compiled:
     """Compiles a graph. The result is called with autograd off."""
+    graphs.drop_idle_views(graph.module)
     graphs.inline_constants(graph.module)
     graphs.compute_scalars_once(graph.module)
     with torch.no_grad(), config.patch(_OPTIONS), warnings.catch_warnings():

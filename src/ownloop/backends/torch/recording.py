@@ -26,7 +26,9 @@ Place = int | tuple[Node, int]
 """A value in the graph: the identity of a leaf, or an operation and an output of it."""
 
 
-_WITHOUT_SLOPE = frozenset({"RoundBackward0", "FloorBackward0", "CeilBackward0"})
+_WITHOUT_SLOPE = frozenset(
+    {"RoundBackward0", "RoundBackward1", "FloorBackward0", "CeilBackward0"}
+)
 """Operations whose results are constants to a tape, as they are on TensorFlow."""
 
 

@@ -123,20 +123,12 @@ class Native(Discovery):
     def __init__(self) -> None:
         super().__init__()
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
-        self._reading: set[int] = set()
 
-    def get_current_value(self, variable: keras.Variable) -> None:
-        super().get_current_value(variable)
-        if id(variable) in self._kept or id(variable) in self._reading:
-            return
-        self._reading.add(id(variable))
-        try:
-            value = variable.value
-        finally:
-            self._reading.remove(id(variable))
-        if isinstance(value, torch.nn.Parameter):
-            # Anything else is a copy that mixed precision made: nobody can change it.
+    def get_current_value(self, variable: keras.Variable) -> Tensor:
+        value = super().get_current_value(variable)
+        if value is not None and id(variable) not in self._kept:
             self._kept[id(variable)] = (value.detach(), value.detach().clone())
+        return value
 
     def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
         variable, value = update

@@ -35,7 +35,7 @@ Negative, so that a loop over such a range ends at once.
 """
 
 
-class _Fork(Exception):
+class _Fork(BaseException):
     """The step goes two ways, which a first trace does not expect."""
 
 

@@ -92,11 +92,20 @@ A_VARIABLE = Difference(
     gives=[tensor([5.0, 10.0]), tensor([10.0, 10.0])],
 )
 
+A_VARIABLE_UNSEEN = Difference(
+    "Keras hands the variable as it is to PyTorch's autograd.Function, which takes it "
+    "for no tensor; hand in `variable.value`",
+    gives=[tensor([5.0, 10.0]), None],
+)
+
 
 @case(
     a=variable([1.0, 2.0]),
-    differs={"jax": A_VARIABLE, "torch": A_VARIABLE},
-    eager_only={"tensorflow": "in a step the variable is a tensor, which it takes"},
+    differs={"jax": A_VARIABLE, "torch": A_VARIABLE_UNSEEN},
+    eager_only={
+        "tensorflow": "in a step the variable is a tensor, which it takes",
+        "torch": "the gradient is None, as eagerly",
+    },
 )
 def of_a_variable(t, a):
     with t.GradientTape() as tape:
