@@ -133,7 +133,7 @@ class JaxTape(AbstractTape):
             _add(cotangents, target, _conjugate(one))
         # A persistent tape that still records takes its own gradients down.
         for inputs, outputs, pullback in reversed(tuple(self._records)):
-            if not any(id(output) in cotangents for output in outputs):
+            if not any(self._carries(cotangents, output) for output in outputs):
                 continue
             given = [_cotangent(cotangents, output) for output in outputs]
             for value, cotangent in zip(inputs, _pull(pullback, given), strict=True):
@@ -157,6 +157,9 @@ class JaxTape(AbstractTape):
 
         stacked = iter(jax.vmap(row)(seeds) if vectorized else jax.lax.map(row, seeds))
         return [next(stacked) if is_connected else None for is_connected in connected]
+
+    def _carries(self, cotangents: dict[int, Tensor], output: Tensor) -> bool:
+        return id(output) in cotangents and id(output) in self._watched
 
     def _of_source(
         self, cotangents: dict[int, Tensor], source: Tensor
@@ -233,8 +236,10 @@ class _RecordingTrace(Trace):
             else:
                 results, pullback = jax.vjp(on_watched, *inputs)
                 outputs = _renewed(results, arguments)
-                self._tape.record(inputs, outputs, pullback)
-                self._tape.watch(_dependent(primitive, params, places, outputs))
+                dependent = _dependent(primitive, params, places, outputs)
+                if dependent:
+                    self._tape.record(inputs, outputs, pullback)
+                    self._tape.watch(dependent)
         return outputs if primitive.multiple_results else outputs[0]
 
 
