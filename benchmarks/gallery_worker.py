@@ -44,6 +44,7 @@ COLUMNS: dict[str, list[tuple[str, tuple[int, ...]]]] = {
     "contrastive": [signed(2, 6)],
     "distillation": [signed(2), normal(8, 8)],
     "adversarial": [signed(64)],
+    "reinforce": [signed(4), uniform(50)],
 }
 
 
