@@ -38,19 +38,32 @@ def words_and_step(name: str) -> tuple[str, str, str]:
     source = (EXAMPLES / f"{name}.py").read_text()
     module = ast.parse(source)
     title, _, rest = (ast.get_docstring(module) or "").partition("\n")
-    (step,) = [
-        node
+    step = ast.get_source_segment(source, step_of(module)) or ""
+    return title, rest.strip(), step
+
+
+def step_of(module: ast.Module) -> ast.FunctionDef:
+    """Returns the function `train_step`, or the one that makes it."""
+    functions = {n.name: n for n in module.body if isinstance(n, ast.FunctionDef)}
+    if "train_step" in functions:
+        return functions["train_step"]
+    (maker,) = [
+        node.value.func.id
         for node in module.body
-        if isinstance(node, ast.FunctionDef) and node.name == "train_step"
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == "train_step"
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Name)
     ]
-    return title, rest.strip(), ast.get_source_segment(source, step) or ""
+    return functions[maker]
 
 
 def table(results: dict[str, Any]) -> str:
     """Returns what was measured, a row for each loop."""
     heads = ["loop", "learnt on JAX", "TensorFlow", "PyTorch", "faster", "differ by"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    for name in names():
+    for name in sorted(results):
         found = results[name]
         learnt = [
             ", ".join(f"{key} {value:.3g}" for key, value in found[b]["learnt"].items())
