@@ -85,7 +85,7 @@ tape: $(VENV)/.test
 	exit $$failed
 
 gallery: $(VENV)/.test
-	$(BIN)/python benchmarks/gallery.py --backends $(BACKENDS) $(ARGS)
+	$(TEST_ENV) $(BIN)/python benchmarks/gallery.py --backends $(BACKENDS) $(ARGS)
 
 bench-tape: $(VENV)/.test
 	KERAS_BACKEND=jax $(BIN)/python benchmarks/tape.py $(ARGS)

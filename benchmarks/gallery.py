@@ -107,8 +107,8 @@ def main() -> None:
         everything[name] = results
         if not show(name, results):
             disagreeing.append(name)
-    if options.json:
-        options.json.write_text(json.dumps(everything, indent=1))
+        if options.json:
+            options.json.write_text(json.dumps(everything, indent=1))
     if disagreeing:
         raise SystemExit(f"Backends differ by more than their bounds: {disagreeing}")
 
