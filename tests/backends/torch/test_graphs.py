@@ -63,3 +63,26 @@ def test_random_draws_are_never_taken_for_equal():
     module = graphs.share_common_work(module, examples)
     one, other = module(*examples)
     assert not torch.equal(one, other)
+
+
+def test_a_copy_that_lays_elements_out_anew_stays():
+    def function(x):
+        return x.transpose(0, 1).contiguous().view(6)
+
+    x = torch.arange(6.0).reshape(2, 3)
+    module = graphs.share_common_work(graph_of(function, x), (x,))
+    assert torch.equal(module(x), function(x))
+
+
+def test_a_change_through_an_idle_view_is_not_forgotten():
+    def function(x):
+        base = x.new_zeros(2, 2)
+        base.expand(2, 2)[0].copy_(x[0])
+        return base * 1.0
+
+    x = torch.ones(2, 2)
+    module = graph_of(function, x)
+    assert aten.expand.default in targets(module)
+    graphs.drop_idle_views(module)
+    assert aten.expand.default not in targets(module)
+    assert torch.equal(module(x), function(x))
