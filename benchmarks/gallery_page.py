@@ -1,21 +1,20 @@
-"""Writes `docs/gallery.md` from the examples and from what `gallery.py` measured.
+"""Writes `docs/gallery.md` from the examples and from what `gallery.py` printed.
 
-    make gallery ARGS="--json gallery.json"
-    python benchmarks/gallery_page.py gallery.json
+    make gallery | tee docs/gallery.txt
+    python benchmarks/gallery_page.py
 
 The page shows each loop's words and its step as they stand in the file; a test holds it
 to that.
 """
 
 import ast
-import json
-import sys
+import re
 from pathlib import Path
-from typing import Any
 
-from gallery import BACKENDS, EXAMPLES, largest_difference, names
+from gallery import EXAMPLES, names
 
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
+PRINTED = PAGE.with_suffix(".txt")
 
 HEAD = """\
 # Loops that `fit()` cannot express
@@ -28,8 +27,9 @@ JAX, TensorFlow and PyTorch: no subclass, no branch for a backend. Run one with
 
 `make gallery` runs all of them on all three backends. What they learnt there (two cores
 of an x86-64 machine), how much faster the compiled step was than the same step run
-eagerly, and the largest difference between two backends' losses in the first 20 steps
-from equal weights and batches, relative to the larger loss:
+eagerly (JAX / TensorFlow / PyTorch, one thread), and the largest difference between two
+backends' losses in the first 20 steps from equal weights and batches, relative to the
+larger loss; all that was printed is in [gallery.txt](gallery.txt):
 """
 
 
@@ -59,19 +59,18 @@ def step_of(module: ast.Module) -> ast.FunctionDef:
     return functions[maker]
 
 
-def table(results: dict[str, Any]) -> str:
+def table(printed: str) -> str:
     """Returns what was measured, a row for each loop."""
     heads = ["loop", "learnt on JAX", "TensorFlow", "PyTorch", "faster", "differ by"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    for name in sorted(results):
-        found = results[name]
-        learnt = [
-            ", ".join(f"{key} {value:.3g}" for key, value in found[b]["learnt"].items())
-            for b in BACKENDS
-        ]
-        faster = " / ".join(f"{found[b]['faster']:.0f}x" for b in BACKENDS)
-        difference = largest_difference({b: found[b]["losses"] for b in BACKENDS})
-        cells = [f"[{name}](#{name})", *learnt, faster, f"{difference:.0e}"]
+    blocks = re.split(r"^(\w+): losses differ by (\S+).*$", printed, flags=re.MULTILINE)
+    for name, difference, block in sorted(
+        zip(blocks[1::3], blocks[2::3], blocks[3::3], strict=True)
+    ):
+        faster = re.findall(r"([\d.]+) x faster", block)
+        learnt = re.findall(r"faster than eager.*\n +(.*)", block)
+        speeds = " / ".join(f"{float(ratio):.0f}x" for ratio in faster)
+        cells = [f"[{name}](#{name})", *learnt, speeds, difference]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -83,10 +82,10 @@ def section(name: str) -> str:
     return f"## {name}\n\n**{title}**\n\n{words}\n\n```python\n{step}\n```\n\n{link}\n"
 
 
-def page(results: dict[str, Any]) -> str:
+def page(printed: str) -> str:
     """Returns the page."""
-    return "\n".join([HEAD, table(results), "", *(section(n) for n in names())])
+    return "\n".join([HEAD, table(printed), "", *(section(n) for n in names())])
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(json.loads(Path(sys.argv[1]).read_text())))
+    PAGE.write_text(page(PRINTED.read_text()))

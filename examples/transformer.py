@@ -78,7 +78,7 @@ def main():
         seen = epoch.train(train_step, train, steps=100).run()
         print(f"step {loop.step}: loss {seen.loss:.3f}, norm {seen.norm:.2f}")
     before, after = (part[::LENGTH] for part in pieces(kept))
-    bits = float(loss_fn(after, model(before, training=False))) / np.log(2)
+    bits = float(loss_fn(after, model.predict(before, verbose=0))) / np.log(2)
     counts = np.bincount(known, minlength=len(letters)) + 1
     guessed = float(-np.log2(counts / counts.sum())[kept].mean())
     print(f"bits per character: {bits:.2f}; by the letters' frequencies: {guessed:.2f}")
