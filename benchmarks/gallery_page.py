@@ -30,8 +30,8 @@ of an x86-64 machine), how much faster the compiled step was than the same step 
 eagerly (JAX / TensorFlow / PyTorch; the machine had other work to do, so the order of
 magnitude counts), and the largest difference between two backends' losses in the first
 20 steps from equal weights and batches, relative to the larger loss. All that was
-printed, with seconds and how each step ran, is in [gallery.txt](gallery.txt); loops that
-were not measured yet have no row:
+printed, with seconds and how each step ran, is in [gallery.txt](gallery.txt). Loops
+that were not measured yet have no row:
 """
 
 
