@@ -229,12 +229,8 @@ class GradientTape:
         if not self._persistent:
             self._release()
         found = tape.gradient(targets, flat, seeds)
-        if unconnected_gradients == "zero":
-            found = [
-                keras.ops.zeros(s.shape, s.dtype) if g is None else g
-                for s, g in zip(flat, found, strict=True)
-            ]
-        return keras.tree.pack_sequence_as(sources, found)
+        shapes = [tuple(source.shape) for source in flat]
+        return _packed(found, sources, flat, shapes, unconnected_gradients)
 
     def jacobian(
         self,
@@ -280,17 +276,12 @@ class GradientTape:
         flat = arguments.tensors(sources, "source")
         seeds = arguments.seeds_of_elements(target)
         found = self._rows(tape, target, flat, seeds, experimental_use_pfor)
-        shape = tuple(target.shape)
+        shapes = [(*target.shape, *source.shape) for source in flat]
         found = [
-            None if g is None else keras.ops.reshape(g, shape + tuple(s.shape))
-            for s, g in zip(flat, found, strict=True)
+            None if gradient is None else keras.ops.reshape(gradient, shape)
+            for gradient, shape in zip(found, shapes, strict=True)
         ]
-        if unconnected_gradients == "zero":
-            found = [
-                keras.ops.zeros(shape + tuple(s.shape), s.dtype) if g is None else g
-                for s, g in zip(flat, found, strict=True)
-            ]
-        return keras.tree.pack_sequence_as(sources, found)
+        return _packed(found, sources, flat, shapes, unconnected_gradients)
 
     def batch_jacobian(
         self,
@@ -396,3 +387,19 @@ class GradientTape:
         if self._watch_accessed and variable.trainable:
             self._variables.setdefault(id(variable), variable)
         return self._tape.read(variable, value)
+
+
+def _packed(
+    found: list[Tensor | None],
+    sources: Any,
+    flat: list[Tensor],
+    shapes: list[tuple[int, ...]],
+    unconnected: Unconnected,
+) -> Any:
+    """Returns what was found in the structure of the sources, zeros where asked for."""
+    if unconnected == "zero":
+        found = [
+            keras.ops.zeros(shape, source.dtype) if gradient is None else gradient
+            for gradient, source, shape in zip(found, flat, shapes, strict=True)
+        ]
+    return keras.tree.pack_sequence_as(sources, found)
