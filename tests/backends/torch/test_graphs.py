@@ -86,3 +86,25 @@ def test_a_change_through_an_idle_view_is_not_forgotten():
     graphs.drop_idle_views(module)
     assert aten.expand.default not in targets(module)
     assert torch.equal(module(x), function(x))
+
+
+def test_a_change_through_an_idle_view_forgets_what_was_there_before():
+    def function(x):
+        base = torch.full_like(x, torch.nan)
+        base.expand(2, 2).copy_(x)
+        return base * 1.0
+
+    x = torch.ones(2, 2)
+    module = graphs.share_common_work(graph_of(function, x), (x,))
+    assert torch.equal(module(x), x)
+
+
+def test_a_scalar_view_of_a_tensor_stays_what_it_is():
+    def function(x):
+        return torch.zeros(100) + x[1]
+
+    x = torch.tensor([1.0, 2.0])
+    module = graph_of(function, x)
+    graphs.compute_scalars_once(module)
+    assert aten.as_strided.default not in targets(module)
+    assert torch.equal(module(x), function(x))

@@ -78,7 +78,9 @@ def inline_constants(module: torch.fx.GraphModule) -> None:
 def drop_idle_views(module: torch.fx.GraphModule) -> None:
     """Takes out each `expand` that changes nothing.
 
-    Inductor forgets a change that is made through a view of such a result.
+    Inductor forgets a change that is made through a view of such a result. And without
+    operations in place, such a change becomes old + (new - old), which is not new
+    where old is memory that nobody has filled.
     """
     graph = module.graph
     for node in list(graph.nodes):
@@ -121,8 +123,9 @@ def _is_scalar_result(node: torch.fx.Node) -> bool:
     value = node.meta.get("val")
     return (
         isinstance(node.target, torch._ops.OpOverload)
-        and not node.target._schema.is_mutable
         and node.target not in _CONSTANTS
+        # A view is stored already, and not where `as_strided` would look for it.
+        and all(result.alias_info is None for result in node.target._schema.returns)
         and isinstance(value, torch.Tensor)
         and value.ndim == 0
     )
@@ -138,6 +141,7 @@ def share_common_work(
     module: torch.fx.GraphModule, examples: tuple[Tensor, ...]
 ) -> torch.fx.GraphModule:
     """Computes once what several ways through a step compute alike."""
+    drop_idle_views(module)
     inline_constants(module)
     with torch.no_grad():
         # Without operations in place, equal operations on equal inputs are equal.
