@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ownloop
+from ownloop import datasets
 
 ROOT = Path(ownloop.__file__).parent
 OTHER_ROOMS = {"jax", "tensorflow", "torch"} - {os.environ["KERAS_BACKEND"]}
@@ -27,6 +28,11 @@ def modules() -> list[str]:
         if parts[-1] != "__main__":
             found.append(".".join(["ownloop", *parts]).removesuffix(".__init__"))
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def digits_are_here():
+    datasets.mnist()  # the first call says that it downloads
 
 
 @pytest.mark.parametrize("name", modules())

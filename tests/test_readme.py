@@ -1,4 +1,7 @@
-"""The README's example runs as it stands, on each backend, and learns what it shows."""
+"""The README's example runs on each backend, and learns what it shows.
+
+As it stands on JAX; with three epochs in place of ten where epochs take longer.
+"""
 
 import re
 import subprocess
@@ -8,9 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_example_runs_as_it_stands_and_learns_the_digits(tmp_path: Path) -> None:
+def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) -> None:
     source = (ROOT / "README.md").read_text()
     (example,) = re.findall(r"^```python\n(.*?)^```", source, re.DOTALL | re.MULTILINE)
+    assert example.count("loop.epochs(10)") == 1
+    epochs = 10 if backend == "jax" else 3
+    example = example.replace("loop.epochs(10)", f"loop.epochs({epochs})")
 
     run = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", example],
@@ -22,10 +28,12 @@ def test_the_example_runs_as_it_stands_and_learns_the_digits(tmp_path: Path) -> 
 
     assert run.returncode == 0, run.stderr
     accuracies = re.findall(r"validation accuracy (0\.\d+)", run.stdout)
-    assert len(accuracies) == 10
+    assert len(accuracies) == epochs
     # What a published run of this job gives after epochs 1, 3 and 10. One seed and
     # another order in each epoch here; the command line's job is held closer.
     for epoch, published in ((1, 0.947), (3, 0.967), (10, 0.976)):
+        if epoch > epochs:
+            continue
         assert abs(float(accuracies[epoch - 1]) - published) < 0.012
     assert (tmp_path / "history.png").stat().st_size > 10_000
 
