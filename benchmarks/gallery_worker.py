@@ -56,23 +56,30 @@ def train(name: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - begun, "learnt": learnt}
 
 
-def compare(name: str) -> dict[str, Any]:
+def losses(name: str, start: int = 0) -> dict[str, Any]:
     """Takes the first steps from weights and batches that all backends share."""
     example = importlib.import_module(name)
-    set_weights(example)
-    batches = list(batches_of(example, name))
-    said: list[Any] = []
-    compiled = ol.Loop(observers=[said.append])
+    set_weights(example, start)
+    batches = list(batches_of(example, name, start + 1))
+    compiled = ol.Loop(observers=[])
     (chunk,) = run(compiled, example.train_step, batches)
     named = [key for key in chunk.steps if "loss" in key] or list(chunk.steps)
-    losses = {key: chunk.steps[key].tolist() for key in named}
+    found = {key: chunk.steps[key].tolist() for key in named}
+    return {"losses": found, "loop": compiled, "batches": batches}
+
+
+def compare(name: str) -> dict[str, Any]:
+    """The same, and then times the step, compiled and run eagerly."""
+    result = losses(name)
+    compiled, batches = result["loop"], result["batches"]
+    example = importlib.import_module(name)
     how = [line.strip("│├└─ ") for line in str(compiled).splitlines()][-1]
     fast = min(seconds(compiled, example.train_step, batches) for _ in range(3))
     few = batches[:3]
     eager = ol.Loop(compile=False, observers=[])
     slow = min(seconds(eager, example.train_step, few) for _ in range(2))
     faster = (slow / len(few)) / (fast / len(batches))
-    return {"losses": losses, "how": how, "faster": faster}
+    return {"losses": result["losses"], "how": how, "faster": faster}
 
 
 def run(loop: ol.Loop, step: Any, batches: list[Any]) -> list[Any]:
@@ -88,9 +95,9 @@ def seconds(loop: ol.Loop, step: Any, batches: list[Any]) -> float:
     return time.perf_counter() - begun
 
 
-def set_weights(example: ModuleType) -> None:
+def set_weights(example: ModuleType, seed: int) -> None:
     """Gives every matrix of every model numbers that NumPy has drawn."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for variable in variables_of(example):
         if len(variable.shape) < 2:
             continue
@@ -111,9 +118,9 @@ def variables_of(example: ModuleType) -> Iterator[keras.Variable]:
                     yield variable
 
 
-def batches_of(example: ModuleType, name: str) -> Iterator[Any]:
+def batches_of(example: ModuleType, name: str, seed: int) -> Iterator[Any]:
     """Returns the first batches, with columns for the numbers that a step draws."""
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(seed)
     epoch, place = 1, 0
     for _ in range(STEPS):
         batch: tuple[Any, ...] = ()
@@ -139,6 +146,14 @@ def drawn(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.
     return random.uniform(low, 1.0, size=shape).astype("float32")
 
 
+def main() -> None:
+    name, task, *start = sys.argv[1:]
+    if task == "losses":
+        result = {"losses": losses(name, *map(int, start))["losses"]}
+    else:
+        result = {"main": train, "compare": compare}[task](name)
+    print(json.dumps(result))
+
+
 if __name__ == "__main__":
-    task, name = sys.argv[1:]
-    print(json.dumps({"main": train, "compare": compare}[task](name)))
+    main()
