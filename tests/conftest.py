@@ -20,6 +20,8 @@ _SOURCE = Path(__file__).resolve().parents[1] / "src"
 _HOME = tempfile.TemporaryDirectory(prefix="ownloop-keras-")
 os.environ["KERAS_HOME"] = _HOME.name
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# What an earlier run has compiled must not decide what this one sees.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
 # Commands that a test starts find the same source that the test imports.

@@ -185,11 +185,6 @@ def test_a_host_that_does_not_answer_is_given_up_after_one_try_a_family(monkeypa
     assert tried == [(("10.0.0.15", 443), 2.0)]
 
 
-def test_the_cache_is_in_the_home_folder_unless_chosen(monkeypatch):
-    monkeypatch.delenv("OWNLOOP_CACHE", raising=False)
-    assert datasets.cache_folder().parts[-2:] == (".cache", "ownloop")
-
-
 def test_the_real_digits_are_the_published_ones():
     (x, y), (x_test, y_test) = datasets.mnist()
     assert [a.shape for a in (x, y, x_test, y_test)] == [

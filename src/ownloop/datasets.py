@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ownloop.cache import cache_folder
 from ownloop.errors import DataError
 
 # The uncompressed files in the order of the result, with their MD5.
@@ -68,18 +69,6 @@ def mnist() -> tuple[_Split, _Split]:
         _read_idx(files[name], name) for name in SUMS
     )
     return (images, labels), (test_images, test_labels)
-
-
-def cache_folder() -> Path:
-    """Give the folder in which data are kept; it need not exist.
-
-    Example:
-        >>> cache_folder().is_absolute()
-        True
-    """
-    chosen = os.environ.get("OWNLOOP_CACHE")
-    folder = Path(chosen) if chosen else Path("~/.cache/ownloop")
-    return folder.expanduser().absolute()
 
 
 def _find_files(folder: Path) -> _Files:

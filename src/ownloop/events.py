@@ -45,7 +45,7 @@ class Notice:
 @final
 @dataclass(frozen=True, kw_only=True)
 class ChunkDone:
-    """The compiled program came back, and the user's code is about to look.
+    """The compiled program came back: at a chunk's end, and each second within it.
 
     Attributes:
         epoch: the epoch's number, from 1; None outside any epoch.
@@ -54,7 +54,8 @@ class ChunkDone:
         batch: batches done in this pass.
         batches: batches that the pass will have; None where the data do not say.
         step: steps done in the run.
-        seconds: how long this chunk took.
+        seconds: how long it has been away.
+        looks: whether the user's code is about to look; false within a chunk.
         last: the last batch's values.
         mean: the weighted means over the pass so far.
     """
@@ -66,6 +67,7 @@ class ChunkDone:
     batches: int | None
     step: int
     seconds: float
+    looks: bool = True
     last: Values
     mean: Values
 

@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import ownloop
+from ownloop.cache import cache_folder
 from ownloop.cli.arguments import BACKENDS
 from ownloop.cli.preflight import choose_backend, installed_backends
 from ownloop.cli.probe import Answer, usable_cpus
@@ -34,7 +35,7 @@ def report() -> int:
     except BackendError as error:
         _line("default", str(error))
     _line("C++ compiler", _compiler())
-    _line("data cache", str(ownloop.datasets.cache_folder()))
+    _line("cache", str(cache_folder()))
     return 0 if any(working) else 1
 
 

@@ -12,6 +12,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from ownloop.cache import WORTH_KEEPING_SECONDS, compiled_folder
 from ownloop.cli.arguments import BACKENDS
 from ownloop.errors import BackendError, OwnloopError
 
@@ -69,6 +70,11 @@ def use_backend(name: str) -> None:
             f"backend {name!r} was expected; start a new process for it."
         )
     os.environ["KERAS_BACKEND"] = name
+    # From the start, so that drawing the first weights is found compiled as well.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compiled_folder("jax")))
+    os.environ.setdefault(
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(WORTH_KEEPING_SECONDS)
+    )
     # TensorFlow's remarks on the processor would stand between the printed lines.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

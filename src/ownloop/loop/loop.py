@@ -203,8 +203,8 @@ class Loop:
             val_step: The step for each batch of `val`; None: no validation.
             val: As `data` in `Epoch.validate`.
             epochs: The run's total number of epochs.
-            every: After how many batches the progress bar moves. None: about twenty
-                times in a pass, where the data say how long it is.
+            every: After how many batches the progress bar moves. None: about once a
+                second.
 
         Returns:
             The history.
@@ -228,9 +228,6 @@ class Loop:
                 f"`loop.run` got `{given}` and no `{missing}`. A validation takes a "
                 f"step and its data. Pass `{missing}` too, or leave out both."
             )
-        length = self._run.batches(train, None)
-        if every is None and length is not None:
-            every = max(1, length // 20)
         progress = Progress()
         self._run.observers.append(progress)
         try:

@@ -8,7 +8,7 @@ import dataclasses
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import keras
@@ -17,6 +17,7 @@ from ownloop import backends
 from ownloop.backends.contract import EAGER, AbstractProgram, LeafSpec
 from ownloop.data import Signature
 from ownloop.errors import LoopError
+from ownloop.loop.pace import Pace
 from ownloop.step import StepCall, Surroundings
 
 Step = Callable[..., Any]
@@ -28,11 +29,12 @@ _MANY = 3
 @final
 @dataclass(frozen=True)
 class Prepared:
-    """A program, and what it takes for granted."""
+    """A program, what it takes for granted, and how fast it has been."""
 
     call: StepCall
     program: AbstractProgram
     trainable: tuple[bool, ...]
+    pace: Pace = field(default_factory=Pace)
 
     def still_fits(self) -> bool:
         """Whether the trainable flags are as they were when it was compiled."""

@@ -52,9 +52,11 @@ class Record:
         """Counts batches of a validation, which are no steps of the run."""
         self.batch += advance.count
 
-    def tell_chunk(self, advance: Advance, runner: Runner, *, seconds: float) -> Values:
-        """Tells observers that a chunk came back; returns the means so far."""
-        run, mean = self._run, runner.mean.values()
+    def tell_chunk(
+        self, advance: Advance, runner: Runner, *, seconds: float, looks: bool
+    ) -> None:
+        """Tells observers that steps came back, and whether the user's code looks."""
+        run = self._run
         run.kinds[self.name] = runner.kinds
         run.tell(
             ChunkDone(
@@ -65,11 +67,11 @@ class Record:
                 batches=self._batches,
                 step=run.step,
                 seconds=seconds,
+                looks=looks,
                 last=advance.last,
-                mean=mean,
+                mean=runner.mean.values(),
             )
         )
-        return mean
 
     def close(self, runner: Runner) -> Values:
         """Writes the pass's means into the history, tells observers, returns them."""

@@ -64,15 +64,14 @@ class Run:
     def fail(self, error: BaseException, step: str, name: str, batch: int) -> None:
         """Says on an exception where it happened; the exception itself stays as it is.
 
-        The steps of the chunk in which it happened do not count.
+        The steps that ran together with the one that failed do not count.
         """
         where = f"epoch {self.current}" if self.current else "outside of any epoch"
         # An exception that takes no notes is the user's, and more important than ours.
         with contextlib.suppress(Exception):
             error.add_note(
-                f"In {step}: {where}, pass {name!r}, in the chunk after batch {batch} "
-                f"of the pass and step {self.step} of the run. The state is as it was "
-                "before that chunk."
+                f"In {step}: {where}, pass {name!r}, after batch {batch} of the pass "
+                f"and step {self.step} of the run. The state is as it was there."
             )
         self.failed = error
         self.tell(Failed(error=error, step=self.step, epoch=self.current or self.epoch))

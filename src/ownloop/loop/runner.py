@@ -19,6 +19,7 @@ from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
 from ownloop.loop.interrupts import held
 from ownloop.loop.mean import PassMean, last_values
+from ownloop.loop.pace import Watch
 from ownloop.loop.programs import Prepared, Programs, Step, step_name
 from ownloop.loop.values import Values
 from ownloop.step import Logged, Surroundings
@@ -29,11 +30,26 @@ _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 @final
 @dataclass(frozen=True)
 class Advance:
-    """What a chunk of steps gave: how many there were, and what they logged."""
+    """What some steps gave: how many there were, and what they logged.
+
+    is_cut: whether the clock ended them before their limit or their data did.
+    """
 
     count: int
     last: Values
     columns: dict[str, np.ndarray]
+    is_cut: bool = False
+
+    @staticmethod
+    def joined(parts: Sequence["Advance"]) -> "Advance":
+        """Returns consecutive advances as one."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = {
+            name: np.concatenate([part.columns[name] for part in parts])
+            for name in parts[0].columns
+        }
+        return Advance(sum(part.count for part in parts), parts[-1].last, columns)
 
 
 @final
@@ -84,30 +100,36 @@ class Runner:
     ) -> Advance | None:
         """Runs at most `limit` steps (all that are left, if None); None at the end.
 
-        `commit` counts what was done. An interrupt comes before both, and then the
-        state is as it was, or after both, and never in between.
+        And no longer than about a second, as `is_cut` then says. `commit` counts what
+        was done. An interrupt comes before both, and then the state is as it was, or
+        after both, and never in between.
         """
         kept: _Kept = []
         parts: list[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]] = []
         left, reset, begun = limit, set(self._reset), set(self._begun)
-        advance, done = None, False
+        advance, done, watch = None, False, Watch()
         try:
-            while (first := self._take(left)) is not None:
+            while (first := self._take(left, 0)) is not None:
                 prepared = self._prepare(first.signature)
                 variables = self._variables(prepared)
                 kept.append((variables, backends.current().read(variables)))
                 self._begin(first.signature, prepared, kept[-1])
-                stretch = _Stretch(self._take, first, prepared.program.capacity, left)
+                stretch = _Stretch(self._take, first, prepared, left, watch)
+                begin = watch.seconds()
                 values = prepared.program.run(iter(stretch), self._data)
                 # Again: what runs eagerly has returned nothing until now.
                 self._check_same_names(prepared)
-                self._next = stretch.other
+                self._next = stretch.rest
                 sizes = np.concatenate(stretch.sizes)
                 parts.append((prepared.call.logged, values, sizes))
                 left = None if left is None else left - len(sizes)
+                seconds = watch.seconds() - begin
+                prepared.pace.learn(steps=len(sizes), seconds=seconds)
+                if stretch.is_cut:
+                    break
             with held():
                 if parts:
-                    advance = self._sum_up(parts)
+                    advance = self._sum_up(parts, is_cut=stretch.is_cut)
                     if commit is not None:
                         commit(advance)
                 done = True
@@ -138,22 +160,29 @@ class Runner:
                 metric.reset_state()
 
     def _sum_up(
-        self, parts: Sequence[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]]
+        self,
+        parts: Sequence[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]],
+        *,
+        is_cut: bool,
     ) -> Advance:
         columns = [self.mean.add(*part) for part in parts]
         logged, values, _ = parts[-1]
         joined = {n: np.concatenate([c[n] for c in columns]) for n in columns[0]}
         count = sum(len(sizes) for _, _, sizes in parts)
-        return Advance(count, last_values(logged, values), joined)
+        return Advance(count, last_values(logged, values), joined, is_cut)
 
-    def _take(self, left: int | None) -> Segment | None:
-        """Draws the next segment; the capacity of the last program is a good size."""
+    def _take(self, left: int | None, room: int) -> Segment | None:
+        """Draws the next segment, of at most `left` batches.
+
+        And at most `room`, or where that is 0, what the last program likes to get.
+        """
         if self._next is not None:
             segment, self._next = self._next, None
             return segment
         if left == 0:
             return None
-        return self._feed.take(min(left or self._capacity, self._capacity))
+        room = room or self._capacity
+        return self._feed.take(room if left is None else min(left, room))
 
     def _prepare(self, signature: Signature | None) -> Prepared:
         if signature not in self._prepared:
@@ -221,50 +250,67 @@ class Runner:
 
 
 class _Stretch:
-    """Consecutive segments of equal signature, cut to the capacity of a program.
+    """Consecutive segments of equal signature, in pieces of the right size.
 
-    Iterating draws segments one at a time; `sizes` fills on the way, and `other` is
-    the segment with which another signature begins.
+    Iterating draws segments one at a time, until the data, the limit or the clock ends
+    it. `sizes` fills on the way; `rest` is what was drawn and has to come next: it has
+    another signature, or the clock came first (`is_cut`).
     """
 
     def __init__(
         self,
-        take: Callable[[int | None], Segment | None],
+        take: Callable[[int | None, int], Segment | None],
         first: Segment,
-        capacity: int,
+        prepared: Prepared,
         left: int | None,
+        watch: Watch,
     ) -> None:
         self.sizes: list[np.ndarray] = []
-        self.other: Segment | None = None
+        self.rest: Segment | None = None
+        self.is_cut = False
         self._take = take
         self._first = first
-        self._capacity = capacity
+        self._prepared = prepared
         self._left = left
+        self._watch = watch
 
     def __iter__(self) -> Iterator[Segment]:
         segment: Segment | None = self._first
+        done = 0
         while segment is not None:
-            for piece in _cut(segment, self._capacity):
-                self.sizes.append(piece.sizes)
-                yield piece
+            piece, rest = _split(segment, self._room(done))
+            self.sizes.append(piece.sizes)
+            yield piece
+            done += piece.count
             if self._left is not None:
-                self._left -= segment.count
-            segment = self._take(self._left)
+                self._left -= piece.count
+            if self._left != 0 and self._watch.is_over():
+                self.rest, self.is_cut = rest, True
+                return
+            segment = rest or self._take(self._left, self._room(done))
             if segment is not None and segment.signature != self._first.signature:
-                self.other, segment = segment, None
+                self.rest, segment = segment, None
+
+    def _room(self, done: int) -> int:
+        return min(self._prepared.program.capacity, self._prepared.pace.room(done))
 
 
-def _cut(segment: Segment, capacity: int) -> Iterator[Segment]:
-    for start in range(0, segment.count, capacity):
-        piece = slice(start, min(start + capacity, segment.count))
-        leaves = segment.leaves
-        yield Segment(
-            segment.signature,
-            piece.stop - piece.start,
-            segment.sizes[piece],
-            None if segment.rows is None else segment.rows[piece],
-            None if leaves is None else [leaf[piece] for leaf in leaves],
-        )
+def _split(segment: Segment, count: int) -> tuple[Segment, Segment | None]:
+    """Returns the first `count` batches of a segment, and the others."""
+    if segment.count <= count:
+        return segment, None
+    return _part(segment, slice(count)), _part(segment, slice(count, None))
+
+
+def _part(segment: Segment, which: slice) -> Segment:
+    leaves = segment.leaves
+    return Segment(
+        segment.signature,
+        len(segment.sizes[which]),
+        segment.sizes[which],
+        None if segment.rows is None else segment.rows[which],
+        None if leaves is None else [leaf[which] for leaf in leaves],
+    )
 
 
 def _write(kept: _Kept) -> None:

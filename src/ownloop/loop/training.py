@@ -11,7 +11,7 @@ from ownloop.loop.chunk import Chunk
 from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import Record
 from ownloop.loop.run import Run
-from ownloop.loop.runner import Runner
+from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.values import Values
 
 
@@ -140,20 +140,37 @@ class Pass:
         run, record = self._run, self._record
         if run.stop_reason is not None or self._ended:
             return None
+        parts: list[Advance] = []
+        left = self._every.next_look(self.batch)
         begin = time.perf_counter()
         try:
-            limit = self._every.next_look(self.batch)
-            advance = runner.advance(limit, record.add_training)
+            while left is None or left > 0:
+                advance = runner.advance(left, record.add_training)
+                if advance is None:
+                    break
+                parts.append(advance)
+                left = None if left is None else left - advance.count
+                if advance.is_cut:
+                    begin = self._tell(runner, advance, begin, looks=False)
         except BaseException as error:
             run.fail(error, step_name(self._step), self.name, self.batch)
             raise
-        if advance is None:
+        if not parts:
             self._check_not_empty()
             return None
-        seconds = time.perf_counter() - begin
-        mean = record.tell_chunk(advance, runner, seconds=seconds)
+        advance = Advance.joined(parts)
+        self._tell(runner, advance, begin, looks=True)
         steps = Values(advance.columns)
+        mean = runner.mean.values()
         return Chunk(run.step, record.batch, advance.last, mean, steps)
+
+    def _tell(
+        self, runner: Runner, advance: Advance, begin: float, *, looks: bool
+    ) -> float:
+        """Tells observers how far the pass is; returns the time up to which."""
+        now = time.perf_counter()
+        self._record.tell_chunk(advance, runner, seconds=now - begin, looks=looks)
+        return now
 
     def _check_not_empty(self) -> None:
         if self.batch == 0:

@@ -24,8 +24,9 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
         try:
             while (advance := runner.advance(None)) is not None:
                 record.add_validation(advance)
-                seconds = time.perf_counter() - begin
-                record.tell_chunk(advance, runner, seconds=seconds)
+                now = time.perf_counter()
+                record.tell_chunk(advance, runner, seconds=now - begin, looks=False)
+                begin = now
         finally:
             runner.restore()
     except BaseException as error:

@@ -7,6 +7,7 @@ on what the step contains decides, never a stopwatch: one run uses one kind of p
 for all its steps, and the bits cannot depend on luck.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -32,11 +33,27 @@ from ownloop.backends.contract import (
 from ownloop.backends.jax.place import BlockRoom
 from ownloop.backends.jax.recording import innermost_trace
 from ownloop.backends.scope import Carried
+from ownloop.cache import WORTH_KEEPING_SECONDS, compiled_folder
 
 Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
 """The state; a buffer per scalar with an entry per step; the final tensors."""
 
 _SLOW_IN_A_LOOP_ON_CPU = ("conv_general_dilated",)
+
+_OPTIONS_ON_CPU = {"xla_cpu_copy_insertion_use_region_analysis": True}
+"""Spares XLA the copies of weights in each turn of the loop, and changes no number."""
+
+
+def keep_compilations() -> None:
+    """Lets JAX keep what it compiles for the next run, where nobody has said how.
+
+    Source: JAX, "Persistent compilation cache",
+    https://docs.jax.dev/en/latest/persistent_compilation_cache.html
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        seconds = WORTH_KEEPING_SECONDS
+        jax.config.update("jax_compilation_cache_dir", str(compiled_folder("jax")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
 
 
 @final
@@ -152,7 +169,15 @@ def _compile(
     carry = (list(traced.states), *jax.eval_shape(lambda: _empty(traced, capacity)))
     block = [jax.ShapeDtypeStruct((capacity, *b.shape), b.dtype) for b in batch]
     number = jax.ShapeDtypeStruct((), np.int32)
-    return jax.jit(advance, donate_argnums=0).lower(carry, block, number).compile()
+    return _finish(jax.jit(advance, donate_argnums=0).lower(carry, block, number))
+
+
+def _finish(lowered: Any) -> Callable[..., Any]:
+    if jax.default_backend() == "cpu":
+        # A release of XLA that does not know the options refuses them.
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            return lowered.compile(compiler_options=_OPTIONS_ON_CPU)
+    return lowered.compile()
 
 
 def _empty(traced: _Traced, capacity: int) -> tuple[list[Tensor], list[Tensor]]:

@@ -19,13 +19,16 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.jax import gradient, place, state
-from ownloop.backends.jax.compile import JaxProgram
+from ownloop.backends.jax.compile import JaxProgram, keep_compilations
 from ownloop.backends.jax.recording import JaxTape
 
 
 @final
 class Jax(AbstractBackend):
     """Keras on JAX."""
+
+    def __init__(self) -> None:
+        keep_compilations()
 
     def compile(
         self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
