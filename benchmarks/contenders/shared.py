@@ -1,36 +1,15 @@
-"""What every contender gets: the digits, the network's sizes, and how it is asked."""
+"""How a contender is asked: for which workload, and one epoch for each line."""
 
 import sys
 import time
 from collections.abc import Callable
 
-import numpy as np
-
-from ownloop import datasets
-
-EXAMPLES = 50_000
-BATCH = 32
-SIZES = (784, 512, 256, 128, 10)
-RATE = 1e-4
+from contenders.workloads import WORKLOADS, Workload
 
 
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Returns 50,000 flattened digits between 0 and 1, and their labels."""
-    (x, y), _ = datasets.mnist()
-    x = x.reshape(len(x), -1).astype("float32") / 255
-    return x[:EXAMPLES], y[:EXAMPLES].astype("int32")
-
-
-def model():  # type: ignore[no-untyped-def]
-    """Returns the job's network in Keras, with weights drawn from a seed."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input(SIZES[:1])
-    hidden = inputs
-    for units in SIZES[1:-1]:
-        hidden = keras.layers.Dense(units, activation="relu")(hidden)
-    return keras.Model(inputs, keras.layers.Dense(SIZES[-1])(hidden))
+def asked_for() -> Workload:
+    """Returns the workload that is named on the command line; else the digits."""
+    return WORKLOADS[sys.argv[1] if len(sys.argv) > 1 else "digits"]
 
 
 def serve(epoch: Callable[[], None]) -> None:

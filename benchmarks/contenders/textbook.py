@@ -1,34 +1,50 @@
-"""The textbook loop on TensorFlow: eager, tf.GradientTape, tf.data."""
+"""The textbook loop on TensorFlow: tf.GradientTape and tf.data.
+
+TEXTBOOK says how its step runs: "eager", "function" (under tf.function) or "jit"
+(under tf.function with jit_compile=True).
+"""
+
+import os
 
 import keras
 import tensorflow as tf
 
-from contenders.shared import BATCH, RATE, digits, model, serve
+from contenders.shared import asked_for, serve
+from contenders.workloads import RATE
 
-data = tf.data.Dataset.from_tensor_slices(digits()).shuffle(50_000).batch(BATCH)
-network = model()
+job = asked_for()
+arrays = job.data()
+data = tf.data.Dataset.from_tensor_slices(arrays).shuffle(len(arrays[0]))
+data = data.batch(job.batch).prefetch(tf.data.AUTOTUNE)
+network = job.model()
 optimizer = keras.optimizers.Adam(RATE)
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+loss_fn = job.loss()
 accuracy = keras.metrics.SparseCategoricalAccuracy()
 
 
 def train_step(x, y):  # type: ignore[no-untyped-def]
     with tf.GradientTape() as tape:
-        logits = network(x, training=True)
-        loss = loss_fn(y, logits)
+        outputs = network(x, training=True)
+        loss = loss_fn(y, outputs)
     gradients = tape.gradient(loss, network.trainable_variables)
     optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
-    accuracy.update_state(y, logits)
+    if job.accuracy:
+        accuracy.update_state(y, outputs)
     return loss
 
 
+how = os.environ.get("TEXTBOOK", "eager")
+if how != "eager":
+    optimizer.build(network.trainable_variables)
+    train_step = tf.function(train_step, jit_compile=how == "jit")
+
+
 def epoch() -> None:
-    for x, y in data:
-        loss = train_step(x, y)
-    float(loss)
-    float(accuracy.result())
-    accuracy.reset_state()
+    losses = [train_step(x, y) for x, y in data]
+    tf.stack(losses).numpy()
+    if job.accuracy:
+        float(accuracy.result())
+        accuracy.reset_state()
 
 
-if __name__ == "__main__":
-    serve(epoch)
+serve(epoch)

@@ -1,33 +1,32 @@
-"""A hand-written PyTorch loop with the fused Adam; data in memory, batches by index."""
+"""A hand-written PyTorch loop with the fused Adam; data in memory, batches by index.
 
-import itertools
+COMPILE=1 puts `torch.compile` around the network with its loss.
+"""
+
+import os
 
 import torch
 
-from contenders.shared import BATCH, RATE, SIZES, digits, serve
+from contenders.in_torch import Judged, tensors
+from contenders.shared import asked_for, serve
+from contenders.workloads import RATE
 
-x, y = (torch.from_numpy(array) for array in digits())
-y = y.long()
-torch.manual_seed(0)
-layers: list[torch.nn.Module] = []
-for inputs, outputs in itertools.pairwise(SIZES):
-    layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-network = torch.nn.Sequential(*layers[:-1])
-optimizer = torch.optim.Adam(network.parameters(), RATE, eps=1e-7, fused=True)
-loss_fn = torch.nn.CrossEntropyLoss()
+job = asked_for()
+x, y = tensors(job)
+judged = Judged(job)
+optimizer = torch.optim.Adam(judged.parameters(), RATE, eps=1e-7, fused=True)
+forward = torch.compile(judged) if os.environ.get("COMPILE") else judged
 
 
 def epoch() -> None:
     losses, correct = [], torch.zeros((), dtype=torch.int64)
-    for rows in torch.randperm(len(x)).split(BATCH):
-        images, labels = x[rows], y[rows]
+    for rows in torch.randperm(len(x)).split(job.batch):
         optimizer.zero_grad()
-        logits = network(images)
-        loss = loss_fn(logits, labels)
+        loss, right = forward(x[rows], y[rows])
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-        correct += (logits.argmax(1) == labels).sum()
+        correct += right
     torch.stack(losses).tolist()
     int(correct)
 
