@@ -25,9 +25,8 @@ _TRAINING_SHARE = 5 / 6
 
 def train(job: Job) -> None:
     """Train, print what a textbook's loop prints, and write the history."""
-    keras.utils.set_random_seed(job.seed)
     training, validation = load(job)
-    model = build(len(job.classes))
+    model = build(len(job.classes), job.seed)
     optimizer = keras.optimizers.Adam(job.learning_rate)
     loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     accuracy = keras.metrics.SparseCategoricalAccuracy()
@@ -79,10 +78,10 @@ def load(job: Job) -> tuple[ol.Batches, ol.Batches]:
     """Read the digits and split them into batches for training and for validation."""
     (x, y), _ = ol.datasets.mnist()
     print(f"data: shape {x.shape}, minimum {x.min()}, maximum {x.max()}")
-    wanted = np.isin(y, job.classes)
-    x, y = x[wanted], y[wanted]
-    order = np.random.default_rng(job.seed).permutation(len(x))
-    x = x[order].reshape(len(x), -1).astype("float32") / 255
+    chosen = np.flatnonzero(np.isin(y, job.classes))
+    order = chosen[np.random.default_rng(job.seed).permutation(len(chosen))]
+    pixels = x.reshape(len(x), -1)[order]
+    x = np.divide(pixels, np.float32(255), dtype="float32")
     y = relabel(y[order], job.classes)
     split = round(len(x) * _TRAINING_SHARE)
     return (
@@ -103,13 +102,23 @@ def relabel(digits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
     return outputs[digits]
 
 
-def build(outputs: int) -> keras.Model:
-    """Build the textbook's network: 784 - 512 - 256 - 128 - one logit per class."""
+def build(outputs: int, seed: int) -> keras.Model:
+    """Build the textbook's network: 784 - 512 - 256 - 128 - one logit per class.
+
+    Each layer has a seed of its own, and not `keras.utils.set_random_seed`, which
+    imports TensorFlow wherever that is installed.
+    """
+    seeds = iter(np.random.SeedSequence(seed).generate_state(4) >> 1)
+
+    def dense(units: int, activation: str | None = None) -> keras.layers.Dense:
+        draw = keras.initializers.GlorotUniform(seed=int(next(seeds)))
+        return keras.layers.Dense(units, activation, kernel_initializer=draw)
+
     inputs = keras.Input((784,))
     hidden = inputs
     for units in (512, 256, 128):
-        hidden = keras.layers.Dense(units, activation="relu")(hidden)
-    return keras.Model(inputs, keras.layers.Dense(outputs)(hidden))
+        hidden = dense(units, "relu")(hidden)
+    return keras.Model(inputs, dense(outputs)(hidden))
 
 
 def observers() -> list[Any]:
