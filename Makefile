@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check tape gallery bench bench-tape accuracy format clean
+.PHONY: help demo test check tape gallery bench bench-all bench-tape accuracy format clean
 
 PYTHON ?= python3
 BACKEND ?= jax
@@ -20,6 +20,7 @@ package_jax := jax
 package_tensorflow := tensorflow-cpu
 package_torch := torch
 BACKENDS := jax tensorflow torch
+WORKLOADS := digits digits-512 cnn gru transformer autoencoder
 
 # Tests that know no framework: they run once, in the first backend's process.
 ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/data \
@@ -41,7 +42,8 @@ help:
 	@echo "make check    format, lint, types, import contract"
 	@echo "make tape     the tape against TensorFlow's own, case by case"
 	@echo "make gallery  the loops of examples/: what they learn, and that backends agree"
-	@echo "make bench    seconds per epoch, next to hand-written loops"
+	@echo "make bench    seconds per epoch of the digits, next to hand-written loops"
+	@echo "make bench-all   six workloads, start-up, memory, and cost as the work grows"
 	@echo "make bench-tape  the tape next to jax.value_and_grad"
 	@echo "make accuracy the job, three seeds, against a published run"
 	@echo "make format   put the code into the form that make check wants"
@@ -97,7 +99,14 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python benchmarks/job.py $(ARGS)
+	$(BIN)/python benchmarks/field.py digits $(ARGS)
+
+# All workloads and contenders, and what it costs to start, to remember and to grow.
+bench-all: $(VENV)/.bench
+	$(BIN)/python benchmarks/field.py --all $(WORKLOADS) $(ARGS)
+	$(BIN)/python benchmarks/startup.py --backends $(BACKENDS)
+	$(BIN)/python benchmarks/memory.py --backends $(BACKENDS)
+	$(BIN)/python benchmarks/growth.py --backends $(BACKENDS)
 
 accuracy: $(VENV)/.test
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python benchmarks/accuracy.py --backends $(BACKENDS) $(ARGS)
@@ -130,6 +139,10 @@ $(VENV)/.demo-%: $(BIN)/python $(INPUTS)
 
 $(VENV)/.test: $(BIN)/python $(INPUTS)
 	$(PIP) $(foreach backend,$(BACKENDS),$(package_$(backend))) -e '.[plots,cli,dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) lightning pytorch-ignite
 	@touch $@
 
 $(VENV)/.check: $(BIN)/python $(INPUTS)

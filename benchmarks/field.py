@@ -18,7 +18,6 @@ loss, and the accuracy, kept.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contenders.workloads import WORKLOADS
+from machine import machine, spread
 
 HERE = Path(__file__).parent
 
@@ -207,7 +207,7 @@ def race(workload: str, contenders: list[Contender], rounds: int) -> list[Worker
 
 def report(workload: str, workers: list[Worker]) -> None:
     """Prints a line per contender."""
-    print(f"\n{workload}: seconds per epoch on {device()}")
+    print(f"\n{workload}: seconds per epoch on {machine()}")
     head = (
         f"{'':12}{'':32}{'median':>9}{'quartiles':>18}{'ours/it':>10}{'quartiles':>16}"
     )
@@ -216,30 +216,15 @@ def report(workload: str, workers: list[Worker]) -> None:
     for worker in workers:
         contender = worker.contender
         line = f"{contender.backend:12}{contender.words:32}"
-        line += f"{_spread(_known(worker.seconds), 3):>27}"
+        line += f"{spread(_known(worker.seconds)):>27}"
         if contender.kind == FLOOR:
             mine = [w for w in workers if w.contender.kind == OURS]
             best = min(mine, key=lambda w: statistics.median(_known(w.seconds)))
             against = best.seconds
         else:
             against = ours.get(f"ours-{contender.backend}", [])
-        line += f"{_spread(_ratios(against, worker.seconds), 3):>26}"
+        line += f"{spread(_ratios(against, worker.seconds)):>26}"
         print(line, flush=True)
-
-
-def device() -> str:
-    """Says what this machine computes with, in a few words."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in _lines(Path("/proc/cpuinfo"))
-        if line.startswith("model name")
-    ]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def _known(seconds: list[float | None]) -> list[float]:
@@ -249,18 +234,6 @@ def _known(seconds: list[float | None]) -> list[float]:
 def _ratios(ours: list[float | None], its: list[float | None]) -> list[float]:
     pairs = zip(ours, its, strict=False)
     return [mine / other for mine, other in pairs if mine and other]
-
-
-def _spread(values: list[float], digits: int) -> str:
-    """Returns the median, and the quartiles in brackets."""
-    if not values:
-        return ""
-    low, middle, high = (
-        statistics.quantiles(values, n=4, method="inclusive")
-        if len(values) > 1
-        else values * 3
-    )
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _say(text: str) -> None:
@@ -280,6 +253,8 @@ def main() -> None:
     words.add_argument("--json", type=Path, help="write every figure to this file")
     chosen = words.parse_args()
     figures = {}
+    for unknown in set(chosen.workloads) - WORKLOADS.keys():
+        words.error(f"unknown workload {unknown!r}; there are {', '.join(WORKLOADS)}")
     for workload in chosen.workloads:
         contenders = [
             c
@@ -291,7 +266,7 @@ def main() -> None:
         report(workload, workers)
         figures[workload] = {w.contender.name: w.seconds for w in workers}
         if chosen.json:
-            everything = {"device": device(), "seconds": figures}
+            everything = {"machine": machine(), "seconds": figures}
             chosen.json.write_text(json.dumps(everything, indent=1))
 
 

@@ -20,10 +20,10 @@ images, labels = load_digits(return_X_y=True)
 images = (images / 16).astype("float32")
 train = ol.Batches(images[:1500], batch_size=150, shuffle=True, seed=1)
 
-hidden = [keras.layers.Dense(256, "relu") for _ in range(2)]
+hidden = [keras.layers.Dense(256, "leaky_relu") for _ in range(2)]
 encoder = keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(64)])
 # The loss sees the codes through a head, which is thrown away after training.
-layers = keras.layers.Dense(64, "relu"), keras.layers.Dense(32)
+layers = keras.layers.Dense(64, "leaky_relu"), keras.layers.Dense(32)
 head = keras.Sequential([keras.Input((64,)), *layers])
 optimizer = keras.optimizers.Adam(1e-3)
 loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

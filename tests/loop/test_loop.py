@@ -283,7 +283,7 @@ def test_print_draws_what_will_run(job):
         f"    ├── train 'train': step over {DATA}",
         "    │   ├── a look every 300 and every 1,000 batches, from batch 1",
         "    │   └── eager (compile=False)",
-        "    ├── validate 'val': step over [array([1., 1.])]",
+        "    ├── validate 'val': step over a list of 1 batch",
         "    │   └── eager (compile=False)",
         "    └── step 'own': step on batches of the user's own",
         "        └── eager (compile=False)",
@@ -302,3 +302,13 @@ def test_a_loop_says_what_it_compiles(capsys):
 
     ol.Loop().validate(step, ol.Batches(np.ones(2), batch_size=2))
     assert "ownloop: compiling step\n" in capsys.readouterr().err
+
+
+def test_data_are_never_printed_to_describe_a_pass(job):
+    class Silent(list):
+        def __repr__(self):
+            raise AssertionError("printing thousands of numbers takes long")
+
+    for epoch in job.loop.epochs(1):
+        epoch.train(job.step, Silent([np.ones(2, "float32")])).run()
+    assert "train 'train': step over a Silent of 1 batch" in str(job.loop)

@@ -8,6 +8,7 @@ from typing import Any, final
 import keras
 
 from ownloop.clock import Every
+from ownloop.data import Batches
 from ownloop.loop.owned import variables_of
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
@@ -104,8 +105,13 @@ def _count(number: int, word: str) -> str:
 def _over(data: Any) -> str:
     if data is None:
         return "without data"
-    text = repr(data)
-    return f"over {text if len(text) <= 72 else f'a {type(data).__name__}'}"
+    if isinstance(data, Batches):
+        return f"over {data}"
+    # Not its own words: to print a list of arrays takes longer than to train on them.
+    words = f"over a {type(data).__name__}"
+    if not isinstance(data, Sequence):
+        return words
+    return f"{words} of {len(data):,} batch{'' if len(data) == 1 else 'es'}"
 
 
 def _looks(every: Every) -> list[str]:
