@@ -6,6 +6,7 @@
     StreamFeed    the batches of a pass read ahead from any iterable, stacked
     GivenFeed     batches handed in one by one
     NoDataFeed    a number of steps that take no batch
+    FromEpoch     the batches of memory-mapped arrays, to be read as a stream
     Segment       what a feed hands out: consecutive batches of one signature
     Position      where a resident feed stands: two integers
 
@@ -15,12 +16,14 @@ This room knows NumPy and optree, and no framework: a tensor is known by what it
 from ownloop.data.batches import Batches
 from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
 from ownloop.data.given import GivenFeed, NoDataFeed
+from ownloop.data.mapped import FromEpoch, is_mapped
 from ownloop.data.signature import Signature
 from ownloop.data.stream import StreamFeed
 
 __all__ = [
     "AbstractFeed",
     "Batches",
+    "FromEpoch",
     "GivenFeed",
     "NoDataFeed",
     "Position",
@@ -28,4 +31,5 @@ __all__ = [
     "Segment",
     "Signature",
     "StreamFeed",
+    "is_mapped",
 ]

@@ -128,6 +128,11 @@ class Programs:
                 self._count_change(step_name(step), name)
         return now, "; ".join(changes)
 
+    def liked(self, step: Step) -> int:
+        """Returns how many batches at once the step's latest program likes to get."""
+        entries = _shelf_of(step).entries
+        return entries[-1].prepared.program.capacity if entries else 1
+
     def _count_change(self, step: str, name: str) -> None:
         self._changes[step, name] += 1
         if self._changes[step, name] == _MANY:

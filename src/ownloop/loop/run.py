@@ -14,7 +14,15 @@ import keras
 
 from ownloop import backends
 from ownloop.backends.contract import Placed
-from ownloop.data import AbstractFeed, Batches, NoDataFeed, ResidentFeed, StreamFeed
+from ownloop.data import (
+    AbstractFeed,
+    Batches,
+    FromEpoch,
+    NoDataFeed,
+    ResidentFeed,
+    StreamFeed,
+    is_mapped,
+)
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
@@ -104,17 +112,11 @@ class Run:
                 )
             return NoDataFeed(steps=steps)
         if steps is None:
-            if isinstance(data, Batches):
-                return ResidentFeed(data, float_type=float_type, epoch=max(epoch, 1))
-            return StreamFeed(data, float_type=float_type)
+            return _open(data, float_type, epoch=max(epoch, 1))
         if id(data) in self._continued:
             check_steps(steps)
             return self._continued[id(data)][1]
-        feed: AbstractFeed
-        if isinstance(data, Batches):
-            feed = ResidentFeed(data, float_type=float_type, epoch=1, steps=steps)
-        else:
-            feed = StreamFeed(data, float_type=float_type, steps=steps)
+        feed = _open(data, float_type, epoch=1, steps=steps)
         # The data are kept too, so that their identity stays theirs.
         self._continued[id(data)] = (data, feed)
         return feed
@@ -140,6 +142,17 @@ class Run:
         if batches not in self._placed:
             self._placed[batches] = backends.current().place(feed.resident)
         return self._placed[batches]
+
+
+def _open(
+    data: Any, float_type: str, *, epoch: int, steps: int | None = None
+) -> AbstractFeed:
+    """Opens arrays by their row numbers, anything else as a stream."""
+    if isinstance(data, Batches):
+        if not is_mapped(data):
+            return ResidentFeed(data, float_type=float_type, epoch=epoch, steps=steps)
+        data = FromEpoch(data, epoch=epoch)
+    return StreamFeed(data, float_type=float_type, steps=steps)
 
 
 def check_step(step: Any) -> None:

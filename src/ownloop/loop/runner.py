@@ -86,7 +86,7 @@ class Runner:
         self._before: _Kept | None = [] if keep else None
         self._reset: set[int] = set()
         self._begun: set[Signature | None] = set()
-        self._capacity = 1
+        self._capacity = programs.liked(step)
         self._next: Segment | None = None
 
     @property

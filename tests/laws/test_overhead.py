@@ -1,0 +1,149 @@
+"""What the host does for a chunk, counted: no clock decides here.
+
+Calls are counted with Python's own profiler hook: those of Python functions, and those
+that Python makes into C. Where steps are fused the host works per block of steps, on
+PyTorch per step, and nowhere more than is written here.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop import backends
+
+BATCH = 4
+BLOCK = 128
+"""So many batches of this size make a block; `choose_capacity` says so."""
+
+CALLS_PER_BLOCK = {"jax": 400, "tensorflow": 700}
+CALLS_PER_STEP = {"torch": 80}
+
+
+def job(dtype="float32"):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    optimizer = keras.optimizers.Adam(0.01)
+
+    def step(x):
+        with ol.GradientTape() as tape:
+            loss = keras.ops.mean(model(keras.ops.cast(x, "float32")) ** 2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return {"loss": loss}
+
+    x = np.ones((2 * 20 * BLOCK * BATCH, 8), dtype)
+    loop = ol.Loop(model=model, optimizer=optimizer, observers=[])
+    return loop, step, ol.Batches(x, batch_size=BATCH)
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """No chunk is cut by the clock, however slow this machine is."""
+    monkeypatch.setattr("ownloop.loop.pace.STRETCH_SECONDS", 1e9)
+    monkeypatch.setattr("ownloop.loop.pace.PIECE_SECONDS", 1e9)
+
+
+def calls_of(function):
+    """Counts the calls that Python makes while a function runs."""
+    count = 0
+
+    def note(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_the_host_works_per_block_and_not_per_step(backend, unhurried):
+    loop, step, data = job()
+    counts = []
+    for epoch in loop.epochs(1):
+        epoch.train(step, data, steps=3 * BLOCK, name="warm").run()
+        for blocks in (5, 20):
+            made = epoch.train(step, data, steps=blocks * BLOCK)
+            counts.append(calls_of(made.run))
+    few, many = counts
+    per_block = (many - few) / 15
+    print(f"\n{backend}: {per_block:.0f} calls per block, {few} for a chunk of 5")
+    if backend in CALLS_PER_BLOCK:
+        assert per_block <= CALLS_PER_BLOCK[backend]
+    else:
+        assert per_block / BLOCK <= CALLS_PER_STEP[backend]
+    assert few - 5 * per_block <= 3000  # what a chunk costs, however long it is
+
+
+def test_a_program_is_called_once_for_a_block(backend, unhurried, monkeypatch):
+    loop, step, data = job()
+    calls = []
+    for epoch in loop.epochs(1):
+        epoch.train(step, data, steps=3 * BLOCK, name="warm").run()
+        (program,) = _programs(step)
+        attribute = "_call" if backend == "torch" else "_advance"
+        compiled = getattr(program, attribute)
+
+        def counted(*arguments):
+            calls.append(1)
+            return compiled(*arguments)
+
+        monkeypatch.setattr(program, attribute, counted)
+        epoch.train(step, data, steps=10 * BLOCK).run()
+    assert len(calls) == (10 * BLOCK if backend == "torch" else 10)
+
+
+def _programs(step):
+    from ownloop.loop import programs
+
+    return [e.prepared.program for e in programs._shelf_of(step).entries]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_data_go_to_the_device_once_and_as_they_are(dtype, monkeypatch):
+    loop, step, data = job(dtype)
+    placed = []
+    place = type(backends.current()).place
+
+    def counted(self, arrays):
+        placed.extend(array.nbytes for array in arrays)
+        return place(self, arrays)
+
+    monkeypatch.setattr(type(backends.current()), "place", counted)
+    for epoch in loop.epochs(3):
+        epoch.train(step, data, steps=10).run()
+        epoch.train(step, data, steps=10, every=1, name="looked").run()
+    assert placed == [data.leaves[0].nbytes]
+
+
+def test_values_come_to_the_host_once_for_a_chunk(backend, unhurried, monkeypatch):
+    loop, step, data = job()
+    waits = []
+    for epoch in loop.epochs(1):
+        epoch.train(step, data, steps=3 * BLOCK, name="warm").run()
+        (program,) = _programs(step)
+        module = sys.modules[type(program).__module__]
+        if backend == "torch":
+            to_host = module.place.to_host
+            monkeypatch.setattr(
+                module.place, "to_host", lambda t: waits.append(1) or to_host(t)
+            )
+        else:
+
+            class Counting:
+                def __getattr__(self, name):
+                    return getattr(np, name)
+
+                def concatenate(self, arrays):
+                    waits.append(len(arrays))
+                    return np.concatenate(arrays)
+
+            monkeypatch.setattr(module, "np", Counting())
+        epoch.train(step, data, steps=10 * BLOCK).run()
+    # One column of losses: joined once from its blocks; on PyTorch a block at a time.
+    assert waits == ([1] * 10 if backend == "torch" else [10])
