@@ -2,9 +2,11 @@
 
     python benchmarks/memory.py
 
-Each way trains the digits' network for an epoch in a process of its own, which then
-says the largest size that it had (VmHWM of Linux), less what it had before the data.
-"mapped" reads its examples from a memory-mapped file of `--megabytes`.
+Each way trains a small network for an epoch in a process of its own, which then says
+the largest size that it had, less what it had before the data. "mapped" reads its
+examples from a memory-mapped file of `--megabytes`; what it has touched counts here,
+but lies in the page cache, which the system takes back when memory is short. "by hand"
+is Keras' `train_on_batch` with batches by index.
 """
 
 import argparse

@@ -38,7 +38,9 @@ class TensorFlow(AbstractBackend):
         return place.place(arrays)
 
     def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
-        return Snapshot(tuple(tf.identity(v.value) for v in variables))
+        # What was read shares its memory with the variable until that is changed, and
+        # is then left to the reader.
+        return Snapshot(tuple(tf.convert_to_tensor(v.value) for v in variables))
 
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         for variable, value in zip(variables, snapshot.values, strict=True):
