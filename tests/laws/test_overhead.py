@@ -6,6 +6,7 @@ PyTorch per step, and nowhere more than is written here.
 """
 
 import sys
+import types
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 import ownloop as ol
 from ownloop import backends
+from ownloop.loop import programs
 
 BATCH = 4
 BLOCK = 128
@@ -82,26 +84,29 @@ def test_the_host_works_per_block_and_not_per_step(backend, unhurried):
 
 def test_a_program_is_called_once_for_a_block(backend, unhurried, monkeypatch):
     loop, step, data = job()
-    calls = []
     for epoch in loop.epochs(1):
         epoch.train(step, data, steps=3 * BLOCK, name="warm").run()
-        (program,) = _programs(step)
         attribute = "_call" if backend == "torch" else "_advance"
-        compiled = getattr(program, attribute)
-
-        def counted(*arguments):
-            calls.append(1)
-            return compiled(*arguments)
-
-        monkeypatch.setattr(program, attribute, counted)
+        calls = count_calls(monkeypatch, program_of(step), attribute)
         epoch.train(step, data, steps=10 * BLOCK).run()
     assert len(calls) == (10 * BLOCK if backend == "torch" else 10)
 
 
-def _programs(step):
-    from ownloop.loop import programs
+def count_calls(monkeypatch, owner, name):
+    """Returns a list that gets the first argument of each call of a function."""
+    function, calls = getattr(owner, name), []
 
-    return [e.prepared.program for e in programs._shelf_of(step).entries]
+    def counted(*arguments):
+        calls.append(arguments[0])
+        return function(*arguments)
+
+    monkeypatch.setattr(owner, name, counted)
+    return calls
+
+
+def program_of(step):
+    (entry,) = programs._shelf_of(step).entries
+    return entry.prepared.program
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
@@ -123,27 +128,18 @@ def test_data_go_to_the_device_once_and_as_they_are(dtype, monkeypatch):
 
 def test_values_come_to_the_host_once_for_a_chunk(backend, unhurried, monkeypatch):
     loop, step, data = job()
-    waits = []
     for epoch in loop.epochs(1):
         epoch.train(step, data, steps=3 * BLOCK, name="warm").run()
-        (program,) = _programs(step)
-        module = sys.modules[type(program).__module__]
+        module = sys.modules[type(program_of(step)).__module__]
         if backend == "torch":
-            to_host = module.place.to_host
-            monkeypatch.setattr(
-                module.place, "to_host", lambda t: waits.append(1) or to_host(t)
-            )
+            waits = count_calls(monkeypatch, module.place, "to_host")
         else:
-
-            class Counting:
-                def __getattr__(self, name):
-                    return getattr(np, name)
-
-                def concatenate(self, arrays):
-                    waits.append(len(arrays))
-                    return np.concatenate(arrays)
-
-            monkeypatch.setattr(module, "np", Counting())
+            numbers = types.SimpleNamespace(**vars(np))
+            waits = count_calls(monkeypatch, numbers, "concatenate")
+            monkeypatch.setattr(module, "np", numbers)
         epoch.train(step, data, steps=10 * BLOCK).run()
     # One column of losses: joined once from its blocks; on PyTorch a block at a time.
-    assert waits == ([1] * 10 if backend == "torch" else [10])
+    if backend == "torch":
+        assert [column.shape for column in waits] == [(BLOCK,)] * 10
+    else:
+        assert [len(blocks) for blocks in waits] == [10]

@@ -22,9 +22,9 @@ class Batches:
 
     A loop keeps the arrays on the device, in the dtypes that they have, and picks each
     batch by its row numbers, so that no batch has to be copied there during training.
-    Images of uint8 take a quarter of the memory, and a step may scale them. Memory-mapped
-    arrays (``numpy.memmap``) stay on the disk, and are read batch by batch, ahead of the
-    step that takes them.
+    Images of uint8 take a quarter of the memory, and a step may scale them.
+    Memory-mapped arrays (``numpy.memmap``) stay on the disk, and are read batch by
+    batch, ahead of the step that takes them.
 
     Args:
         arrays: a NumPy array, or a tuple, list or dict (nested or not) of arrays with
