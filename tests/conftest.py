@@ -53,16 +53,3 @@ def fresh_seeds() -> None:
     # for its import.
     if keras := sys.modules.get("keras"):
         keras.utils.set_random_seed(0)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests among workers so that none is idle at the end.
-
-    The tests of a file stay together, since they share what is slow to make; those of
-    the examples share nothing and are handed out one by one. The longest file is begun
-    first.
-    """
-    for item in items:
-        if item.path.name != "test_examples.py":
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
-    items.sort(key=lambda item: "conformance" not in item.path.parts)
