@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, final, overload
 
 from ownloop.errors import LoopError
 
@@ -96,8 +96,94 @@ class Every:
         return min(step - (done - self.start) % step for step in self.steps)
 
 
-def every(step: int, *more: int, start: int = 0) -> Every:
+@final
+@dataclass(frozen=True)
+class Duration:
+    """A length of time; users make one with ``ownloop.minutes``."""
+
+    seconds: float
+
+
+def minutes(number: float) -> Duration:
+    """Say how long, for ``Loop(save=every(minutes(5)))``.
+
+    Args:
+        number: minutes, above 0; ``1 / 60`` is a second.
+
+    Raises:
+        LoopError: if it is no number above 0.
+
+    Example:
+        >>> minutes(5)
+        Duration(seconds=300.0)
+    """
+    if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
+        raise LoopError(
+            f"`minutes` got {number!r}. Expected a number above 0. Write, for example, "
+            "minutes(5)."
+        )
+    return Duration(60.0 * number)
+
+
+@final
+@dataclass(frozen=True)
+class SaveEvery:
+    """When a run is saved beside the ends of its epochs: after steps, or after a time.
+
+    Attributes:
+        steps: after every so many steps of the run; None: never by their count.
+        seconds: after so much time; None: never by the clock. When a run is saved
+            changes no number of it.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, value: int | Every | Duration | SaveEvery | None) -> SaveEvery:
+        """Read what a user may write for ``save=``.
+
+        Raises:
+            LoopError: if it is no number of steps, ``every(...)`` or a duration.
+
+        Example:
+            >>> SaveEvery.of(every(minutes(5))), SaveEvery.of(1000)
+            (SaveEvery(steps=None, seconds=300.0), SaveEvery(steps=1000, seconds=None))
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, SaveEvery):
+            return value
+        if isinstance(value, Duration):
+            return cls(seconds=value.seconds)
+        if isinstance(value, Every) and len(value.steps) == 1 and value.start == 0:
+            return cls(steps=value.steps[0])
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return cls(steps=value)
+        raise LoopError(
+            f"`save` is {value!r}. Expected a number of steps from 1 up, or a time. "
+            "Write save=every(minutes(5)), save=every(1000), or save=None to save at "
+            "the ends of epochs only."
+        )
+
+    def steps_left(self, step: int) -> int | None:
+        """Say how many steps to go until the next save by count; None: no such save.
+
+        Example:
+            >>> SaveEvery(steps=1000).steps_left(1700)
+            300
+        """
+        return None if self.steps is None else self.steps - step % self.steps
+
+
+@overload
+def every(step: Duration) -> SaveEvery: ...
+@overload
+def every(step: int, *more: int, start: int = 0) -> Every: ...
+def every(step: int | Duration, *more: int, start: int = 0) -> Every | SaveEvery:
     """Look after every ``step`` batches, and after every one of ``more``.
+
+    With a duration it says when to save: ``Loop(save=every(minutes(5)))``.
 
     A plain ``every=300`` is enough where the looks fall on 300, 600, 900. Textbooks
     that print "if index % 300 == 0" look after the first batch, the 301st, the 601st:
@@ -118,6 +204,10 @@ def every(step: int, *more: int, start: int = 0) -> Every:
         >>> every(300, 1000).next_look(900)
         100
     """
+    if isinstance(step, Duration):
+        if more or start:
+            raise _refusal(step)
+        return SaveEvery(seconds=step.seconds)
     return Every((step, *more), start=start)
 
 

@@ -104,7 +104,8 @@ class ResidentFeed(AbstractFeed):
         batches: the data.
         float_type: what float64 becomes on the device, such as ``"float32"``.
         epoch: which epoch's order to begin with, counted from 1.
-        start: the first batch of that epoch to hand out, counted from 0.
+        start: the first batch of that epoch to hand out, counted from 0; at its end
+            none is left.
         steps: how many batches make the pass; None for those to the epoch's end.
 
     Raises:
@@ -128,10 +129,10 @@ class ResidentFeed(AbstractFeed):
         start: int = 0,
         steps: int | None = None,
     ) -> None:
-        if not 0 <= start < len(batches):
+        if not 0 <= start <= len(batches):
             raise DataError(
                 f"A pass cannot start at batch {start} of {batches!r}. Expected 0 to "
-                f"{len(batches) - 1}. Give the position where the last pass stopped."
+                f"{len(batches)}. Give the position where the last pass stopped."
             )
         self._batches = batches
         self._float_type = float_type

@@ -32,6 +32,7 @@ class Prefetch:
         float_type: what float64 becomes, such as ``"float32"``.
         left: how many batches the pass has; None for all to the iterable's end.
         ahead: how many batches may wait; None for twice the latest limit.
+        skip: how many batches to read first and throw away.
 
     Example:
         >>> prefetch = Prefetch([[1], [2]], float_type="float32", left=3, ahead=0)
@@ -47,6 +48,7 @@ class Prefetch:
         float_type: str,
         left: int | None,
         ahead: int | None,
+        skip: int = 0,
     ) -> None:
         self._iterable = iterable
         self._float_type = float_type
@@ -63,6 +65,7 @@ class Prefetch:
         # The thread's own: nobody else touches these three.
         self._iterator: Iterator[Any] | None = None
         self._given = 0  # how many batches the open iterator has given
+        self._skip = skip  # how many are still to be thrown away
         self._open: _Block | None = None  # the block that is being written
 
     def begin(self, steps: int) -> None:
@@ -188,10 +191,11 @@ class Prefetch:
         if self._iterator is None:
             self._iterator = iter(self._iterable)
             self._given = 0
-        batch = next(self._iterator, _END)
-        if batch is not _END:
+        while (batch := next(self._iterator, _END)) is not _END:
             self._given += 1
-            return batch
+            if self._skip == 0:
+                return batch
+            self._skip -= 1
         if self._given == 0:
             raise _no_batch(self._iterable, once=self._iterator is self._iterable)
         self._iterator = None

@@ -34,6 +34,8 @@ class StreamFeed(AbstractFeed):
             A pass reads no batch beyond its last.
         ahead: how many batches may be read before they are asked for; None for twice
             the limit of the latest ``take``, 0 to read only on demand.
+        skip: how many batches to read first and not to hand out, because an earlier
+            feed did.
 
     Raises:
         DataError: the iterable is none, or is arrays rather than batches.
@@ -54,6 +56,7 @@ class StreamFeed(AbstractFeed):
         float_type: str,
         steps: int | None = None,
         ahead: int | None = None,
+        skip: int = 0,
     ) -> None:
         check_stream(iterable)
         self._prefetch = Prefetch(
@@ -61,6 +64,7 @@ class StreamFeed(AbstractFeed):
             float_type=float_type,
             left=None if steps is None else check_steps(steps),
             ahead=ahead,
+            skip=skip,
         )
         # The thread knows the buffer and not this feed, so a forgotten feed is
         # collected, and its thread ends.

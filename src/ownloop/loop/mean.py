@@ -1,12 +1,13 @@
 """The mean of a pass: scalars weighted by examples, metrics by their running value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from ownloop.backends.contract import ChunkValues
 from ownloop.loop.values import Values
+from ownloop.resume.plain import pack, unpack
 from ownloop.step import Kind, Logged
 
 
@@ -54,6 +55,22 @@ class PassMean:
         for product in (column.astype(np.float64) * weights).tolist():
             total += product
         self._sums[name] = total
+
+    def state(self) -> dict[str, Any]:
+        """Returns the sums as JSON, exactly; see `go_to`."""
+        return {
+            "sums": pack(self._sums),
+            "examples": self._examples,
+            "running": pack(self._running),
+            "names": list(self._names),
+        }
+
+    def go_to(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` gave."""
+        self._sums = unpack(state["sums"])
+        self._examples = float(state["examples"])
+        self._running = unpack(state["running"])
+        self._names = dict.fromkeys(state["names"])
 
     def values(self) -> Values:
         """Returns the means, in the order in which the step logs them."""

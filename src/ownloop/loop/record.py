@@ -23,15 +23,18 @@ class Record:
         run: The run whose history and observers are meant.
         name: The pass's name, the first half of its keys in the history.
         batches: How many batches the pass will have, where the data say so.
+        done: Batches that an earlier process has done of it.
 
     Attributes:
         name: The same name.
         batch: Batches done so far.
     """
 
-    def __init__(self, run: Run, name: str, *, batches: int | None = None) -> None:
+    def __init__(
+        self, run: Run, name: str, *, batches: int | None = None, done: int = 0
+    ) -> None:
         self.name = name
-        self.batch = 0
+        self.batch = done
         self._run = run
         self._batches = batches
         self._begin = time.perf_counter()

@@ -6,30 +6,21 @@ and `kinds` say, by the name of a pass, what it runs, and as which kinds of prog
 """
 
 import contextlib
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import keras
 
-from ownloop import backends
-from ownloop.backends.contract import Placed
-from ownloop.data import (
-    AbstractFeed,
-    Batches,
-    FromEpoch,
-    NoDataFeed,
-    ResidentFeed,
-    StreamFeed,
-    is_mapped,
-)
-from ownloop.data.feed import check_steps
+from ownloop.data import AbstractFeed
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
 from ownloop.history import History
-from ownloop.loop.owned import variables_of
+from ownloop.loop.home import AbstractHome, Nowhere
 from ownloop.loop.programs import Programs, Step
 from ownloop.loop.runner import Runner
+from ownloop.loop.supply import Supply
+from ownloop.resume import owned
+from ownloop.resume.owned import variables_of
 
 
 @final
@@ -55,10 +46,10 @@ class Run:
         self.programs = Programs(compiled=compiled, say=self.say)
         self.plan: dict[str, list[str]] = {}
         self.kinds: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._continued: dict[int, tuple[Any, AbstractFeed]] = {}
+        self.data = Supply()
+        self.memory: dict[str, Any] = {}
+        self.saved: dict[str, owned.Saved] = {}
+        self.home: AbstractHome = Nowhere()
 
     def tell(self, event: Event) -> None:
         """Hands an event to each observer."""
@@ -88,71 +79,21 @@ class Run:
         """The variables of the objects that the user named."""
         return tuple(v for entry in self.objects.values() for v in variables_of(entry))
 
-    def runner(self, step: Step, feed: AbstractFeed, *, keep: bool = False) -> Runner:
+    def runner(
+        self, step: Step, feed: AbstractFeed, *, name: str, keep: bool = False
+    ) -> Runner:
         """Makes what runs a step over a feed."""
         check_step(step)
         return Runner(
             step,
             feed,
             programs=self.programs,
-            data=self._place(feed),
+            data=self.data.place(feed),
             known=self.variables,
+            name=name,
+            home=self.home,
             keep=keep,
         )
-
-    def feed(self, data: Any, *, steps: int | None, epoch: int) -> AbstractFeed:
-        """Opens data for a pass, or goes on where a pass of `steps` left them."""
-        float_type = keras.config.floatx()
-        if data is None:
-            if steps is None:
-                raise LoopError(
-                    "A pass without data has no end: `steps` is None. A step that "
-                    "takes no batch needs a number of steps. Pass, for example, "
-                    "`steps=1000`."
-                )
-            return NoDataFeed(steps=steps)
-        if steps is None:
-            return _open(data, float_type, epoch=max(epoch, 1))
-        if id(data) in self._continued:
-            check_steps(steps)
-            return self._continued[id(data)][1]
-        feed = _open(data, float_type, epoch=1, steps=steps)
-        # The data are kept too, so that their identity stays theirs.
-        self._continued[id(data)] = (data, feed)
-        return feed
-
-    def is_continued(self, feed: AbstractFeed) -> bool:
-        """Whether passes of `steps` share this feed: each begins it, none ends it."""
-        return any(feed is kept for _, kept in self._continued.values())
-
-    def batches(self, data: Any, steps: int | None) -> int | None:
-        """How many batches a pass will have, where the data say so."""
-        if steps is not None:
-            return steps
-        try:
-            count = len(data)
-        except TypeError:
-            return None
-        return int(count) if count >= 0 else None
-
-    def _place(self, feed: AbstractFeed) -> Placed | None:
-        if not isinstance(feed, ResidentFeed):
-            return None
-        batches = feed.batches
-        if batches not in self._placed:
-            self._placed[batches] = backends.current().place(feed.resident)
-        return self._placed[batches]
-
-
-def _open(
-    data: Any, float_type: str, *, epoch: int, steps: int | None = None
-) -> AbstractFeed:
-    """Opens arrays by their row numbers, anything else as a stream."""
-    if isinstance(data, Batches):
-        if not is_mapped(data):
-            return ResidentFeed(data, float_type=float_type, epoch=epoch, steps=steps)
-        data = FromEpoch(data, epoch=epoch)
-    return StreamFeed(data, float_type=float_type, steps=steps)
 
 
 def check_step(step: Any) -> None:

@@ -5,10 +5,10 @@ after it, and where anything goes wrong in between they are as they were before.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import final
+from typing import Any, final
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from ownloop import backends
 from ownloop.backends.contract import EAGER, ChunkValues, Placed, Snapshot
 from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
+from ownloop.loop.home import AbstractHome
 from ownloop.loop.interrupts import held
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
@@ -62,6 +63,9 @@ class Runner:
         programs: Where compiled programs are found.
         data: The feed's whole arrays on the device, where it has them.
         known: Gives the variables that the user named, for steps that are not traced.
+        name: The pass's name; with the step's name and the shape of a batch it says,
+            in every process, which variables are meant.
+        home: What is told which variables there are.
         keep: Whether `restore` is to put back everything that the pass touches.
     """
 
@@ -73,6 +77,8 @@ class Runner:
         programs: Programs,
         data: Placed | None,
         known: Callable[[], Sequence[keras.Variable]],
+        name: str,
+        home: AbstractHome,
         keep: bool = False,
     ) -> None:
         self.mean = PassMean()
@@ -81,10 +87,13 @@ class Runner:
         self._programs = programs
         self._data = data
         self._known = known
+        self._name = name
+        self._home = home
         self._surroundings, self._why = programs.look(step)
         self._prepared: dict[Signature | None, Prepared] = {}
         self._before: _Kept | None = [] if keep else None
-        self._reset: set[int] = set()
+        self._reset: dict[int, keras.Metric] = {}
+        self._reset_before: set[str] = set()
         self._begun: set[Signature | None] = set()
         self._capacity = programs.liked(step)
         self._next: Segment | None = None
@@ -106,19 +115,21 @@ class Runner:
         """
         kept: _Kept = []
         parts: list[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]] = []
-        left, reset, begun = limit, set(self._reset), set(self._begun)
+        left, reset, begun = limit, dict(self._reset), set(self._begun)
         advance, done, watch = None, False, Watch()
         try:
             while (first := self._take(left, 0)) is not None:
                 prepared = self._prepare(first.signature)
-                variables = self._variables(prepared)
+                variables = self._claimed(first.signature, prepared)
                 kept.append((variables, backends.current().read(variables)))
                 self._begin(first.signature, prepared, kept[-1])
                 stretch = _Stretch(self._take, first, prepared, left, watch)
                 begin = watch.seconds()
                 values = prepared.program.run(iter(stretch), self._data)
-                # Again: what runs eagerly has returned nothing until now.
-                self._check_same_names(prepared)
+                if prepared.program.kind == EAGER:
+                    # It has returned, and may have built, nothing until now.
+                    self._check_same_names(prepared)
+                    self._claimed(first.signature, prepared)
                 self._next = stretch.rest
                 sizes = np.concatenate(stretch.sizes)
                 parts.append((prepared.call.logged, values, sizes))
@@ -140,6 +151,17 @@ class Runner:
                     self._reset, self._begun = reset, begun
             raise
         return advance
+
+    def state(self) -> dict[str, Any]:
+        """Returns what another process needs to go on with this pass, as JSON."""
+        metrics = (m for metric in self._reset.values() for m in metric.variables)
+        names = self._reset_before | set(self._home.names(tuple(metrics)))
+        return {"mean": self.mean.state(), "reset": sorted(names)}
+
+    def go_to(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` gave: means and metrics do not start from zero."""
+        self.mean.go_to(state["mean"])
+        self._reset_before = set(state["reset"])
 
     def restore(self) -> None:
         """Puts back everything that this pass has touched; may be called twice."""
@@ -236,9 +258,20 @@ class Runner:
         touched = {id(variable) for variable in now[0]}
         for metric in (*self._surroundings.metrics, *prepared.call.metrics):
             mine = {id(variable) for variable in metric.variables}
-            if mine & touched and id(metric) not in self._reset:
+            if not mine & touched or id(metric) in self._reset:
+                continue
+            if self._reset_before.isdisjoint(self._home.names(metric.variables)):
                 metric.reset_state()
-                self._reset.add(id(metric))
+            self._reset[id(metric)] = metric
+
+    def _claimed(
+        self, signature: Signature | None, prepared: Prepared
+    ) -> tuple[keras.Variable, ...]:
+        """Returns the variables of a program, with what is known of them by name."""
+        variables = self._variables(prepared)
+        key = f"{self._name}: {step_name(self._step)} {signature}"
+        self._home.claim(key, prepared.program, variables)
+        return variables
 
     def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:
         program = prepared.program

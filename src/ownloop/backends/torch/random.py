@@ -6,9 +6,10 @@ draw is one of the operations below: it takes the seed as a tensor, and when it 
 makes the same generator and draws the same numbers as Keras does eagerly.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from ownloop.backends.contract import Tensor
@@ -22,11 +23,12 @@ def read() -> tuple[Tensor, ...]:
     return tuple(states)
 
 
-def write(states: tuple[Tensor, ...]) -> None:
-    """Puts the state of the global generators back."""
-    torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state_all(list(states[1:]))
+def write(states: Sequence[Tensor | np.ndarray]) -> None:
+    """Puts the state of the global generators back; NumPy arrays serve as well."""
+    first, *others = map(torch.as_tensor, states)
+    torch.set_rng_state(first)
+    if others:
+        torch.cuda.set_rng_state_all(others)
 
 
 def _generator(seed: Tensor, device: torch.device) -> torch.Generator:

@@ -1,0 +1,139 @@
+"""What a loop asks of the place where its run is kept, and the one that keeps nothing.
+
+The loop says where it is; a home answers what an earlier process has done already,
+saves when it is time to, and ends the run where a signal asks for it. It never changes
+what is computed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import keras
+
+from ownloop.backends.contract import AbstractProgram
+from ownloop.loop.values import Values
+from ownloop.resume.calls import Call, Open
+
+
+class AbstractHome(ABC):
+    """A run's home, told of everything in the order in which it happens.
+
+    Law: with or without a home, and however often it saves, the bits are the same.
+    """
+
+    @abstractmethod
+    def enter_round(self, total: int | None) -> tuple[bool, str | None]:
+        """Begins a call of `loop.epochs`; says whether it is to be gone through.
+
+        If not, an earlier process has, and it ended for the reason that is given.
+        """
+
+    @abstractmethod
+    def leave_round(self, ending: str | None) -> None:
+        """Ends a call of `loop.epochs` whose epochs are done, or which was stopped."""
+
+    @abstractmethod
+    def abandon_round(self) -> None:
+        """Ends a call of `loop.epochs` that an exception has left."""
+
+    @abstractmethod
+    def enter_epoch(self, number: int) -> None:
+        """Begins an epoch."""
+
+    @abstractmethod
+    def leave_epoch(self) -> None:
+        """Ends an epoch whose row is in the history."""
+
+    @abstractmethod
+    def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
+        """Takes note of a call of `train` or `validate`."""
+
+    @abstractmethod
+    def enter_single_steps(self) -> None:
+        """Takes note that this epoch has steps on batches of the user's own."""
+
+    @abstractmethod
+    def start(self, call: Call) -> None:
+        """Takes note that a call begins to run."""
+
+    @abstractmethod
+    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
+        """Saves if it is time to, between two stretches of steps.
+
+        Args:
+            call: The call under way.
+            where: Says where it stands; None: at its begin.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, and the run is saved.
+            SystemExit: So for SIGTERM.
+        """
+
+    @abstractmethod
+    def steps_left(self, step: int) -> int | None:
+        """Says how many steps may run before the next save by count."""
+
+    @abstractmethod
+    def finish(self, call: Call, values: Values) -> None:
+        """Takes note of what a call gave."""
+
+    @abstractmethod
+    def claim(
+        self, key: str, program: AbstractProgram, variables: Sequence[keras.Variable]
+    ) -> None:
+        """Gives a step's variables the values that an earlier process left for them."""
+
+    @abstractmethod
+    def names(self, variables: Sequence[keras.Variable]) -> list[str]:
+        """Returns the names of variables that have one."""
+
+    @abstractmethod
+    def print(self, text: str) -> None:
+        """Prints a line, unless an earlier process has."""
+
+
+@final
+class Nowhere(AbstractHome):
+    """Keeps nothing: a run that lives and ends with its process.
+
+    Example:
+        >>> Nowhere().enter_round(10)
+        (True, None)
+    """
+
+    def enter_round(self, total: int | None) -> tuple[bool, str | None]:
+        return True, None
+
+    def leave_round(self, ending: str | None) -> None:
+        """There is nothing to keep; so for all that follows."""
+
+    def abandon_round(self) -> None: ...
+
+    def enter_epoch(self, number: int) -> None: ...
+
+    def leave_epoch(self) -> None: ...
+
+    def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
+        return Call(0)
+
+    def enter_single_steps(self) -> None: ...
+
+    def start(self, call: Call) -> None: ...
+
+    def pause(self, call: Call, where: Callable[[], Open | None]) -> None: ...
+
+    def steps_left(self, step: int) -> int | None:
+        return None
+
+    def finish(self, call: Call, values: Values) -> None: ...
+
+    def claim(
+        self, key: str, program: AbstractProgram, variables: Sequence[keras.Variable]
+    ) -> None: ...
+
+    def names(self, variables: Sequence[keras.Variable]) -> list[str]:
+        return []
+
+    def print(self, text: str) -> None:
+        print(text)

@@ -1,0 +1,67 @@
+"""Ctrl-C and SIGTERM while a run has a folder: heard at once, obeyed after a save.
+
+The first signal is a wish: the steps under way end, the run is saved, and then it
+leaves as the signal would have made it. The second means now.
+"""
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any, final
+
+_EXIT_CODE_OF_A_SIGNAL = 128
+
+
+@final
+class Signals:
+    """Listens from `start` to `stop`, in Python's main thread only.
+
+    Attributes:
+        received: The signal that came; None while there was none.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def start(self) -> None:
+        """Puts the handlers up; those of before come back with `stop`."""
+        self.received = None
+        if threading.current_thread() is not threading.main_thread() or self._before:
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            # What somebody else has chosen, or was set outside Python, is left alone.
+            if before in (signal.default_int_handler, signal.SIG_DFL):
+                self._before[number] = before
+                signal.signal(number, self._hear)
+
+    def stop(self) -> None:
+        """Puts the handlers of before back."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before.clear()
+
+    def leave(self) -> None:
+        """Does what the signal would have done.
+
+        Raises:
+            KeyboardInterrupt: It was Ctrl-C.
+            SystemExit: It was another one; the exit code is 128 and its number.
+        """
+        number, self.received = self.received, None
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        assert number is not None
+        raise SystemExit(_EXIT_CODE_OF_A_SIGNAL + number)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            self.leave()
+        self.received = number
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        # Not `print`: the signal may have come in the middle of one.
+        sys.stderr.write(f"{name}: saving the run, then leaving; once more to leave now\n")

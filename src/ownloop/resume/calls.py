@@ -1,0 +1,238 @@
+"""Where a run stands in the user's code, by the order of its calls.
+
+The user's own for-loops cannot be jumped into. Run again, they come to the same calls
+in the same order: round after round of `loop.epochs`, epoch after epoch, and in each
+one `train` and `validate`. What an earlier process has finished is answered from its
+record; the call that it was in goes on where it stood.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from ownloop.errors import LoopError
+
+Open = Mapping[str, Any]
+"""Where a pass stands, as its own JSON; a checkpoint's tensors are not in it."""
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint was taken.
+
+    Attributes:
+        round: How many rounds of `loop.epochs` were over.
+        epoch: The epoch under way, or about to begin; None between two rounds.
+        results: Of each finished call in this epoch, or since that round, what it gave.
+        open: The call that was under way, if one was.
+        between: What calls after the earlier rounds gave, by round.
+        endings: Why each finished round was stopped; None: its epochs were done.
+    """
+
+    round: int = 0
+    epoch: int | None = None
+    results: tuple[Any, ...] = ()
+    open: Open | None = None
+    between: tuple[tuple[Any, ...], ...] = ()
+    endings: tuple[str | None, ...] = ()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether calls were made since the epoch began, or the round was over."""
+        return bool(self.results) or self.open is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the place as JSON; see `from_json`."""
+        return {
+            "round": self.round,
+            "epoch": self.epoch,
+            "results": list(self.results),
+            "open": None if self.open is None else dict(self.open),
+            "between": [list(results) for results in self.between],
+            "endings": list(self.endings),
+        }
+
+    @classmethod
+    def from_json(cls, packed: Mapping[str, Any]) -> "Place":
+        """Reads what `to_json` gave.
+
+        Example:
+            >>> Place.from_json(Place(round=1, epoch=3).to_json()).epoch
+            3
+        """
+        return cls(
+            packed["round"],
+            packed["epoch"],
+            tuple(packed["results"]),
+            packed["open"],
+            tuple(tuple(results) for results in packed["between"]),
+            tuple(packed["endings"]),
+        )
+
+
+@final
+@dataclass
+class Call:
+    """One call of `train` or `validate`.
+
+    Attributes:
+        number: Its place among the calls of its epoch, or since a round.
+        is_over: Whether an earlier process has finished it.
+        result: What it gave there.
+        open: Where an earlier process left it.
+        is_target: Whether it is the one that was interrupted.
+    """
+
+    number: int
+    is_over: bool = False
+    result: Any = None
+    open: Open | None = None
+    is_target: bool = False
+
+
+@final
+class Calls:
+    """Counts rounds, epochs and calls, and knows what an earlier process has done.
+
+    `on_return` is called when the code has come back to where it was interrupted;
+    until then `is_returning` is true.
+
+    Example:
+        >>> earlier = Calls()
+        >>> _ = earlier.enter_round(10, done=0)
+        >>> earlier.enter_epoch(1)
+        >>> first, second = earlier.enter(), earlier.enter()
+        >>> earlier.finish(first, 0.5)
+        >>> now = Calls()
+        >>> now.go_to(earlier.place(open={"batch": 300}))
+        >>> _ = now.enter_round(10, done=0)
+        >>> now.enter_epoch(1)
+        >>> now.enter().result, now.enter().open, now.is_returning
+        (0.5, {'batch': 300}, True)
+    """
+
+    def __init__(self) -> None:
+        self.on_return: Callable[[], None] = lambda: None
+        self.is_returning = False
+        self._target = Place()
+        self._round = 0
+        self._epoch: int | None = None
+        self._made = 0
+        self._results: dict[int, Any] = {}
+        self._between: list[tuple[Any, ...]] = []
+        self._endings: list[str | None] = []
+
+    def go_to(self, place: Place, *, round: int = 0) -> None:
+        """Takes over where a run stood, for code that begins with this round."""
+        self._target, self.is_returning = place, True
+        self._round, self._epoch = round, None
+        self._made, self._results = 0, {}
+        self._between = list(place.between[:round])
+        self._endings = list(place.endings[:round])
+
+    def place(self, open: Open | None = None) -> Place:
+        """Returns where the run stands now."""
+        return Place(
+            self._round,
+            self._epoch,
+            tuple(self._results.values()),
+            open,
+            tuple(self._between),
+            tuple(self._endings),
+        )
+
+    def is_next(self, call: Call) -> bool:
+        """Whether all calls before this one are finished, and no other one is open."""
+        return list(self._results) == list(range(call.number))
+
+    def enter_round(self, total: int | None, done: int) -> tuple[bool, str | None]:
+        """Says whether a call of `loop.epochs` is to be gone through, else its ending.
+
+        An earlier process may have finished it. Where that ended with its last epoch,
+        and more of them are asked for now, it goes on.
+        """
+        target = self._target
+        if self._round > len(self._between):
+            self._between.append(tuple(self._results.values()))
+        if not self.is_returning or self._round >= target.round:
+            return True, None
+        ending = target.endings[self._round]
+        was_last = self._round == target.round - 1 and target.epoch is None
+        if was_last and ending is None and total is not None and total > done:
+            self._arrive()
+            return True, None
+        return False, ending
+
+    def leave_round(self, ending: str | None) -> None:
+        """Counts a finished round; what is called now is called after it."""
+        self._endings.append(ending)
+        self._round, self._epoch = self._round + 1, None
+        self._begin_section()
+        if self.is_returning and self._round > self._target.round:
+            self._arrive()  # Fewer epochs were asked for than before.
+
+    def enter_epoch(self, number: int) -> None:
+        """Counts the calls of an epoch from here."""
+        self._epoch = number
+        self._begin_section()
+
+    def enter(self) -> Call:
+        """Counts a call; says what an earlier process has done of it."""
+        call = Call(self._made)
+        self._made += 1
+        known, is_there = self._known()
+        if call.number < len(known):
+            call.is_over, call.result = True, known[call.number]
+            self._results[call.number] = call.result
+        elif is_there and call.number == len(known):
+            call.open, call.is_target = self._target.open, True
+        return call
+
+    def start(self, call: Call) -> None:
+        """Says that a call begins to run: from the one that was interrupted, all is new."""
+        if call.is_target and self.is_returning:
+            self._arrive()
+
+    def finish(self, call: Call, result: Any) -> None:
+        """Keeps what a call gave."""
+        self._results[call.number] = result
+
+    def check_returned(self) -> None:
+        """Refuses an epoch whose body made fewer calls than it did before.
+
+        Raises:
+            LoopError: The interrupted call was not reached.
+        """
+        known, is_there = self._known()
+        if is_there:
+            raise LoopError(
+                f"Epoch {self._epoch} made {self._made} calls of `train` and "
+                f"`validate`; the run in this folder was interrupted in call "
+                f"{len(known) + 1} of it. Expected the code that began the run, which "
+                "comes to the same calls in the same order. Resume with that code, "
+                "keep what its branches depend on in `loop.memory`, or choose another "
+                "folder."
+            )
+
+    def _begin_section(self) -> None:
+        """Begins to count the calls of an epoch, or those after a round."""
+        self._made, self._results = 0, {}
+        _, is_there = self._known()
+        if is_there and not self._target.is_inside:
+            self._arrive()
+
+    def _known(self) -> tuple[tuple[Any, ...], bool]:
+        """Returns the results of this section, and whether the run was within it."""
+        target = self._target
+        if not self.is_returning:
+            return (), False
+        if (self._round, self._epoch) == (target.round, target.epoch):
+            return target.results, True
+        if self._epoch is None and 0 < self._round <= len(target.between):
+            return target.between[self._round - 1], False
+        return (), False
+
+    def _arrive(self) -> None:
+        self.is_returning = False
+        self.on_return()

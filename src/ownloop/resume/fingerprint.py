@@ -1,0 +1,125 @@
+"""What a run depends on beside its state: versions, device, threads, settings, code.
+
+Equal fingerprints promise equal bits; a difference is named by its field.
+"""
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from types import CodeType
+from typing import Any
+
+import keras
+import numpy as np
+
+from ownloop import backends
+from ownloop.data import Batches
+
+_SETTINGS = (
+    "XLA_FLAGS",
+    "JAX_ENABLE_X64",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "MKL_CBWR",
+)
+_SAMPLED_ROWS = 256
+
+
+def of_process(*, compiled: bool) -> dict[str, Any]:
+    """Returns what this process runs on: names to JSON values.
+
+    Example:
+        >>> of_process(compiled=True)["keras"] == keras.__version__
+        True
+    """
+    here = backends.current().describe()
+    return {
+        "ownloop": version("ownloop"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "keras": keras.__version__,
+        "backend": here.backend,
+        here.backend: here.version,
+        "devices": list(here.devices),
+        "threads": here.threads,
+        "processors": _processors(),
+        "machine": platform.machine(),
+        "floatx": keras.config.floatx(),
+        "dtype policy": keras.config.dtype_policy().name,
+        "compile": compiled,
+        **{name: os.environ.get(name) for name in _SETTINGS},
+    }
+
+
+def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
+    """Returns what one pass depends on: the step's own code, and its data.
+
+    Data in memory are known by their shapes and up to 256 of their rows; of a stream
+    only its type is known.
+    """
+    return {"code": _code(step), "data": _data(data)}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Says in words where two fingerprints differ.
+
+    Example:
+        >>> differences({"threads": 2, "keras": "3"}, {"threads": 1, "keras": "3"})
+        ['threads was 2 and is 1']
+    """
+    return [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _processors() -> int | None:
+    # How many this process may use; where that is not known, how many there are.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _code(step: Callable[..., Any]) -> str:
+    function = getattr(step, "__func__", step)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return type(step).__name__
+    return hashlib.sha256(repr(_parts(code)).encode()).hexdigest()[:16]
+
+
+def _parts(code: CodeType) -> tuple[Any, ...]:
+    """Returns what a function does, without where it was written."""
+    constants = [_constant(value) for value in code.co_consts]
+    return code.co_code, constants, code.co_names, code.co_varnames
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return _parts(value)
+    # The order of a set of strings is another one in each process.
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else value
+
+
+def _data(data: Any) -> Any:
+    if not isinstance(data, Batches):
+        return type(data).__name__
+    digest = hashlib.sha256()
+    rows = np.unique(np.linspace(0, data.examples - 1, _SAMPLED_ROWS).astype(np.int64))
+    for leaf in data.leaves:
+        digest.update(np.ascontiguousarray(leaf[rows]).tobytes())
+    return {
+        "batch size": data.batch_size,
+        "seed": data.seed if data.shuffle else None,
+        "remainder dropped": data.drop_remainder,
+        "arrays": [f"{leaf.dtype.name}{list(leaf.shape)}" for leaf in data.leaves],
+        "values": digest.hexdigest()[:16],
+    }
