@@ -1,0 +1,28 @@
+"""Checkpoints: named arrays and a few words become files, and come back, bit for bit.
+
+    Checkpoint, Entry  what is saved: a step, arrays by name, JSON values
+    Store              one folder of checkpoints: commit, newest, load, prune, verify
+    Found, Finding     what a look into the folder gives
+    Keep               which ones to keep; ``names_to_keep`` is the choice itself
+    Writer             the thread that writes one while the next steps run
+
+This room knows NumPy, JSON and the file system; no framework, no Keras, no loop. It
+promises: a checkpoint that is torn, foreign, altered or incomplete is never loaded, and
+one that ``Store.commit`` gave a name to is never lost, wherever the power goes.
+"""
+
+from ownloop.checkpoints.content import Checkpoint, Entry
+from ownloop.checkpoints.keeping import Keep, names_to_keep
+from ownloop.checkpoints.store import Finding, Found, Store
+from ownloop.checkpoints.writer import Writer
+
+__all__ = [
+    "Checkpoint",
+    "Entry",
+    "Finding",
+    "Found",
+    "Keep",
+    "Store",
+    "Writer",
+    "names_to_keep",
+]

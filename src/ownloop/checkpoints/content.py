@@ -1,0 +1,58 @@
+"""What a checkpoint is: named arrays, a step, and a few words and numbers.
+
+Owns the two values that the rest of the house hands over and gets back. It checks
+nothing: what cannot be saved is refused by ``Store.commit``, before it writes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One array, and what it was in the run.
+
+    Two entries are equal only if they are the same object, since arrays have no single
+    answer to ``==``.
+
+    Attributes:
+        array: of any shape, of a dtype that safetensors knows.
+        role: what it is for: ``"trainable"``, ``"optimizer"``, ``"metric"``,
+            ``"seed"``, or whatever the caller tells apart.
+        path: the path that Keras gives the variable; information for people, never a
+            key, since Keras counts names up within a process.
+
+    Example:
+        >>> Entry(np.zeros(3), role="metric").path
+        ''
+    """
+
+    array: np.ndarray
+    role: str
+    path: str = ""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state of a run after ``step`` steps.
+
+    Attributes:
+        step: how many steps have been taken, at least 0.
+        tensors: the arrays by name, in an order that is kept.
+        meta: JSON values under string keys: dicts, lists, strings, integers, finite
+            floats, booleans and None. Floats come back with the same bits.
+
+    Example:
+        >>> kernel = Entry(np.zeros((2, 2)), role="trainable", path="dense/kernel")
+        >>> Checkpoint(step=300, tensors={"model/0": kernel}, meta={"epoch": 1}).step
+        300
+    """
+
+    step: int
+    tensors: Mapping[str, Entry]
+    meta: Mapping[str, Any]

@@ -1,0 +1,75 @@
+"""Which checkpoints to keep: the last few, and the best few.
+
+Owns the choice, as a pure function of names and numbers. It deletes nothing.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from ownloop.errors import CheckpointError
+
+
+@final
+@dataclass(frozen=True)
+class Keep:
+    """How many checkpoints to keep.
+
+    Attributes:
+        last: the newest, at least 1. With 2 or more there is one to fall back to when
+            the newest is damaged.
+        best: those with the best value of ``by``, on top of the last ones.
+        by: the name of the value, such as ``"val_loss"``; needed for ``best``.
+        highest: whether a higher value is better.
+
+    Raises:
+        CheckpointError: a number is not possible, or ``best`` and ``by`` do not fit.
+
+    Example:
+        >>> Keep(last=2, best=1, by="val_loss").highest
+        False
+    """
+
+    last: int = 3
+    best: int = 0
+    by: str | None = None
+    highest: bool = False
+
+    def __post_init__(self) -> None:
+        if self.last < 1 or self.best < 0:
+            raise CheckpointError(
+                f"Keep was given last={self.last} and best={self.best}. Expected at "
+                "least 1 and at least 0. Keep one, or save no checkpoints at all."
+            )
+        if (self.best > 0) != (self.by is not None):
+            raise CheckpointError(
+                f"Keep was given best={self.best} and by={self.by!r}. Expected both or "
+                "neither. Name the value, as in Keep(best=1, by='val_loss')."
+            )
+
+
+def names_to_keep(
+    names: Sequence[str], keep: Keep, values: Mapping[str, float] | None = None
+) -> list[str]:
+    """Choose the names to keep, in the order in which they were given.
+
+    Of equal values the older one is the better: it was there first. A checkpoint
+    without a value, or with NaN, is never among the best.
+
+    Args:
+        names: all checkpoints, oldest first.
+        keep: how many of them.
+        values: the value ``keep.by`` of each checkpoint that has one.
+
+    Example:
+        >>> values = {"step-1": 0.2, "step-2": 0.9, "step-3": 0.5}
+        >>> names_to_keep(list(values), Keep(last=1, best=1, by="loss"), values)
+        ['step-1', 'step-3']
+    """
+    values = values or {}
+    sign = -1.0 if keep.highest else 1.0
+    rated = [name for name in names if not math.isnan(values.get(name, math.nan))]
+    rated.sort(key=lambda name: sign * values[name])
+    kept = {*names[-keep.last :], *rated[: keep.best]}
+    return [name for name in names if name in kept]

@@ -1,0 +1,362 @@
+"""A folder of checkpoints: what is committed is whole and stays, whatever happens.
+
+Owns the protocol. A checkpoint is written under another name, each file and then the
+folder synchronised; the rename is the commit; and it is durable, and told to be, when
+the folder above is synchronised too. Only after that may an older one be deleted. There
+is one writer at a time: the run's lock sees to that, not this file.
+"""
+
+import errno
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from ownloop.checkpoints import names, writing
+from ownloop.checkpoints.content import Checkpoint
+from ownloop.checkpoints.disk import AbstractDisk, Item, RealDisk
+from ownloop.checkpoints.manifest import FILES, Manifest
+from ownloop.checkpoints.names import Position
+from ownloop.checkpoints.reading import read_checkpoint, read_manifest, read_meta
+from ownloop.checkpoints.refusal import RefusedError
+from ownloop.errors import CheckpointError
+
+_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_REMEDY = "Load another one, or set this one aside."
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The newest checkpoint that can be trusted.
+
+    Attributes:
+        name: its name; None if there is none at all.
+        checkpoint: its content; None if there is none at all.
+        refused: newer ones that cannot be trusted, newest first, each with the reason.
+    """
+
+    name: str | None
+    checkpoint: Checkpoint | None
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """What a look at one checkpoint found; ``reason`` says why it is not ok."""
+
+    name: str
+    bytes: int
+    ok: bool
+    reason: str = ""
+
+
+@final
+class Store:
+    """The checkpoints of one run, in a folder.
+
+    Args:
+        folder: made by the first commit, if need be.
+        run: the identity of the run, which every checkpoint must carry. None is for
+            looking at a folder of which that is not known: it takes any, commits none.
+        disk: the file system; for tests.
+
+    Example:
+        >>> store = Store(Path("checkpoints"), run="digits")
+        >>> store.commit(Checkpoint(step=300, tensors={}, meta={"epoch": 1}))
+        'step-300'
+        >>> found = store.newest()
+        >>> found.name, found.checkpoint.meta
+        ('step-300', {'epoch': 1})
+    """
+
+    def __init__(
+        self, folder: Path, *, run: str | None, disk: AbstractDisk | None = None
+    ) -> None:
+        self._folder = folder.absolute()
+        self._run = run
+        self._disk = RealDisk() if disk is None else disk
+        self._unfinished: set[str] = set()
+
+    def commit(self, checkpoint: Checkpoint) -> str:
+        """Save a checkpoint; when this returns, it survives a power cut.
+
+        If it raises, the older ones are as they were. What was written is removed; if
+        the disk refuses even that, ``prune`` removes it later. If only the last act
+        failed, the new one stays: it is whole, but a power cut may take it back.
+
+        Args:
+            checkpoint: its arrays must not change until this returns.
+
+        Returns:
+            The name of its folder.
+
+        Raises:
+            CheckpointError: it holds what cannot be saved, or is older than one that is
+                there, or the disk does not take it.
+        """
+        if self._run is None:
+            raise CheckpointError(
+                f"A checkpoint was to be saved in {self._folder} for no run. Expected "
+                "a store that knows its run. Make it with Store(folder, run=...)."
+            )
+        plan = writing.plan(checkpoint)
+        with self._telling("save", f"step {checkpoint.step}", needed=plan.size):
+            self._make_folder()
+            name, parent = self._next(checkpoint.step)
+            unfinished = names.unfinished(name)
+            self._unfinished.add(unfinished)
+            path = self._folder / unfinished
+            try:
+                writing.write(
+                    self._disk, path, plan, run=self._run, name=name, parent=parent
+                )
+                self._disk.rename(path, self._folder / name)
+            except BaseException:
+                self._remove_if_possible(path)
+                raise
+            finally:
+                self._unfinished.discard(unfinished)
+            self._disk.sync_folder(self._folder)
+        return name
+
+    def names(self) -> list[str]:
+        """Give the names of all committed checkpoints, oldest first.
+
+        Raises:
+            CheckpointError: the folder cannot be read.
+        """
+        with self._telling("list", "the checkpoints"):
+            positions = [names.parse(item.name) for item in self._items()]
+        return [str(place) for place in sorted(filter(None, positions))]
+
+    def load(self, name: str) -> Checkpoint:
+        """Give a checkpoint, after all of it was verified.
+
+        Its arrays are writable and share one piece of memory, as large as the file.
+
+        Raises:
+            CheckpointError: it is missing, damaged, foreign or of a later version; the
+                message says which file, and what is wrong with it.
+        """
+        with self._trusting(name):
+            return read_checkpoint(self._disk, self._folder / name, self._open(name))
+
+    def meta(self, name: str) -> dict[str, Any]:
+        """Give the words and numbers of a checkpoint; its arrays are not read.
+
+        Raises:
+            CheckpointError: as ``load``, except for what is wrong with the arrays.
+        """
+        with self._trusting(name):
+            return read_meta(self._disk, self._folder / name, self._open(name))
+
+    def newest(self) -> Found:
+        """Give the newest checkpoint that can be trusted, and which ones cannot.
+
+        Raises:
+            CheckpointError: there are checkpoints, and none can be trusted. To start
+                from the beginning then would be to throw the run away.
+        """
+        refused = []
+        for name in reversed(self.names()):
+            try:
+                folder = self._folder / name
+                checkpoint = read_checkpoint(self._disk, folder, self._open(name))
+            except (RefusedError, OSError) as error:
+                refused.append((name, _reason(error)))
+                continue
+            return Found(name, checkpoint, tuple(refused))
+        with self._telling("list", "the checkpoints"):
+            for item in self._items():
+                if names.parse_set_aside(item.name):
+                    refused.append((item.name, "it was set aside"))
+        if refused:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in refused)
+            raise CheckpointError(
+                f"No checkpoint in {self._folder} can be trusted ({reasons}). Expected "
+                "at least one that is as it was committed. Bring one back from a copy, "
+                "or choose an empty folder to start from the beginning."
+            )
+        return Found(None, None)
+
+    def set_aside(self, name: str) -> None:
+        """Rename a checkpoint, so that it is no longer one; nothing is deleted.
+
+        Raises:
+            CheckpointError: it is missing, or the disk refuses.
+        """
+        with self._telling("set aside", str(name)):
+            self._find(name)
+            target = self._folder / names.set_aside(name)
+            self._disk.rename(self._folder / name, target)
+            self._disk.sync_folder(self._folder)
+
+    def prune(self, keep: Collection[str]) -> list[str]:
+        """Delete all other checkpoints of this run, and what killed processes left.
+
+        What is of another run, is damaged or holds anything but our files stays.
+
+        Args:
+            keep: names; at least one must be there, if there are any.
+
+        Returns:
+            The names of those that were deleted, oldest first.
+
+        Raises:
+            CheckpointError: nothing would be left, or the disk refuses. What was not
+                deleted is deleted the next time.
+        """
+        present = self.names()
+        if present and not set(keep) & set(present):
+            raise CheckpointError(
+                f"All {len(present)} checkpoints in {self._folder} were to be "
+                f"deleted: none is among {sorted(keep)}. "
+                "Expected at least one to stay. Name it, or delete the folder by hand."
+            )
+        with self._telling("prune", "the checkpoints"):
+            superseded = [n for n in present if n not in keep and self._is_ours(n)]
+            for name in superseded:
+                self._disk.rename(self._folder / name, self._folder / names.trash(name))
+            if superseded:
+                # Else a power cut might bring one back that is half deleted.
+                self._disk.sync_folder(self._folder)
+            for item in self._items():
+                if names.is_leftover(item.name) and item.name not in self._unfinished:
+                    self._remove(self._folder / item.name)
+        return superseded
+
+    def verify(self) -> list[Finding]:
+        """Look at every checkpoint, oldest first, and at every byte of it.
+
+        Raises:
+            CheckpointError: the folder cannot be read.
+        """
+        return [self._look(name) for name in self.names()]
+
+    def _look(self, name: str) -> Finding:
+        size = 0
+        try:
+            items = self._disk.list(self._folder / name)
+            size = sum(item.bytes for item in items if item.kind == "file")
+            read_checkpoint(self._disk, self._folder / name, self._open(name))
+        except (RefusedError, OSError) as error:
+            return Finding(name, size, False, _reason(error))
+        return Finding(name, size, True)
+
+    def _make_folder(self) -> None:
+        """Make the folder and those above it, if they are missing, durably."""
+        missing = []
+        folder = self._folder
+        while True:
+            try:
+                self._disk.list(folder)
+                break
+            except FileNotFoundError:
+                missing.append(folder)
+                folder = folder.parent
+        for folder in reversed(missing):
+            self._disk.make_folder(folder)
+            self._disk.sync_folder(folder.parent)
+
+    def _items(self) -> list[Item]:
+        try:
+            return self._disk.list(self._folder)
+        except FileNotFoundError:
+            return []
+
+    def _next(self, step: int) -> tuple[str, str | None]:
+        """Give the name of the next checkpoint, and that of the one before it."""
+        items = self._items()
+        committed = sorted(filter(None, (names.parse(item.name) for item in items)))
+        aside = filter(None, (names.parse_set_aside(item.name) for item in items))
+        last = committed[-1] if committed else None
+        if last is not None and last.step > step:
+            raise CheckpointError(
+                f"A checkpoint of step {step} was to be saved in {self._folder}, "
+                f"where {last} is. Expected a step that is not lower, since the newest "
+                "is the one with the highest step. Set the later ones aside, or choose "
+                "another folder."
+            )
+        numbers = [place.number for place in (*committed, *aside) if place.step == step]
+        name = str(Position(step, max(numbers, default=0) + 1))
+        return name, None if last is None else str(last)
+
+    def _find(self, name: str) -> None:
+        """Refuse a name that is none, or not there, or that of something else."""
+        if names.parse(name) is None:
+            raise RefusedError("that is no name of a checkpoint")
+        kinds = {item.name: item.kind for item in self._items()}
+        if name not in kinds:
+            raise RefusedError("there is none of that name")
+        if kinds[name] != "folder":
+            raise RefusedError("it is no folder but a file, a link or a device")
+
+    def _open(self, name: str) -> Manifest:
+        self._find(name)
+        folder = self._folder / name
+        return read_manifest(self._disk, folder, run=self._run, name=name)
+
+    def _is_ours(self, name: str) -> bool:
+        try:
+            self._open(name)
+        except (RefusedError, OSError):
+            return False
+        return True
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a folder of ours; one that holds anything else stays."""
+        items = self._disk.list(folder)
+        if any(item.name not in FILES or item.kind != "file" for item in items):
+            return
+        for item in items:
+            self._disk.remove_file(folder / item.name)
+        self._disk.remove_folder(folder)
+
+    def _remove_if_possible(self, folder: Path) -> None:
+        try:
+            self._remove(folder)
+        except OSError:
+            return  # the error that led here is the one to tell
+
+    @contextmanager
+    def _trusting(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (RefusedError, OSError) as error:
+            remedy = error.remedy if isinstance(error, RefusedError) else ""
+            raise CheckpointError(
+                f"The checkpoint {name!r:.80} in {self._folder} cannot be loaded: "
+                f"{_reason(error)}. Expected a folder that is as it was committed. "
+                f"{remedy or _REMEDY}"
+            ) from error
+
+    @contextmanager
+    def _telling(self, verb: str, what: str, needed: int = 0) -> Iterator[None]:
+        try:
+            yield
+        except (RefusedError, OSError) as error:
+            room = ""
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                room = f", for {needed} bytes where {self._free()} are free"
+            raise CheckpointError(
+                f"Could not {verb} {what} in {self._folder}: {_reason(error)}{room}. "
+                "Expected a folder that can be read and written. See to the disk; the "
+                "checkpoints that were committed are untouched."
+            ) from error
+
+    def _free(self) -> str:
+        try:
+            return str(self._disk.free(self._folder))
+        except OSError:
+            return "an unknown number"
+
+
+def _reason(error: RefusedError | OSError) -> str:
+    if isinstance(error, RefusedError):
+        return error.reason
+    if error.filename is None:
+        return str(error)
+    return f"{error.strerror} ({error.filename})"

@@ -1,0 +1,111 @@
+"""One checkpoint is written while the next steps run.
+
+Owns the thread, and that no failure in it is lost. What is handed over must not change
+until it has been written: it is the caller who takes the snapshot.
+"""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import final
+
+from ownloop.checkpoints.content import Checkpoint
+
+
+@final
+class Writer:
+    """Saves checkpoints in a thread, one after the other and never two at a time.
+
+    At the end of a program that did not close it, Python waits for the thread, so a
+    checkpoint that was submitted is written or its writer was killed.
+
+    Args:
+        save: what writes a checkpoint; ``Store.commit``, or a function that prunes as
+            well. It is called in the thread.
+
+    Example:
+        >>> written = []
+        >>> with Writer(lambda checkpoint: written.append(checkpoint.step)) as writer:
+        ...     writer.submit(Checkpoint(1, {}, {}))
+        ...     writer.submit(Checkpoint(2, {}, {}))
+        >>> written
+        [1, 2]
+    """
+
+    def __init__(self, save: Callable[[Checkpoint], object]) -> None:
+        self._save = save
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written now."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def submit(self, checkpoint: Checkpoint) -> None:
+        """Begin to write a checkpoint; first wait for the one before.
+
+        Raises:
+            Exception: the one before failed. This one is then not written: submit it
+                again to go on.
+        """
+        self.drain()
+        self._thread = threading.Thread(
+            target=self._run, args=(checkpoint,), name="ownloop-checkpoint"
+        )
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise the error of a checkpoint that failed, once; never wait.
+
+        Raises:
+            Exception: what ``save`` raised.
+        """
+        if not self.busy:
+            self._raise()
+
+    def drain(self) -> None:
+        """Wait until nothing is being written.
+
+        Raises:
+            Exception: what ``save`` raised, if that was not raised before.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._raise()
+
+    def close(self) -> None:
+        """Do as ``drain``: nothing else is held."""
+        self.drain()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except Exception as failure:
+            # The user's own error is the one that they must see.
+            error.add_note(f"A checkpoint could not be saved either: {failure}")
+
+    def _run(self, checkpoint: Checkpoint) -> None:
+        try:
+            self._save(checkpoint)
+        except (
+            BaseException
+        ) as error:  # whatever it is, it must not end with the thread
+            self._error = error
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
