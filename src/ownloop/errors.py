@@ -8,6 +8,7 @@
     │   ├── TapeValueError (ValueError)    what a tape was given
     │   └── TapeTypeError  (TypeError)     that it was given no tensor at all
     ├── HistoryError   (KeyError)      a name that was never logged
+    ├── FolderError    (RuntimeError)  a run's folder, or a file in it
     └── BackendError   (RuntimeError)  a backend that is unknown, missing or too old
 
 Each message has three parts: what happened, with the value; what was expected;
@@ -56,6 +57,10 @@ class HistoryError(OwnloopError, KeyError):
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, quotes and escapes included.
         return str(self.args[0]) if self.args else ""
+
+
+class FolderError(OwnloopError, RuntimeError):
+    """A run's folder or a file in it is in use, foreign, damaged or not writable."""
 
 
 class BackendError(OwnloopError, RuntimeError):
