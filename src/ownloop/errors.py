@@ -9,6 +9,7 @@
     │   └── TapeTypeError  (TypeError)     that it was given no tensor at all
     ├── HistoryError   (KeyError)      a name that was never logged
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be saved or loaded
+    ├── FolderError    (RuntimeError)  a run's folder, or a file in it
     └── BackendError   (RuntimeError)  a backend that is unknown, missing or too old
 
 Each message has three parts: what happened, with the value; what was expected;
@@ -61,6 +62,10 @@ class HistoryError(OwnloopError, KeyError):
 
 class CheckpointError(OwnloopError, RuntimeError):
     """A checkpoint could not be saved, or is not one that can be trusted."""
+
+
+class FolderError(OwnloopError, RuntimeError):
+    """A run's folder or a file in it is in use, foreign, damaged or not writable."""
 
 
 class BackendError(OwnloopError, RuntimeError):

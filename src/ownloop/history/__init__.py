@@ -5,6 +5,9 @@
     Looks, Best  what history.looks, lowest and highest give
     Row          one epoch so far, which is what epoch["val_loss"] reads
 
+A file that grows with the run is `database.Database`, for the run and not for users:
+it needs SQLite, which not every Python has, and so it is imported by its full name.
+
 This room knows NumPy only. The picture is drawn in observers/plots.
 """
 

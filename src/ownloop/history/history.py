@@ -5,7 +5,7 @@ was recorded is never changed, only added to.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, final
 
@@ -15,6 +15,12 @@ from ownloop.errors import BackendError, HistoryError, LoopError
 from ownloop.history import files
 from ownloop.history.columns import Best, Column, Looks, StepColumns
 from ownloop.history.names import unknown
+from ownloop.history.records import (
+    EpochRecorded,
+    PassRecorded,
+    Record,
+    StepsRecorded,
+)
 from ownloop.history.rows import Row
 from ownloop.history.table import draw_table
 
@@ -43,8 +49,24 @@ class History:
         self._origins: dict[str, tuple[str, str]] = {}
         self._looks: dict[str, tuple[Column, Column, Column]] = {}
         self._rows: dict[int, dict[str, float | np.ndarray]] = {}
+        self._follower: Callable[[Record], None] | None = None
 
     # ------------------------------------------------------------------ writing
+
+    def follow(self, follower: Callable[[Record], None] | None) -> None:
+        """Hand each record to a callable from now on, after it was taken in.
+
+        This is how a run mirrors its history in a file. There is one follower; another
+        takes its place, and None ends it.
+
+        Example:
+            >>> history, records = History(), []
+            >>> history.follow(records.append)
+            >>> history.record_epoch(1, step=10)
+            >>> records
+            [EpochRecorded(number=1, step=10)]
+        """
+        self._follower = follower
 
     def record_steps(
         self, name: str, values: Mapping[str, Any], steps: np.ndarray
@@ -72,6 +94,10 @@ class History:
         for column, array in arrays.items():
             self._origins.setdefault(column, (name, columns[column]))
             self.steps.extend(column, array, steps)
+        if self._follower is not None and arrays:
+            table = np.stack(list(arrays.values()), axis=-1)
+            keys, numbers = tuple(columns.values()), np.array(steps, dtype=np.int64)
+            self._follower(StepsRecorded(name, keys, numbers, table))
 
     def record_pass(
         self, name: str, values: Mapping[str, Any], *, step: int, epoch: int = 0
@@ -105,6 +131,9 @@ class History:
             if epoch > 0:
                 row = self._rows.setdefault(epoch, {})
                 row[column] = array if array.ndim else float(array)
+        if self._follower is not None and arrays:
+            given = {columns[column]: array for column, array in arrays.items()}
+            self._follower(PassRecorded(name, given, int(step), int(epoch)))
 
     def record_epoch(self, number: int, step: int) -> None:
         """Close an epoch's row; only then is it part of the columns.
@@ -124,6 +153,8 @@ class History:
             )
         self._epochs.extend([number])
         self._ends.extend([step])
+        if self._follower is not None:
+            self._follower(EpochRecorded(int(number), int(step)))
 
     # ------------------------------------------------------------------ reading
 

@@ -1,0 +1,14 @@
+"""What lies in a run's folder besides checkpoints and the history: lock, log, names.
+
+    Layout    where everything is, and run.json, which says whose it is
+    RunLock   one process at a time
+    Log       log.txt, which can be cut back to what a checkpoint is about
+
+This room knows the file system only: no loop, no Keras, no framework.
+"""
+
+from ownloop.folder.layout import Layout
+from ownloop.folder.lock import RunLock
+from ownloop.folder.log import Log
+
+__all__ = ["Layout", "Log", "RunLock"]

@@ -1,0 +1,164 @@
+"""One process at a time in a run's folder.
+
+Owns the lock of a run, which the system frees when its process ends, also after
+kill -9. The file stays behind and means nothing: its words are only for messages.
+"""
+
+import json
+import os
+import socket
+import sys
+import warnings
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import Final, final
+
+from ownloop.errors import FolderError
+from ownloop.folder.exclusive import claim
+
+_HELD: Final[dict[Path, "RunLock"]] = {}
+"""The locks of this process: the system only knows that somebody has a lock."""
+
+
+@final
+class RunLock:
+    """The right to write in a run's folder, held for as long as the run lives.
+
+    Args:
+        path: the file that stands for it. Nothing happens to it before ``acquire``.
+
+    Example:
+        >>> old, new = RunLock("lock"), RunLock("lock")
+        >>> old.acquire()
+        >>> new.take_over()
+        >>> old.held, new.held
+        (False, True)
+        >>> new.release()
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        # Two ways to write one folder are one lock.
+        self._path = Path(os.path.realpath(path))
+        self._file: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this lock is ours: not released, not taken over, not after a fork."""
+        return self._file is not None
+
+    def acquire(self) -> None:
+        """Take the lock at once, or say who has it; what we hold already we keep.
+
+        Where the system has no locks it warns, and goes on without one.
+
+        Raises:
+            FolderError: another process has it, or another lock of this process, or
+                the file cannot be written.
+        """
+        if self.held:
+            return
+        if self._path in _HELD:
+            raise FolderError(
+                f"{self._path.parent} is in use by another loop in this process "
+                f"({os.getpid()}). Expected one loop at a time. Close that loop, or "
+                "let this one take its place."
+            )
+        file = self._claim()
+        self._file, _HELD[self._path] = file, self
+
+    def take_over(self) -> None:
+        """Take the lock, if need be from another lock of this same process.
+
+        That one is not ``held`` any more. In between the folder is never free. This is
+        what happens when a cell of a notebook that makes a loop is run again.
+
+        Raises:
+            FolderError: another process has it, or the file cannot be written.
+        """
+        other = _HELD.get(self._path)
+        if other is None or other is self:
+            self.acquire()
+            return
+        self._file, other._file = other._file, None
+        _HELD[self._path] = self
+
+    def release(self) -> None:
+        """Give the lock back; what is not held is not given back."""
+        file, self._file = self._file, None
+        if file is not None:
+            del _HELD[self._path]
+            # An emptied file cannot be taken for a sign of life. It is not removed:
+            # somebody may be waiting with it open, and lock what is no file any more.
+            os.ftruncate(file, 0)
+            os.close(file)
+
+    def _claim(self) -> int:
+        """Open and lock the file, and write into it who we are."""
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise self._refusal(error) from error
+        try:
+            if not claim(file):
+                warnings.warn(
+                    f"{self._path.parent} cannot be locked: its system has no locks. "
+                    "Expected to keep a second process out. See yourself that only "
+                    "one run writes there.",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+            os.ftruncate(file, 0)
+            os.write(file, json.dumps(_ourselves()).encode() + b"\n")
+        except BlockingIOError:
+            os.close(file)
+            raise FolderError(
+                f"{self._path.parent} is in use by {_words(self._path)}. Expected one "
+                "run at a time in a folder. Wait for that run, stop it, or choose "
+                "another folder."
+            ) from None
+        except OSError as error:
+            os.close(file)
+            raise self._refusal(error) from error
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _refusal(self, error: OSError) -> FolderError:
+        return FolderError(
+            f"{self._path} cannot be written: {error.strerror}. Expected a folder in "
+            "which we may make files. Choose another, or see to its permissions."
+        )
+
+    def _forget(self) -> None:
+        """Close, after a fork, what the parent has opened; the lock stays the parent's."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def _ourselves() -> dict[str, str | int]:
+    # The time is for people who read the message, and decides nothing.
+    started = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+
+
+def _words(path: Path) -> str:
+    """Say who has a lock, by what they wrote into it."""
+    try:
+        holder = json.loads(path.read_bytes())
+        return "process {pid} on {host}, since {since}".format(**holder)
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another process, which has not said who it is"
+
+
+def _let_go() -> None:
+    for lock in list(_HELD.values()):
+        lock._forget()
+    _HELD.clear()
+
+
+# A child that inherits the open file would keep the lock when its parent is dead.
+if sys.platform != "win32":  # which has no fork
+    os.register_at_fork(after_in_child=_let_go)

@@ -1,0 +1,123 @@
+"""The run's log: text that is added to, and cut back when a run is resumed.
+
+Owns ``log.txt``. What is written stays as it was given, and nothing is added to it:
+no time of day, which would make two equal runs differ.
+"""
+
+import os
+import sys
+from os import PathLike
+from pathlib import Path
+from typing import final
+
+from ownloop.errors import FolderError
+
+
+@final
+class Log:
+    r"""A text file in UTF-8 that only grows, except when it is cut back.
+
+    Args:
+        path: the file. Nothing happens to it before ``open``.
+
+    Example:
+        >>> log = Log("log.txt")
+        >>> log.open()
+        >>> log.write("Epoch 1\n")
+        >>> committed = log.length
+        >>> log.write("Epoch 2\n")
+        >>> log.cut_back(committed)
+        >>> log.close()
+        >>> Path("log.txt").read_text()
+        'Epoch 1\n'
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = Path(path).absolute()
+        self._file: int | None = None
+
+    def open(self) -> None:
+        """Open the file, or make it; a second time does nothing.
+
+        Raises:
+            FolderError: it cannot be written.
+        """
+        if self._file is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            if sys.platform == "win32":  # or a line's end would be two bytes there
+                flags |= os.O_BINARY
+            try:
+                self._file = os.open(self._path, flags, 0o666)
+            except OSError as error:
+                raise self._refusal("opened", error) from error
+
+    def write(self, text: str) -> None:
+        """Add the text at the end and hand it to the system, all of it or nothing.
+
+        It survives the death of this process at once; a power cut only after ``sync``.
+
+        Raises:
+            FolderError: the file cannot be written, for instance as the disk is full.
+        """
+        file, begin = self._open_file(), self.length
+        content = memoryview(text.encode("utf-8", errors="backslashreplace"))
+        try:
+            while content:
+                content = content[os.write(file, content) :]
+        except OSError as error:
+            # Half a line would be taken for a line.
+            os.ftruncate(file, begin)
+            raise self._refusal("written", error) from error
+
+    @property
+    def length(self) -> int:
+        """The file's length in bytes, which a checkpoint keeps."""
+        return os.fstat(self._open_file()).st_size
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written.
+
+        Raises:
+            FolderError: the disk refuses.
+        """
+        try:
+            os.fsync(self._open_file())
+        except OSError as error:
+            raise self._refusal("written", error) from error
+
+    def cut_back(self, length: int) -> None:
+        """Take away what was written after the file had this length, in bytes.
+
+        Raises:
+            FolderError: the file is shorter, so a part of it was lost.
+        """
+        file, found = self._open_file(), self.length
+        if found < length:
+            raise FolderError(
+                f"{self._path} has {found:,} bytes. Expected at least {length:,}, "
+                "which the checkpoint is about. Put back the file that belongs to "
+                "it, or resume from an earlier checkpoint."
+            )
+        try:
+            os.ftruncate(file, length)
+        except OSError as error:
+            raise self._refusal("cut back", error) from error
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _open_file(self) -> int:
+        if self._file is None:
+            raise FolderError(
+                f"{self._path} is not open. Expected an open log. Call open() first."
+            )
+        return self._file
+
+    def _refusal(self, done: str, error: OSError) -> FolderError:
+        return FolderError(
+            f"{self._path} cannot be {done}: {error.strerror}. Expected a file that "
+            "can grow. Make room on the disk, or see that we may write there."
+        )

@@ -1,0 +1,90 @@
+"""Opening an SQLite file, and saying in our words what SQLite complains about.
+
+Knows SQLite and nothing of what is in the file.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from ownloop.errors import FolderError
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long we wait for a program that writes, or without WAL reads."""
+
+_PAGES_IN_LOG: Final = 4_000
+"""About 16 MB of new pages before they move from the log to the database."""
+
+_REMEDIES: Final = {
+    sqlite3.SQLITE_BUSY: "Close the program that holds it open for writing.",
+    sqlite3.SQLITE_CANTOPEN: "See that it exists and that we may read and write it.",
+    sqlite3.SQLITE_CORRUPT: "Put back a copy of it, or start in a new folder.",
+    sqlite3.SQLITE_FULL: "Make room on the disk; what was marked before is kept.",
+    sqlite3.SQLITE_IOERR: "Look at the disk and its room; what was marked is kept.",
+    sqlite3.SQLITE_NOTADB: "Move it away, or choose another folder.",
+    sqlite3.SQLITE_READONLY: "Allow us to write it, or choose another folder.",
+}
+
+
+def connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
+    """Open a file that exists, without transactions that begin by themselves.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    return sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=PATIENCE_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,  # one thread at a time, but not always the same
+    )
+
+
+def choose_journal(connection: sqlite3.Connection, journal: str) -> str:
+    """Set how the file is kept whole, and say what SQLite agreed to."""
+    (agreed,) = connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_IN_LOG}")
+    # Only macOS knows this: there, fsync alone does not reach the disk.
+    connection.execute("PRAGMA fullfsync = ON")
+    wait_for_disk(connection, False)
+    return str(agreed)
+
+
+def wait_for_disk(connection: sqlite3.Connection, wait: bool) -> None:
+    """Say whether a commit returns only when the disk has it."""
+    connection.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+
+
+@contextmanager
+def telling(path: Path, done: str) -> Iterator[None]:
+    """Turn what SQLite and the system complain about into an error with the file.
+
+    Args:
+        path: the file.
+        done: what was to be done with it, as a participle.
+
+    Raises:
+        FolderError: in place of an ``sqlite3.Error`` or an ``OSError``.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if path.is_dir():
+            why, remedy = "it is a folder", "Move it away, or choose another folder."
+        elif not path.parent.is_dir():
+            why, remedy = "its folder is missing", "Make the folder first."
+        elif isinstance(error, OSError):
+            why, remedy = str(error), _REMEDIES[sqlite3.SQLITE_READONLY]
+        elif isinstance(error, sqlite3.DataError):  # ours; SQLite has no code for it
+            why, remedy = str(error), _REMEDIES[sqlite3.SQLITE_CORRUPT]
+        else:
+            code = error.sqlite_errorcode & 0xFF  # without what SQLite adds to it
+            why = str(error)
+            remedy = _REMEDIES.get(code, _REMEDIES[sqlite3.SQLITE_CORRUPT])
+        raise FolderError(
+            f"{path} cannot be {done}: {why}. Expected a history that ownloop wrote, "
+            f"in a folder of ours. {remedy}"
+        ) from error

@@ -1,0 +1,284 @@
+"""A history as an SQLite file that grows with the run, and that anybody may read.
+
+Owns the file ``history.db``: writing down what a `History` records, and giving back
+the same numbers, bit for bit. Decides nothing: when to write and what a checkpoint is
+about is said by the run.
+
+While the run writes, any program that reads SQLite may ask it, and never waits::
+
+    sqlite3 history.db "SELECT step, value FROM every_step WHERE name = 'train_loss'"
+
+Three views are made for such questions, with one number in each row:
+
+    every_step   name, step, value           a value of each step
+    every_look   name, step, epoch, value    a value of each finished pass
+    every_epoch  epoch, step, name, value    the last look of each closed epoch
+
+Below them lie four tables to which rows are only added, and notes about the file:
+
+    names   id, name, kind, pass, key, shape   a column: kind 'step' or 'look'
+    steps   id, name, step, value              name is an id of names
+    looks   id, name, step, epoch, value       an array is a BLOB of float64
+    epochs  number, step                       the closed epochs
+    meta    key, value                         format, version, run, mark
+
+How -0.0 and NaN are kept is said in `cells`. What was recorded lies in the same rows
+however the run was cut into chunks: the values of a step stand next to each other.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from typing import Final, Literal, final
+
+from ownloop.errors import FolderError
+from ownloop.history import schema
+from ownloop.history.connection import choose_journal, connect, telling, wait_for_disk
+from ownloop.history.history import History
+from ownloop.history.reading import read_history, read_tail
+from ownloop.history.records import Record
+from ownloop.history.tail import Tail
+from ownloop.history.tally import TABLES, Mark
+
+_CUT: Final = {
+    "names": "DELETE FROM names WHERE id > ?",
+    "steps": "DELETE FROM steps WHERE id > ?",
+    "looks": "DELETE FROM looks WHERE id > ?",
+    "epochs": "DELETE FROM epochs WHERE number NOT IN "
+    "(SELECT number FROM epochs ORDER BY number LIMIT ?)",
+}
+
+
+@final
+class Database:
+    """The file that mirrors a history.
+
+    Use it from one thread at a time, and from the process that opened it.
+
+    Args:
+        path: the file. Nothing happens to it before ``open``.
+        journal: how SQLite keeps the file whole: "wal" lets others read while the run
+            writes; "delete" is for a folder that several machines share, where there
+            is no WAL. Where SQLite refuses "wal" it is "delete" as well.
+
+    Example:
+        >>> database, records = Database("history.db"), []
+        >>> database.open(run="example")
+        >>> history = History()
+        >>> history.follow(records.append)
+        >>> history.record_pass("val", {"loss": 0.5}, step=10)
+        >>> database.append(records)
+        >>> database.mark().looks, database.load().lowest("val_loss").value
+        (1, 0.5)
+        >>> database.close()
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], *, journal: Literal["wal", "delete"] = "wal"
+    ) -> None:
+        self.path = Path(path).absolute()
+        self._journal: str = journal
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        # None: not known, and to be read from the file before anything is added.
+        self._tail: Tail | None = None
+
+    # ------------------------------------------------------------ open and close
+
+    def open(self, *, run: str) -> None:
+        """Open the file, or make it.
+
+        Args:
+            run: the identity of the run, which the file carries.
+
+        Raises:
+            FolderError: the file belongs to another run, is no history or in another
+                format, or cannot be used.
+        """
+        if self._connection is not None:
+            raise FolderError(
+                f"{self.path} is open already. Expected one open at a time. Call "
+                "close() first."
+            )
+        with telling(self.path, "opened"):
+            if not self.path.exists():
+                schema.create(self.path, run)
+            connection = connect(self.path, "rw")
+            try:
+                schema.check(connection, self.path, run)
+                self._journal = choose_journal(connection, self._journal)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection, self._process, self._tail = connection, os.getpid(), None
+
+    @property
+    def journal(self) -> str:
+        """What keeps the file whole: "wal", or "delete" where SQLite refused that."""
+        return self._journal
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing. What was appended stays.
+
+        A file that nobody else has open becomes a single one without a log beside it,
+        which can be copied, and read from where nothing may be written.
+        """
+        connection, self._connection, self._tail = self._connection, None, None
+        if connection is None:
+            return
+        if self._process == os.getpid():
+            # Where somebody reads it the log stays, and belongs to the file.
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA busy_timeout = 0")
+                connection.execute("PRAGMA journal_mode = DELETE")
+        connection.close()
+
+    # ------------------------------------------------------------------- writing
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write down all of the records, or none.
+
+        A reader sees them at once, and they survive the death of this process; the
+        death of the machine they survive once ``mark`` was called.
+
+        Raises:
+            FolderError: the file cannot be written, for instance as the disk is full.
+        """
+        with self._transaction("written") as connection:
+            tail = self._tail or read_tail(connection)
+            # Whatever interrupts us, the file says where it ends.
+            self._tail = None
+            for record in records:
+                tail.add(connection, record)
+        self._tail = tail
+
+    def mark(self) -> Mark:
+        """Make all that was appended survive a power cut, and say how much it is.
+
+        Raises:
+            FolderError: the file cannot be written.
+        """
+        with telling(self.path, "written"):
+            # A commit that waits for the disk takes along all commits before it, which
+            # are in the same log.
+            wait_for_disk(self._open_connection(), True)
+        with self._transaction("written") as connection:
+            tail, self._tail = self._tail or read_tail(connection), None
+            mark = tail.tally.mark()
+            _note(connection, mark)
+        self._tail = tail
+        with telling(self.path, "written"):
+            wait_for_disk(self._open_connection(), False)
+        return mark
+
+    def cut_back(self, mark: Mark) -> None:
+        """Take away all that was recorded after a mark, once the rest is verified.
+
+        Raises:
+            FolderError: what the mark is about is not all there, or was altered. The
+                file stays as it was.
+        """
+        self._tail = None
+        with self._transaction("cut back") as connection:
+            self._verify_pages(connection)
+            self._verify_counts(connection, mark)
+            tail = read_tail(connection, mark)
+            if tail.tally.mark() != mark:
+                raise FolderError(
+                    f"{self.path} was altered: the rows that the checkpoint is about "
+                    f"have the digest {tail.tally.mark().digest[:12]}. Expected "
+                    f"{mark.digest[:12]}. Put back a copy of the file, or resume from "
+                    "another checkpoint."
+                )
+            for table in TABLES:
+                connection.execute(_CUT[table], (tail.tally[table],))
+            _note(connection, mark)
+        self._tail = tail
+
+    # ------------------------------------------------------------------- reading
+
+    def load(self) -> History:
+        """Give the history that the file holds: the same numbers, bit for bit.
+
+        Raises:
+            FolderError: the file cannot be read, or is damaged.
+        """
+        with telling(self.path, "read"):
+            return read_history(self._open_connection())
+
+    # -------------------------------------------------------------------- inside
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise FolderError(
+                f"{self.path} is not open. Expected an open file. Call open() first."
+            )
+        if self._process != os.getpid():
+            raise FolderError(
+                f"{self.path} was opened by the process {self._process}, of which "
+                f"this one ({os.getpid()}) is a fork. Expected only that one to use "
+                "it. Open the file here under another Database."
+            )
+        return self._connection
+
+    @contextmanager
+    def _transaction(self, done: str) -> Iterator[sqlite3.Connection]:
+        with telling(self.path, done):
+            connection = self._open_connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # SQLite may have ended it by itself
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _verify_pages(self, connection: sqlite3.Connection) -> None:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise FolderError(
+                f"{self.path} is damaged: {' '.join(found.split())}. Expected a whole "
+                "database. Put back a copy of the file, or start in a new folder."
+            )
+
+    def _verify_counts(self, connection: sqlite3.Connection, mark: Mark) -> None:
+        for table in TABLES:
+            (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            if count < getattr(mark, table):
+                raise FolderError(
+                    f"{self.path} holds {count:,} rows of {table}. Expected at least "
+                    f"{getattr(mark, table):,}, which the checkpoint is about. Put "
+                    "back the file that belongs to it, or resume from an earlier one."
+                )
+
+
+def _note(connection: sqlite3.Connection, mark: Mark) -> None:
+    """Keep the mark in the file, too, for people: nothing here reads it."""
+    content = json.dumps(mark.to_json())
+    connection.execute("REPLACE INTO meta VALUES ('mark', ?)", (content,))
+
+
+def read_database(path: str | PathLike[str]) -> History:
+    """Read the history from a file that perhaps a run is writing now.
+
+    Nothing is written, and the run is not held up.
+
+    Args:
+        path: a file ``history.db``.
+
+    Raises:
+        FolderError: there is no such file, or it is no history, or damaged.
+    """
+    absolute = Path(path).absolute()
+    with telling(absolute, "read"):
+        connection = connect(absolute, "ro")
+        try:
+            schema.check(connection, absolute, None)
+            return read_history(connection)
+        finally:
+            connection.close()
