@@ -50,14 +50,16 @@ class GivenFeed(AbstractFeed):
 class NoDataFeed(AbstractFeed):
     """Hands out a number of steps that take no batch; each counts as one example.
 
+    `done` of them were handed out by an earlier feed.
+
     Example:
         >>> feed = NoDataFeed(steps=3)
         >>> feed.take(2).count, feed.take(2).count, feed.take(2)
         (2, 1, None)
     """
 
-    def __init__(self, *, steps: int) -> None:
-        self._left = check_steps(steps)
+    def __init__(self, *, steps: int, done: int = 0) -> None:
+        self._left = check_steps(steps) - done
 
     @property
     def resident(self) -> None:

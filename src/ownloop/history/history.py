@@ -156,6 +156,21 @@ class History:
         if self._follower is not None:
             self._follower(EpochRecorded(int(number), int(step)))
 
+    def take_over(self, other: "History") -> None:
+        """Hold what another history holds, which is not used any more.
+
+        Example:
+            >>> mine, other = History(), History()
+            >>> other.record_epoch(1, step=10)
+            >>> mine.take_over(other)
+            >>> len(mine)
+            1
+        """
+        self.steps = other.steps
+        self._epochs, self._ends = other._epochs, other._ends
+        self._origins, self._looks = other._origins, other._looks
+        self._rows = other._rows
+
     # ------------------------------------------------------------------ reading
 
     @property

@@ -8,7 +8,8 @@ files of their own; here is only how long they were.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, final
 
 import numpy as np
 
@@ -16,32 +17,60 @@ from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import LoopError
 from ownloop.loop.run import Run
 from ownloop.resume import owned, randomness
-from ownloop.resume.calls import Open, Place
-from ownloop.resume.waiting import Waiting, counts, entries_of
+from ownloop.resume.calls import Calls, Open, Place
+from ownloop.resume.names import Names
+from ownloop.resume.waiting import Waiting, counts
 
 
-def capture(run: Run, open: Open | None, files: Mapping[str, Any]) -> Checkpoint:
+@final
+@dataclass
+class Tracked:
+    """What is known of a run beside its numbers.
+
+    Attributes:
+        names: Of its variables.
+        calls: Where it stands in the user's code.
+        waiting: Values whose variables have not been found yet.
+        fingerprint: What the process runs on.
+        passes: By name, what each pass depends on.
+        kinds: By step and shape, as which kind of program it runs.
+        inexact: Whether it was continued although something differed.
+    """
+
+    names: Names
+    calls: Calls = field(default_factory=Calls)
+    waiting: Waiting = field(default_factory=lambda: Waiting({}))
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    passes: dict[str, Any] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    inexact: bool = False
+
+
+def capture(
+    run: Run, tracked: Tracked, open: Open | None, files: Mapping[str, Any]
+) -> Checkpoint:
     """Copies the state of a run to the host.
 
     Args:
         run: The run, between two stretches of steps.
+        tracked: What is known of it.
         open: Where the pass under way stands, if one is.
         files: How much of the run's files belongs to this state.
     """
-    variables = run.names.variables()
+    variables = tracked.names.variables()
     arrays, generators = randomness.read()
     tensors = (
-        run.waiting.entries
-        | entries_of(variables)
+        tracked.waiting.entries
+        | owned.entries_of(variables)
         | {name: Entry(array, "random") for name, array in arrays.items()}
     )
     for name, kept in run.saved.items():
         tensors |= {f"saved/{name}/{n}": entry for n, entry in kept.entries.items()}
     meta = {
-        "place": run.calls.place(open).to_json(),
+        "place": tracked.calls.place(open).to_json(),
         "epoch": run.epoch,
         "memory": _text("loop.memory", run.memory),
-        "steps": run.names.steps,
+        "steps": tracked.names.steps,
         "counts": counts(tensors),
         "random": generators,
         "objects": {
@@ -50,19 +79,19 @@ def capture(run: Run, open: Open | None, files: Mapping[str, Any]) -> Checkpoint
         },
         "saved": {n: _text("loop.save", k.states) for n, k in run.saved.items()},
         "observers": [
-            _text("an observer's get_state()", state)
-            for state in _observer_states(run)
+            _text("an observer's get_state()", state) for state in _observer_states(run)
         ],
         "data": run.data.positions(),
-        "fingerprint": run.fingerprint,
-        "passes": run.passes,
-        "inexact": run.inexact,
+        "fingerprint": tracked.fingerprint,
+        "passes": tracked.passes,
+        "kinds": tracked.kinds,
+        "inexact": tracked.inexact,
         "files": dict(files),
     }
     return Checkpoint(step=run.step, tensors=tensors, meta=meta)
 
 
-def restore(run: Run, checkpoint: Checkpoint, name: str) -> None:
+def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
     """Puts a run where it was when `capture` was called.
 
     Variables that do not exist yet get their values when they are found.
@@ -71,23 +100,23 @@ def restore(run: Run, checkpoint: Checkpoint, name: str) -> None:
         CheckpointError: The objects differ; nothing was changed.
     """
     meta = checkpoint.meta
-    run.names.expect(meta["steps"])
-    assign(run, checkpoint, name)
+    paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
+    tracked.names.expect(meta["steps"], paths)
+    assign(run, tracked, checkpoint, name)
+    tracked.fingerprint = dict(meta["fingerprint"])
+    tracked.passes, tracked.kinds = dict(meta["passes"]), dict(meta["kinds"])
+    tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.data.go_to(meta["data"])
-    run.inexact = run.inexact or meta["inexact"]
-    run.passes = dict(meta["passes"])
     run.saved = {
-        n: owned.Saved(
-            _under(f"saved/{n}/", checkpoint.tensors), json.loads(states)
-        )
+        n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))
         for n, states in meta["saved"].items()
     }
     for observer, state in zip(_stateful(run), meta["observers"], strict=False):
         observer.set_state(json.loads(state))
 
 
-def assign(run: Run, checkpoint: Checkpoint, name: str) -> None:
+def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
     """Assigns what the user's own code may have changed on its way back."""
     meta = checkpoint.meta
     waiting = {
@@ -95,9 +124,8 @@ def assign(run: Run, checkpoint: Checkpoint, name: str) -> None:
         for n, entry in checkpoint.tensors.items()
         if not n.startswith(("random/", "saved/"))
     }
-    run.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
-    run.waiting.assign(run.names.variables(), meta["counts"])
-    run.counts = meta["counts"]
+    tracked.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
+    tracked.waiting.assign(tracked.names.variables(), meta["counts"])
     owned.put_states(
         run.objects, {n: json.loads(text) for n, text in meta["objects"].items()}
     )

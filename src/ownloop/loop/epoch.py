@@ -9,7 +9,8 @@ from ownloop.events import EpochDone
 from ownloop.loop.given import StepPass
 from ownloop.loop.programs import Step
 from ownloop.loop.run import Run, check_step
-from ownloop.loop.training import Pass
+from ownloop.loop.supply import count_batches
+from ownloop.loop.training import Pass, done_of
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
 from ownloop.loop.workflow import (
@@ -113,15 +114,13 @@ class Epoch:
         check_step(step)
         run = self._run
         looks = Every.of(every)
-        feed = run.feed(data, steps=steps, epoch=self.number)
-        made = Pass(
-            run,
-            step,
-            feed,
-            name=name,
-            every=looks,
-            batches=run.batches(data, steps),
+        call = run.home.enter(name, step, data)
+        feed = run.data.feed(
+            data, name=name, steps=steps, epoch=self.number, done=done_of(call)
         )
+        batches = count_batches(data) if steps is None else steps
+        made = Pass(run, step, feed, call=call, name=name, every=looks, batches=batches)
+        self._looked |= call.is_over
         self._passes.append(made)
         run.plan[name] = describe_training(name, step, data, looks)
         return made
@@ -176,6 +175,7 @@ class Epoch:
         Example: see `Epoch`.
         """
         self._check_open()
+        self._run.home.enter_single_steps()
         return self._step_pass(step, name).step(batch)
 
     def _step_pass(self, step: Step, name: str) -> StepPass:

@@ -25,7 +25,7 @@ class StepPass:
         self.function = function
         self._run = run
         self._feed = GivenFeed(float_type=keras.config.floatx())
-        self._runner = run.runner(function, self._feed)
+        self._runner = run.runner(function, self._feed, name=name)
         self._record = Record(run, name)
         self._ended = False
 

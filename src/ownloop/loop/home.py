@@ -34,8 +34,16 @@ class AbstractHome(ABC):
         """Ends a call of `loop.epochs` whose epochs are done, or which was stopped."""
 
     @abstractmethod
+    def break_round(self, ending: str) -> None:
+        """Ends a call of `loop.epochs` that was left by `break`, or by an exception.
+
+        The two look alike, so nothing is saved: run again, the code comes to the same
+        `break`, and after an exception the whole epoch is done.
+        """
+
+    @abstractmethod
     def abandon_round(self) -> None:
-        """Ends a call of `loop.epochs` that an exception has left."""
+        """Ends a call of `loop.epochs` in which a step raised, or a signal came."""
 
     @abstractmethod
     def enter_epoch(self, number: int) -> None:
@@ -51,7 +59,15 @@ class AbstractHome(ABC):
 
     @abstractmethod
     def enter_single_steps(self) -> None:
-        """Takes note that this epoch has steps on batches of the user's own."""
+        """Takes note of a step on a batch of the user's own, in this epoch.
+
+        Such an epoch is saved at its end only: on its way stands what the script has
+        gathered, and the script begins to gather anew.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+            SystemExit: So for SIGTERM.
+        """
 
     @abstractmethod
     def start(self, call: Call) -> None:
@@ -60,6 +76,8 @@ class AbstractHome(ABC):
     @abstractmethod
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         """Saves if it is time to, between two stretches of steps.
+
+        In the body of another pass it does nothing: the chunk there is not handled.
 
         Args:
             call: The call under way.
@@ -71,6 +89,14 @@ class AbstractHome(ABC):
         """
 
     @abstractmethod
+    def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
+        """Saves where a step has raised, and the state is as it was before it."""
+
+    @abstractmethod
+    def is_interrupted(self, call: Call) -> bool:
+        """Whether a signal asks the run to leave this call at the next `pause`."""
+
+    @abstractmethod
     def steps_left(self, step: int) -> int | None:
         """Says how many steps may run before the next save by count."""
 
@@ -80,7 +106,11 @@ class AbstractHome(ABC):
 
     @abstractmethod
     def claim(
-        self, key: str, program: AbstractProgram, variables: Sequence[keras.Variable]
+        self,
+        step: str,
+        shape: str,
+        program: AbstractProgram,
+        variables: Sequence[keras.Variable],
     ) -> None:
         """Gives a step's variables the values that an earlier process left for them."""
 
@@ -108,6 +138,8 @@ class Nowhere(AbstractHome):
     def leave_round(self, ending: str | None) -> None:
         """There is nothing to keep; so for all that follows."""
 
+    def break_round(self, ending: str) -> None: ...
+
     def abandon_round(self) -> None: ...
 
     def enter_epoch(self, number: int) -> None: ...
@@ -123,13 +155,22 @@ class Nowhere(AbstractHome):
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None: ...
 
+    def fail(self, call: Call, where: Callable[[], Open | None]) -> None: ...
+
+    def is_interrupted(self, call: Call) -> bool:
+        return False
+
     def steps_left(self, step: int) -> int | None:
         return None
 
     def finish(self, call: Call, values: Values) -> None: ...
 
     def claim(
-        self, key: str, program: AbstractProgram, variables: Sequence[keras.Variable]
+        self,
+        step: str,
+        shape: str,
+        program: AbstractProgram,
+        variables: Sequence[keras.Variable],
     ) -> None: ...
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:

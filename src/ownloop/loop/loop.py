@@ -1,21 +1,29 @@
 """`Loop`: the for-loop over epochs, in the user's own script."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, final
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, final
 
 import keras
 
-from ownloop.clock import EveryLike
+from ownloop.checkpoints import Keep
+from ownloop.clock import Every, EveryLike, SaveEvery
 from ownloop.errors import LoopError
 from ownloop.events import Observer, Started, Stopped
 from ownloop.history import History
-from ownloop.loop import owned, workflow
+from ownloop.loop import workflow
 from ownloop.loop.epoch import Epoch
+from ownloop.loop.keeping import Keeping
 from ownloop.loop.programs import Step
 from ownloop.loop.run import Run
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
 from ownloop.observers import Console, Progress
+from ownloop.resume import owned
+
+_FIVE_MINUTES: Final = SaveEvery(seconds=300.0)
 
 
 @final
@@ -30,15 +38,23 @@ class Loop:
             the same numbers to rounding, and can be debugged.
         observers: Callables that are told what happens (`ownloop.events`). None
             stands for a console that says what is being compiled.
+        folder: Where the run is kept: its state, history and log. The same script run
+            again continues there, to the same bits. Nothing is read or written before
+            the first epoch. None: nothing is kept.
+        resume: Whether to continue a run that is in the folder; False refuses it, and
+            "inexact" continues although versions, threads, code or data differ.
+        save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
+            steps, or None.
+        keep: Which checkpoints stay: a number for the last ones, or `Keep`.
         **objects: Keras models, layers, optimizers, metrics, seed generators and
             variables, and objects with `get_state()` and `set_state(state)`.
 
     Attributes:
         history: Every step's numbers, every look, a row per epoch.
-        memory: A dict of the user's own values that belong to the run.
+        memory: A dict of the user's own JSON values that belong to the run.
 
     Raises:
-        LoopError: An object's state cannot be found.
+        LoopError: An object's state cannot be found, or an argument makes no sense.
 
     Example:
         >>> import keras, numpy as np
@@ -65,19 +81,31 @@ class Loop:
         *,
         compile: bool = True,
         observers: Sequence[Observer] | None = None,
+        folder: str | PathLike[str] | None = None,
+        resume: bool | str = True,
+        save: int | Every | SaveEvery | None = _FIVE_MINUTES,
+        keep: int | Keep = 3,
         **objects: Any,
     ) -> None:
         for name, thing in objects.items():
             owned.check(name, thing)
         if observers is not None:
             _check_observers(observers)
-        self.memory: dict[str, Any] = {}
-        self._saved: dict[str, owned.Saved] = {}
         self._run = Run(
             objects,
             compiled=compile,
             observers=(Console(),) if observers is None else observers,
         )
+        how = Keeping.of(resume=resume, save=save, keep=keep)
+        if folder is not None:
+            # Here, since it needs SQLite, which not every Python has.
+            home = import_module("ownloop.loop.run_folder")
+            self._run.home = home.RunFolder(Path(folder), self._run, how)
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """The user's own values that belong to the run."""
+        return self._run.memory
 
     @property
     def history(self) -> History:
@@ -127,6 +155,7 @@ class Loop:
     def _epochs(self, total: int | None) -> Iterator[Epoch]:
         run = self._run
         run.epochs_total, run.stop_reason = total, None
+        has_epochs, ending = run.home.enter_round(total)
         run.tell(
             Started(
                 epochs_total=total,
@@ -135,19 +164,28 @@ class Loop:
                 step=run.step,
             )
         )
-        while run.stop_reason is None and (total is None or run.epoch < total):
+        run.stop_reason = ending
+        while has_epochs and self._is_left(total):
             run.current = run.epoch + 1
             run.failed = None
+            run.home.enter_epoch(run.current)
             epoch = Epoch(run, run.current)
             try:
                 yield epoch
             except GeneratorExit:
                 self._leave(epoch)
                 raise
-            self._finish(epoch)
+            run.epoch = epoch.number
+            epoch.close()
             epoch.check_passes()
+            run.home.leave_epoch()
+        run.home.leave_round(run.stop_reason)
         reason = run.stop_reason or f"{run.epoch} epochs are done"
         run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+
+    def _is_left(self, total: int | None) -> bool:
+        run = self._run
+        return run.stop_reason is None and (total is None or run.epoch < total)
 
     def _leave(self, epoch: Epoch) -> None:
         """Ends an epoch whose body was left by `break` or by an exception."""
@@ -156,14 +194,14 @@ class Loop:
             # A step raised, or what it was called with: the epoch is not done, and
             # starts anew when it is entered again.
             epoch.abandon()
+            run.home.abandon_round()
             return
-        self._finish(epoch)
-        reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
-        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
-
-    def _finish(self, epoch: Epoch) -> None:
-        self._run.epoch = epoch.number
+        run.epoch = epoch.number
         epoch.close()
+        reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
+        # Perhaps by an exception: what was saved last stays the last.
+        run.home.break_round(reason)
+        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
         """Runs a step over data outside of any epoch; see `Epoch.validate`.
@@ -239,9 +277,25 @@ class Loop:
             self._run.observers.remove(progress)
         return self.history
 
+    def print(self, *words: Any) -> None:
+        """Prints a line, and adds it to `log.txt` where the run has a folder.
+
+        A run that is continued prints and keeps each line once. The line should not
+        hold the time of day, by which two equal runs would differ.
+
+        Example:
+            >>> import ownloop as ol
+            >>> ol.Loop().print("learning rate", 0.1)
+            learning rate 0.1
+        """
+        self._run.home.print(" ".join(map(str, words)))
+
     def save(self, name: str) -> None:
-        """Keeps the values of all that this loop owns under a name, in memory."""
-        self._saved[name] = owned.save(self._run.objects)
+        """Keeps the values of all that this loop owns under a name.
+
+        They are kept in memory; with a folder they are part of each checkpoint.
+        """
+        self._run.saved[name] = owned.save(self._run.objects)
 
     def load(self, name: str) -> None:
         """Puts back the values that `save` kept; step, epoch and history stay.
@@ -250,13 +304,14 @@ class Loop:
             LoopError: Nothing was saved under this name, or an object has got
                 variables since, such as an optimizer in its first step.
         """
-        if name not in self._saved:
+        saved = self._run.saved
+        if name not in saved:
             raise LoopError(
                 f"Nothing is saved under the name {name!r}. Saved are: "
-                f"{', '.join(map(repr, self._saved)) or 'none'}. Call "
+                f"{', '.join(map(repr, saved)) or 'none'}. Call "
                 f"`loop.save({name!r})` first, or load one of these."
             )
-        owned.load(self._run.objects, self._saved[name])
+        owned.load(self._run.objects, saved[name])
 
     def __str__(self) -> str:
         return workflow.draw(self._run)

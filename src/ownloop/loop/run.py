@@ -6,7 +6,7 @@ and `kinds` say, by the name of a pass, what it runs, and as which kinds of prog
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -20,6 +20,7 @@ from ownloop.loop.programs import Programs, Step
 from ownloop.loop.runner import Runner
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
+from ownloop.resume.calls import Call, Open
 from ownloop.resume.owned import variables_of
 
 
@@ -35,6 +36,7 @@ class Run:
         observers: Sequence[Observer],
     ) -> None:
         self.objects = dict(objects)
+        self.compiled = compiled
         self.history = History()
         self.step = 0
         self.epoch = 0
@@ -74,6 +76,14 @@ class Run:
             )
         self.failed = error
         self.tell(Failed(error=error, step=self.step, epoch=self.current or self.epoch))
+
+    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
+        """Lets the run be saved; see `AbstractHome.pause`."""
+        try:
+            self.home.pause(call, where)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self.failed = error
+            raise
 
     def variables(self) -> tuple[keras.Variable, ...]:
         """The variables of the objects that the user named."""

@@ -269,8 +269,8 @@ class Runner:
     ) -> tuple[keras.Variable, ...]:
         """Returns the variables of a program, with what is known of them by name."""
         variables = self._variables(prepared)
-        key = f"{self._name}: {step_name(self._step)} {signature}"
-        self._home.claim(key, prepared.program, variables)
+        step = f"{self._name}: {step_name(self._step)}"
+        self._home.claim(step, f"{signature}", prepared.program, variables)
         return variables
 
     def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:

@@ -64,4 +64,6 @@ class Signals:
         self.received = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         # Not `print`: the signal may have come in the middle of one.
-        sys.stderr.write(f"{name}: saving the run, then leaving; once more to leave now\n")
+        sys.stderr.write(
+            f"{name}: saving the run, then leaving; once more to leave now\n"
+        )

@@ -69,10 +69,7 @@ class Supply:
                     "takes no batch needs a number of steps. Pass, for example, "
                     "`steps=1000`."
                 )
-            feed = NoDataFeed(steps=steps)
-            if done:
-                feed.begin(steps, done=done)
-            return feed
+            return NoDataFeed(steps=steps, done=done)
         if steps is None:
             return _open(data, epoch=max(epoch, 1), skip=done)
         check_steps(steps)

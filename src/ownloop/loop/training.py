@@ -13,6 +13,18 @@ from ownloop.loop.record import Record
 from ownloop.loop.run import Run
 from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.values import Values
+from ownloop.resume.calls import Call, Open
+from ownloop.resume.plain import pack, unpack
+
+
+def done_of(call: Call) -> int:
+    """Returns how many batches an earlier process has done of a pass.
+
+    Example:
+        >>> done_of(Call(0, open={"batch": 300}))
+        300
+    """
+    return 0 if call.open is None else int(call.open["batch"])
 
 
 @final
@@ -50,11 +62,13 @@ class Pass:
         step: Step,
         feed: AbstractFeed,
         *,
+        call: Call,
         name: str,
         every: Every,
         batches: int | None,
     ) -> None:
         self.name = name
+        self._call = call
         self._batches = batches
         self.started = False
         self._ended = False
@@ -62,8 +76,11 @@ class Pass:
         self._step = step
         self._feed = feed
         self._every = every
-        self._record = Record(run, name, batches=batches)
+        self._record = Record(run, name, batches=batches, done=done_of(call))
         self._runner: Runner | None = None
+        self._is_left_by_a_signal = False
+        # Stretches of the chunk that is not whole yet.
+        self._parts: list[Advance] = []
 
     @property
     def batch(self) -> int:
@@ -79,6 +96,8 @@ class Pass:
             StepError: The step returns what cannot be logged.
         """
         runner = self._start()
+        if runner is None:
+            return
         try:
             while (chunk := self._next(runner)) is not None:
                 yield chunk
@@ -103,6 +122,8 @@ class Pass:
             Values(mean=2.5)
         """
         runner = self._start()
+        if runner is None:
+            return Values(unpack(self._call.result))
         try:
             while self._next(runner) is not None:
                 pass
@@ -115,12 +136,15 @@ class Pass:
         if self._ended:
             return
         self._ended = True
-        if not self._run.is_continued(self._feed):
+        if not self._run.data.is_shared(self._feed):
             self._feed.close()
+        if self._is_left_by_a_signal:
+            return
         if self._runner is not None and self.batch > 0:
-            self._record.close(self._runner)
+            self._run.home.finish(self._call, self._record.close(self._runner))
 
-    def _start(self) -> Runner:
+    def _start(self) -> Runner | None:
+        """Makes ready to run; None if an earlier process has finished this pass."""
         if self.started or self._ended:
             what = "iterated a second time" if self.started else "iterated too late"
             raise LoopError(
@@ -129,40 +153,100 @@ class Pass:
                 "`epoch.train` again for another one."
             )
         self.started = True
-        if self._run.is_continued(self._feed):
+        if self._call.is_over:
+            return None
+        run = self._run
+        run.home.start(self._call)
+        if run.data.is_shared(self._feed):
             # Now and not when it was made: other passes may have run in between.
             assert self._batches is not None
-            self._feed.begin(self._batches)
-        self._runner = self._run.runner(self._step, self._feed)
+            self._feed.begin(self._batches - self.batch)
+        self._runner = run.runner(self._step, self._feed, name=self.name)
+        if self._call.open is not None:
+            self._runner.go_to(self._call.open)
+            self._parts = self._stretches_of(self._call.open)
         return self._runner
 
     def _next(self, runner: Runner) -> Chunk | None:
         run, record = self._run, self._record
         if run.stop_reason is not None or self._ended:
             return None
-        parts: list[Advance] = []
-        left = self._every.next_look(self.batch)
+        self._pause(runner)
+        before = sum(part.count for part in self._parts)
+        left = self._every.next_look(self.batch - before)
+        left = None if left is None else left - before
         begin = time.perf_counter()
         try:
             while left is None or left > 0:
-                advance = runner.advance(left, record.add_training)
+                limit = self._limit(left)
+                advance = runner.advance(limit, self._count)
                 if advance is None:
                     break
-                parts.append(advance)
+                self._parts.append(advance)
+                # The clock has ended it, or a save that is due.
+                is_part = advance.is_cut or (limit != left and advance.count == limit)
                 left = None if left is None else left - advance.count
-                if advance.is_cut:
+                if is_part:
                     begin = self._tell(runner, advance, begin, looks=False)
+                    self._pause(runner)
         except BaseException as error:
             run.fail(error, step_name(self._step), self.name, self.batch)
+            if isinstance(error, Exception):
+                run.home.fail(self._call, lambda: self._where(runner))
             raise
-        if not parts:
+        if not self._parts:
             self._check_not_empty()
             return None
-        advance = Advance.joined(parts)
+        advance, self._parts = Advance.joined(self._parts), []
         self._tell(runner, advance, begin, looks=True)
         steps = Values(advance.columns)
         mean = runner.mean.values()
         return Chunk(run.step, record.batch, advance.last, mean, steps)
+
+    def _limit(self, left: int | None) -> int | None:
+        """Returns how many steps may run: to the next look, or to the next save."""
+        to_save = self._run.home.steps_left(self._run.step)
+        limits = [limit for limit in (left, to_save) if limit is not None]
+        return min(limits) if limits else None
+
+    def _count(self, advance: Advance) -> None:
+        self._record.add_training(advance)
+        self._run.data.count(self._feed, advance.count)
+
+    def _pause(self, runner: Runner) -> None:
+        """Lets the run be saved, or left where a signal asks for it."""
+        try:
+            self._run.pause(self._call, lambda: self._where(runner))
+        except (KeyboardInterrupt, SystemExit):
+            self._is_left_by_a_signal = True
+            raise
+
+    def _where(self, runner: Runner) -> Open | None:
+        """Says where this pass stands, for another process to go on; as JSON."""
+        if self.batch == 0:
+            return None
+        dtypes = {n: c.dtype.name for p in self._parts for n, c in p.columns.items()}
+        return {
+            "batch": self.batch,
+            "unseen": sum(part.count for part in self._parts),
+            "dtypes": dtypes,
+            "last": pack(self._parts[-1].last) if self._parts else {},
+            **runner.state(),
+        }
+
+    def _stretches_of(self, open: Open) -> list[Advance]:
+        """Returns the steps of the chunk in which an earlier process ended."""
+        if not open["unseen"]:
+            return []
+        columns = {
+            # The history has them in double precision, which keeps every bit.
+            key: self._run.history.steps[f"{self.name}_{key}"][
+                -open["unseen"] :
+            ].astype(dtype)
+            for key, dtype in open["dtypes"].items()
+        }
+        last = Values(unpack(open["last"]))
+        return [Advance(open["unseen"], last, columns, is_cut=True)]
 
     def _tell(
         self, runner: Runner, advance: Advance, begin: float, *, looks: bool

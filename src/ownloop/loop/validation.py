@@ -7,7 +7,9 @@ from ownloop.errors import DataError
 from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import Record
 from ownloop.loop.run import Run
+from ownloop.loop.supply import count_batches
 from ownloop.loop.values import Values
+from ownloop.resume.plain import unpack
 
 
 def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
@@ -16,9 +18,14 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
     Metrics and seeds are put back too, so that a validation may happen in the middle
     of an epoch, with the same metric objects, and training goes on to the same bits.
     """
-    feed = run.feed(data, steps=None, epoch=run.current or run.epoch)
-    runner = run.runner(step, feed, keep=True)
-    record = Record(run, name, batches=run.batches(data, None))
+    call = run.home.enter(name, step, data)
+    if call.is_over:
+        return Values(unpack(call.result))
+    run.home.start(call)
+    run.pause(call, lambda: None)
+    feed = run.data.feed(data, name=name, steps=None, epoch=run.current or run.epoch)
+    runner = run.runner(step, feed, name=name, keep=True)
+    record = Record(run, name, batches=count_batches(data))
     begin = time.perf_counter()
     try:
         try:
@@ -27,8 +34,11 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
                 now = time.perf_counter()
                 record.tell_chunk(advance, runner, seconds=now - begin, looks=False)
                 begin = now
+                if run.home.is_interrupted(call):
+                    break
         finally:
             runner.restore()
+        run.pause(call, lambda: None)  # It runs again when the run goes on.
     except BaseException as error:
         runner.restore()  # Again: an interrupt may have come just before it.
         run.fail(error, step_name(step), name, record.batch)
@@ -41,4 +51,6 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
             "data, and pass something that can be read again, such as a list or "
             "`ownloop.Batches`."
         )
-    return record.close(runner)
+    values = record.close(runner)
+    run.home.finish(call, values)
+    return values

@@ -9,7 +9,7 @@ import keras
 
 from ownloop.clock import Every
 from ownloop.data import Batches
-from ownloop.loop.owned import variables_of
+from ownloop.resume.owned import variables_of
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 

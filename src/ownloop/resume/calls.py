@@ -7,7 +7,7 @@ record; the call that it was in goes on where it stood.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from ownloop.errors import LoopError
@@ -24,17 +24,20 @@ class Place:
     Attributes:
         round: How many rounds of `loop.epochs` were over.
         epoch: The epoch under way, or about to begin; None between two rounds.
-        results: Of each finished call in this epoch, or since that round, what it gave.
-        open: The call that was under way, if one was.
+        results: By number, what each finished call in this epoch, or since that round,
+            gave. A pass is one call; what its body calls is counted after it.
+        made: How many calls there were, the open one included.
+        open: Where the call stands that was under way, if one was.
         between: What calls after the earlier rounds gave, by round.
         endings: Why each finished round was stopped; None: its epochs were done.
     """
 
     round: int = 0
     epoch: int | None = None
-    results: tuple[Any, ...] = ()
+    results: Mapping[int, Any] = field(default_factory=dict)
+    made: int = 0
     open: Open | None = None
-    between: tuple[tuple[Any, ...], ...] = ()
+    between: tuple[Mapping[int, Any], ...] = ()
     endings: tuple[str | None, ...] = ()
 
     @property
@@ -42,14 +45,20 @@ class Place:
         """Whether calls were made since the epoch began, or the round was over."""
         return bool(self.results) or self.open is not None
 
+    @property
+    def number(self) -> int:
+        """Which call is to be entered again: the first that is not finished."""
+        return next(i for i in range(self.made + 1) if i not in self.results)
+
     def to_json(self) -> dict[str, Any]:
         """Returns the place as JSON; see `from_json`."""
         return {
             "round": self.round,
             "epoch": self.epoch,
-            "results": list(self.results),
+            "results": _with_words(self.results),
+            "made": self.made,
             "open": None if self.open is None else dict(self.open),
-            "between": [list(results) for results in self.between],
+            "between": [_with_words(results) for results in self.between],
             "endings": list(self.endings),
         }
 
@@ -64,11 +73,20 @@ class Place:
         return cls(
             packed["round"],
             packed["epoch"],
-            tuple(packed["results"]),
+            _with_numbers(packed["results"]),
+            packed["made"],
             packed["open"],
-            tuple(tuple(results) for results in packed["between"]),
+            tuple(map(_with_numbers, packed["between"])),
             tuple(packed["endings"]),
         )
+
+
+def _with_words(results: Mapping[int, Any]) -> dict[str, Any]:
+    return {str(number): result for number, result in results.items()}
+
+
+def _with_numbers(results: Mapping[str, Any]) -> dict[int, Any]:
+    return {int(number): result for number, result in results.items()}
 
 
 @final
@@ -120,7 +138,7 @@ class Calls:
         self._epoch: int | None = None
         self._made = 0
         self._results: dict[int, Any] = {}
-        self._between: list[tuple[Any, ...]] = []
+        self._between: list[Mapping[int, Any]] = []
         self._endings: list[str | None] = []
 
     def go_to(self, place: Place, *, round: int = 0) -> None:
@@ -136,15 +154,20 @@ class Calls:
         return Place(
             self._round,
             self._epoch,
-            tuple(self._results.values()),
+            dict(self._results),
+            self._made,
             open,
             tuple(self._between),
             tuple(self._endings),
         )
 
-    def is_next(self, call: Call) -> bool:
-        """Whether all calls before this one are finished, and no other one is open."""
-        return list(self._results) == list(range(call.number))
+    def is_alone(self, call: Call) -> bool:
+        """Whether all calls but this one are finished, so that it can be entered again."""
+        return self._results.keys() == set(range(self._made)) - {call.number}
+
+    def is_within_another(self, call: Call) -> bool:
+        """Whether it was made in the body of a pass that is not finished."""
+        return any(number not in self._results for number in range(call.number))
 
     def enter_round(self, total: int | None, done: int) -> tuple[bool, str | None]:
         """Says whether a call of `loop.epochs` is to be gone through, else its ending.
@@ -154,7 +177,7 @@ class Calls:
         """
         target = self._target
         if self._round > len(self._between):
-            self._between.append(tuple(self._results.values()))
+            self._between.append(dict(self._results))
         if not self.is_returning or self._round >= target.round:
             return True, None
         ending = target.endings[self._round]
@@ -182,16 +205,19 @@ class Calls:
         call = Call(self._made)
         self._made += 1
         known, is_there = self._known()
-        if call.number < len(known):
+        if is_there and call.number == self._target.number:
+            call.open, call.is_target = self._target.open, True
+        elif call.number in known:
             call.is_over, call.result = True, known[call.number]
             self._results[call.number] = call.result
-        elif is_there and call.number == len(known):
-            call.open, call.is_target = self._target.open, True
         return call
 
     def start(self, call: Call) -> None:
         """Says that a call begins to run: from the one that was interrupted, all is new."""
         if call.is_target and self.is_returning:
+            # What the body of this pass had called before is counted, too.
+            self._results = dict(self._target.results)
+            self._made = max(self._made, self._target.made)
             self._arrive()
 
     def finish(self, call: Call, result: Any) -> None:
@@ -204,12 +230,12 @@ class Calls:
         Raises:
             LoopError: The interrupted call was not reached.
         """
-        known, is_there = self._known()
+        _, is_there = self._known()
         if is_there:
             raise LoopError(
                 f"Epoch {self._epoch} made {self._made} calls of `train` and "
                 f"`validate`; the run in this folder was interrupted in call "
-                f"{len(known) + 1} of it. Expected the code that began the run, which "
+                f"{self._target.number + 1} of it. Expected the code that began the run, which "
                 "comes to the same calls in the same order. Resume with that code, "
                 "keep what its branches depend on in `loop.memory`, or choose another "
                 "folder."
@@ -222,16 +248,16 @@ class Calls:
         if is_there and not self._target.is_inside:
             self._arrive()
 
-    def _known(self) -> tuple[tuple[Any, ...], bool]:
+    def _known(self) -> tuple[Mapping[int, Any], bool]:
         """Returns the results of this section, and whether the run was within it."""
         target = self._target
         if not self.is_returning:
-            return (), False
+            return {}, False
         if (self._round, self._epoch) == (target.round, target.epoch):
             return target.results, True
         if self._epoch is None and 0 < self._round <= len(target.between):
             return target.between[self._round - 1], False
-        return (), False
+        return {}, False
 
     def _arrive(self) -> None:
         self.is_returning = False

@@ -62,9 +62,10 @@ def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
     """Returns what one pass depends on: the step's own code, and its data.
 
     Data in memory are known by their shapes and up to 256 of their rows; of a stream
-    only its type is known.
+    only its type is known. `varies` is for the caller: whether the data were others in
+    another epoch.
     """
-    return {"code": _code(step), "data": _data(data)}
+    return {"code": _code(step), "data": _data(data), "varies": False}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

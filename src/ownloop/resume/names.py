@@ -8,20 +8,24 @@ uses it.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 import keras
 
 from ownloop.errors import LoopError
-from ownloop.resume.owned import variables_of
+from ownloop.resume import owned
+
+
+_FOUND: Final = "found/"
 
 
 @final
 class Names:
     """Gives each variable of a run one name.
 
-    `steps` says, for each step and shape of batch, the names of the variables that it
-    uses, in order: by that another process knows what it finds.
+    `steps` says, for each step, the names of the variables that it uses, in order: by
+    that another process knows what it finds. A step that the earlier process had not
+    come to finds them by their paths.
 
     Example:
         >>> weight, seen = keras.Variable(0.0), keras.Variable(0.0)
@@ -35,58 +39,72 @@ class Names:
         self._objects = objects
         self._found: dict[str, keras.Variable] = {}
         self._expected: dict[str, list[str]] = {}
+        self._paths: dict[str, str] = {}
         self.steps: dict[str, list[str]] = {}
 
-    def expect(self, steps: Mapping[str, Sequence[str]]) -> None:
-        """Takes over the names that an earlier process gave."""
+    def expect(
+        self, steps: Mapping[str, Sequence[str]], paths: Mapping[str, str]
+    ) -> None:
+        """Takes over the names that an earlier process gave.
+
+        Args:
+            steps: As `steps` was there.
+            paths: By name, the paths that Keras gave the variables there.
+        """
         self._expected = {key: list(names) for key, names in steps.items()}
+        self._paths = {n: path for n, path in paths.items() if n.startswith(_FOUND)}
         self.steps = {key: list(names) for key, names in steps.items()}
 
     def variables(self) -> dict[str, keras.Variable]:
         """Returns all variables that have a name, each once."""
-        return self._owned() | self._found
+        return owned.named(self._objects) | self._found
 
     def of(self, variables: Sequence[keras.Variable]) -> list[str]:
         """Returns the names of variables; those without one are left out."""
-        known = {id(v): name for name, v in self.variables().items()}
+        known = self._known()
         return [known[id(v)] for v in variables if id(v) in known]
 
-    def note(self, key: str, variables: Sequence[keras.Variable]) -> None:
+    def note(self, step: str, variables: Sequence[keras.Variable]) -> None:
         """Names what a step uses: as before, or by the next free number.
 
         Raises:
             LoopError: An earlier process found other variables in this step.
         """
-        known = {id(v): name for name, v in self.variables().items()}
-        expected = self._expected.pop(key, None)
-        if expected is None:
+        known = self._known()
+        expected = self._expected.pop(step, None)
+        if expected is not None and len(expected) == len(variables):
+            for name, variable in zip(expected, variables, strict=True):
+                now = known.get(id(variable))
+                if now is None and name not in known.values():
+                    self._found[name] = variable
+                elif now != name:
+                    raise _other(
+                        step, name, f"{now or 'another one'} ({variable.path})"
+                    )
+        elif expected is not None:
+            raise _other(step, f"{len(expected)} variables", f"{len(variables)}")
+        else:
             names = [known.get(id(v)) or self._add(v) for v in variables]
-            self.steps[key] = list(dict.fromkeys(names))
-            return
-        if len(expected) != len(variables):
-            raise _other(key, f"{len(expected)} variables", f"{len(variables)}")
-        for name, variable in zip(expected, variables, strict=True):
-            now = known.get(id(variable))
-            if now is None and name not in self.variables():
-                self._found[name] = variable
-            elif now != name:
-                raise _other(key, name, f"{now or 'another one'} ({variable.path})")
+            self.steps[step] = list(dict.fromkeys([*self.steps.get(step, ()), *names]))
 
-    def _owned(self) -> dict[str, keras.Variable]:
-        owned = {
-            id(variable): (f"{name}/{i}", variable)
-            for name, thing in reversed(self._objects.items())
-            for i, variable in reversed(list(enumerate(variables_of(thing))))
-        }
-        return dict(reversed(owned.values()))
+    def _known(self) -> dict[int, str]:
+        return {id(v): name for name, v in self.variables().items()}
 
     def _add(self, variable: keras.Variable) -> str:
-        taken = {*self._found, *(n for names in self.steps.values() for n in names)}
-        number = len(self._found)
-        while f"found/{number}" in taken:
+        """Names a variable as the earlier process did, or by a number of its own."""
+        free = {n: path for n, path in self._paths.items() if n not in self._found}
+        for form in (str, plain_path):
+            alike = [n for n, path in free.items() if form(path) == form(variable.path)]
+            if len(alike) > 1:
+                raise _unclear(variable, alike)
+            if alike:
+                self._found[alike[0]] = variable
+                return alike[0]
+        number = 0
+        while (name := f"{_FOUND}{number}") in self._found or name in self._paths:
             number += 1
-        self._found[f"found/{number}"] = variable
-        return f"found/{number}"
+        self._found[name] = variable
+        return name
 
 
 def plain_path(path: str) -> str:
@@ -99,11 +117,19 @@ def plain_path(path: str) -> str:
     return re.sub(r"_\d+(?=[_/]|$)", "", path)
 
 
-def _other(key: str, before: str, now: str) -> LoopError:
+def _other(step: str, before: str, now: str) -> LoopError:
     return LoopError(
-        f"The step of {key} uses {now} where the run in this folder had {before}. "
+        f"The step {step} uses {now} where the run in this folder had {before}. "
         "Expected the same step over the same objects. Resume with the code that began "
         "the run, building models with `keras.Input` and optimizers with "
         "`optimizer.build(...)` before `loop.epochs` where steps are not compiled; or "
         "choose another folder."
+    )
+
+
+def _unclear(variable: keras.Variable, names: Sequence[str]) -> LoopError:
+    return LoopError(
+        f"The run in this folder had {len(names)} variables with the path "
+        f"{variable.path!r}, and which of them this is cannot be known. Expected one. "
+        "Name the objects that they belong to, as in `Loop(accuracy=accuracy)`."
     )

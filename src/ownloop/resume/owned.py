@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import keras
+import numpy as np
 
 from ownloop.checkpoints import Entry
 from ownloop.errors import LoopError
@@ -47,6 +48,66 @@ def variables_of(thing: Any) -> tuple[keras.Variable, ...]:
     if isinstance(thing, keras.random.SeedGenerator):
         return (thing.state,)
     return tuple(thing.variables) if _is_keras(thing) else ()
+
+
+def named(objects: Mapping[str, Any]) -> dict[str, keras.Variable]:
+    """Returns all variables of the objects, each once, by object and place.
+
+    Example:
+        >>> list(named({"weight": keras.Variable(0.0)}))
+        ['weight/0']
+    """
+    found: dict[int, tuple[str, keras.Variable]] = {}
+    for name, thing in objects.items():
+        for i, variable in enumerate(variables_of(thing)):
+            found.setdefault(id(variable), (f"{name}/{i}", variable))
+    return dict(found.values())
+
+
+def entries_of(variables: Mapping[str, keras.Variable]) -> dict[str, Entry]:
+    """Copies the values of variables to the host, each with what it is.
+
+    Example:
+        >>> entries_of({"w/0": keras.Variable(2.0, name="w")})["w/0"].array
+        array(2., dtype=float32)
+    """
+    return {
+        name: Entry(
+            # A copy: the framework may change its own memory while this is written.
+            np.array(keras.ops.convert_to_numpy(variable.value)),
+            "trainable" if variable.trainable else "state",
+            variable.path,
+        )
+        for name, variable in variables.items()
+    }
+
+
+def save(objects: Mapping[str, Any]) -> Saved:
+    """Keeps the values of all variables and states."""
+    return Saved(entries_of(named(objects)), states(objects))
+
+
+def load(objects: Mapping[str, Any], saved: Saved) -> None:
+    """Puts the values back that `save` has kept.
+
+    Raises:
+        LoopError: An object has got variables since, of which nothing was kept.
+    """
+    variables = named(objects)
+    new = [name for name in variables if name not in saved.entries]
+    if new:
+        thing, path = new[0].partition("/")[0], variables[new[0]].path
+        count = sum(name.startswith(f"{thing}/") for name in new)
+        raise LoopError(
+            f"`loop.load` cannot put {thing!r} back: {count} of its variables, such as "
+            f"{path!r}, were made after `loop.save`. They would keep their present "
+            "values in silence. Build the object before it is saved: a model with "
+            "`keras.Input`, an optimizer with "
+            "`optimizer.build(model.trainable_variables)`."
+        )
+    for name, variable in variables.items():
+        variable.assign(saved.entries[name].array)
+    put_states(objects, saved.states)
 
 
 def states(objects: Mapping[str, Any]) -> dict[str, Any]:

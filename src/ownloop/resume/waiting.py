@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import keras
-import numpy as np
 
 from ownloop.checkpoints import Entry
 from ownloop.errors import CheckpointError
@@ -56,24 +55,6 @@ class Waiting:
             )
         for name, variable in chosen.items():
             variable.assign(self.entries.pop(name).array)
-
-
-def entries_of(variables: Mapping[str, keras.Variable]) -> dict[str, Entry]:
-    """Copies the values of variables to the host, each with what it is.
-
-    Example:
-        >>> entries_of({"w/0": keras.Variable(2.0, name="w")})["w/0"].array
-        array(2., dtype=float32)
-    """
-    return {
-        name: Entry(
-            # A copy: the framework may change its own memory while this is written.
-            np.array(keras.ops.convert_to_numpy(variable.value)),
-            "trainable" if variable.trainable else "state",
-            variable.path,
-        )
-        for name, variable in variables.items()
-    }
 
 
 def _difference(name: str, variable: keras.Variable, entry: Entry) -> str:

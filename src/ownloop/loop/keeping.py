@@ -1,0 +1,49 @@
+"""How a run is kept: whether it is continued, when it is saved, and what stays."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from ownloop.checkpoints import Keep
+from ownloop.clock import SaveEvery
+from ownloop.errors import LoopError
+
+
+@final
+@dataclass(frozen=True)
+class Keeping:
+    """What a user said about the folder of a run.
+
+    Attributes:
+        resume: True, False or "inexact".
+        save: When to save beside the ends of epochs.
+        keep: Which checkpoints stay.
+    """
+
+    resume: bool | str
+    save: SaveEvery
+    keep: Keep
+
+    @classmethod
+    def of(cls, *, resume: Any, save: Any, keep: Any) -> "Keeping":
+        """Reads the arguments of `Loop`.
+
+        Raises:
+            LoopError: One of them makes no sense.
+
+        Example:
+            >>> Keeping.of(resume=True, save=1000, keep=2).keep.last
+            2
+        """
+        if resume not in (True, False, "inexact"):
+            raise LoopError(
+                f'`resume` is {resume!r}. Expected True, False or "inexact". Leave it '
+                "out to continue a run that is in the folder."
+            )
+        if isinstance(keep, int) and not isinstance(keep, bool) and keep >= 1:
+            keep = Keep(last=keep)
+        if not isinstance(keep, Keep):
+            raise LoopError(
+                f"`keep` is {keep!r}. Expected a number of checkpoints from 1 up, or "
+                "`Keep`. Write keep=3, or keep=ol.Keep(last=3, best=1, by='val_loss')."
+            )
+        return cls(resume, SaveEvery.of(save), keep)

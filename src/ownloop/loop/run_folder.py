@@ -1,0 +1,392 @@
+"""A run that lives in a folder: continued at its begin, saved on its way.
+
+Owns the order in which files are written, so that a checkpoint never says more than
+what lies beside it: first the history and the log are made durable, then the state,
+and only then is an older checkpoint deleted.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import keras
+
+from ownloop.backends.contract import EAGER, AbstractProgram
+from ownloop.checkpoints import Checkpoint, Store, Writer, names_to_keep
+from ownloop.errors import CheckpointError, FolderError
+from ownloop.folder import Layout, Log, RunLock
+from ownloop.history.database import Database
+from ownloop.history.records import Record
+from ownloop.history.tally import Mark
+from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
+from ownloop.loop.home import AbstractHome
+from ownloop.loop.keeping import Keeping
+from ownloop.loop.run import Run
+from ownloop.loop.signals import Signals
+from ownloop.loop.values import Values
+from ownloop.resume import fingerprint
+from ownloop.resume.calls import Call, Open
+from ownloop.resume.names import Names
+from ownloop.resume.plain import pack
+
+_FLUSH_SECONDS = 1.0
+"""The history's rows are written about once a second, and before each checkpoint."""
+
+
+@final
+class RunFolder(AbstractHome):
+    """Keeps a run in a folder, and continues the run that is there.
+
+    Args:
+        folder: Where; made by the first epoch, in a folder that exists.
+        run: The run that is kept.
+        how: Whether it is continued, when it is saved, and what stays.
+    """
+
+    def __init__(self, folder: Path, run: Run, how: Keeping) -> None:
+        self._layout = Layout(folder)
+        self._run = run
+        self._resume = how.resume
+        self._save = how.save
+        self._keep = how.keep
+        self._tracked = Tracked(Names(run.objects))
+        self._tracked.calls.on_return = self._return
+        self._lock = RunLock(self._layout.lock)
+        self._log = Log(self._layout.log)
+        self._database = Database(self._layout.history)
+        self._signals = Signals()
+        self._store: Store | None = None
+        self._writer = Writer(self._commit)
+        self._found: tuple[str, Checkpoint] | None = None
+        self._records: list[Record] = []
+        self._flushed = self._saved = time.monotonic()
+        self._early: list[str] = []
+        self._values: dict[str, float] = {}
+        self._unseen: set[str] = set()
+        self._saved_step = 0
+        self._kinds: dict[str, str] = {}
+        self._has_single_steps = False
+        self._must_reload = False
+
+    # ------------------------------------------------------------------- rounds
+
+    def enter_round(self, total: int | None) -> tuple[bool, str | None]:
+        if self._store is None:
+            self._open(round=0)
+        elif self._must_reload:
+            self._open(round=self._tracked.calls.place().round)
+        elif not self._lock.held:
+            raise FolderError(
+                f"{self._layout.folder} was taken over by another loop of this "
+                "process. Expected one loop at a time. Go on with that loop, or make "
+                "this one anew."
+            )
+        self._signals.start()
+        return self._tracked.calls.enter_round(total, self._run.epoch)
+
+    def leave_round(self, ending: str | None) -> None:
+        was_returning = self._tracked.calls.is_returning
+        self._tracked.calls.leave_round(ending)
+        if not was_returning:
+            self._commit_now(None)
+        self._writer.drain()
+        self._leave_if_asked()
+        self._signals.stop()
+
+    def break_round(self, ending: str) -> None:
+        self._tracked.calls.leave_round(ending)
+        self._signals.stop()
+        self._flush()
+        self._writer.drain()
+
+    def abandon_round(self) -> None:
+        # The file is as it was at the last save; a loop that is entered again in this
+        # process begins there, as another process would.
+        self._must_reload = True
+        self._signals.stop()
+        self._flush()
+        self._writer.drain()
+
+    def enter_epoch(self, number: int) -> None:
+        self._has_single_steps = False
+        self._tracked.calls.enter_epoch(number)
+
+    def leave_epoch(self) -> None:
+        calls = self._tracked.calls
+        calls.check_returned()
+        calls.enter_epoch(self._run.epoch + 1)
+        if self._signals.received is not None:
+            self._commit_now(None)
+            self._leave_if_asked()
+        elif not self._writer.busy:
+            self._begin_commit(None)
+
+    # -------------------------------------------------------------------- calls
+
+    def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
+        tracked = self._tracked
+        call = tracked.calls.enter()
+        if call.is_over:
+            return call
+        now = fingerprint.of_pass(step, data)
+        before = tracked.passes.get(name, now)
+        if name in self._unseen:
+            self._unseen.discard(name)
+            # Data that the script makes anew for each epoch are compared only where
+            # the run was in the middle of them.
+            if before["varies"] and call.open is None:
+                before = before | {"data": now["data"]}
+            self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
+        varies = before["varies"] or before["data"] != now["data"]
+        tracked.passes[name] = now | {"varies": varies}
+        return call
+
+    def enter_single_steps(self) -> None:
+        self._has_single_steps = True
+        self._leave_if_asked()
+
+    def start(self, call: Call) -> None:
+        self._tracked.calls.start(call)
+
+    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
+        self._writer.check()
+        self._flush_if_due()
+        if self.is_interrupted(call):
+            if self._can_save(call):
+                self._commit_now(where())
+            self._leave_if_asked()
+        elif self._can_save(call) and self._is_due():
+            self._begin_commit(where())
+
+    def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
+        if self._can_save(call):
+            self._commit_now(where())
+
+    def _can_save(self, call: Call) -> bool:
+        return self._tracked.calls.is_alone(call) and not self._has_single_steps
+
+    def steps_left(self, step: int) -> int | None:
+        return self._save.steps_left(step)
+
+    def is_interrupted(self, call: Call) -> bool:
+        is_asked = self._signals.received is not None
+        return is_asked and not self._tracked.calls.is_within_another(call)
+
+    def finish(self, call: Call, values: Values) -> None:
+        self._tracked.calls.finish(call, pack(values))
+
+    def claim(
+        self,
+        step: str,
+        shape: str,
+        program: AbstractProgram,
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        key, tracked = f"{step} {shape}", self._tracked
+        if self._kinds.get(key) == program.kind and program.kind != EAGER:
+            return
+        tracked.names.note(step, variables)
+        tracked.waiting.assign(tracked.names.variables(), {})
+        self._kinds[key] = program.kind
+        before = tracked.kinds.get(key)
+        if before is not None and before != program.kind:
+            self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
+        tracked.kinds[key] = program.kind
+
+    def names(self, variables: Sequence[keras.Variable]) -> list[str]:
+        return self._tracked.names.of(variables)
+
+    def print(self, text: str) -> None:
+        if self._store is None:
+            # Nothing is opened yet; a run that is continued has these lines already.
+            self._early.append(text)
+        elif not self._tracked.calls.is_returning:
+            self._log.write(text + "\n")
+            print(text)
+
+    # ------------------------------------------------------------------ opening
+
+    def _open(self, *, round: int) -> None:
+        self._layout.prepare()
+        self._lock.take_over()
+        try:
+            self._read(round)
+        except BaseException:
+            # Whoever mends what was wrong may call `loop.epochs` again.
+            self._database.close()
+            self._log.close()
+            self._lock.release()
+            self._store = None
+            raise
+
+    def _read(self, round: int) -> None:
+        run, layout = self._run, self._layout
+        identity = layout.identify()
+        store = Store(layout.checkpoints, run=identity)
+        self._log.open()
+        if self._store is None:
+            self._database.open(run=identity)
+        found = store.newest()
+        if self._resume is False and found.name is not None:
+            raise FolderError(
+                f"{layout.folder} has a run in it, at {found.name}, and `resume` is "
+                "False. Expected a folder without a run. Choose another folder, or "
+                "leave `resume` out to continue the run."
+            )
+        for name, reason in found.refused:
+            run.say(f"the checkpoint {name} is left out: {reason}")
+            store.set_aside(name)
+        if self._keep.by is not None:
+            for name in store.names():
+                # One that is damaged is no reason not to go on from another.
+                with contextlib.suppress(CheckpointError):
+                    self._note_value(name, store.meta(name))
+        run.history.follow(None)
+        if found.checkpoint is None or found.name is None:
+            self._begin_anew()
+        else:
+            self._continue(found.name, found.checkpoint, round)
+        run.history.follow(self._records.append)
+        self._store, self._must_reload = store, False
+        self._saved = time.monotonic()
+
+    def _begin_anew(self) -> None:
+        """Takes away what a process left that was killed before it first saved."""
+        self._database.cut_back(Mark.of_nothing())
+        self._log.cut_back(0)
+        self._tracked.fingerprint = self._fingerprint()
+        for text in self._early:
+            self._log.write(text + "\n")
+            print(text)
+
+    def _continue(self, name: str, checkpoint: Checkpoint, round: int) -> None:
+        run, tracked, meta = self._run, self._tracked, checkpoint.meta
+        self._compare("", meta["fingerprint"], self._fingerprint())
+        restore(run, tracked, checkpoint, name)
+        self._database.cut_back(Mark.from_json(meta["files"]["history"]))
+        self._log.cut_back(meta["files"]["log"])
+        run.history.take_over(self._database.load())
+        self._found, self._unseen = (name, checkpoint), set(tracked.passes)
+        self._saved_step = run.step
+        tracked.calls.go_to(place_of(checkpoint), round=round)
+        run.say(f"continuing {self._layout.folder} at step {run.step:,} ({name})")
+
+    def _return(self) -> None:
+        """Puts everything back once more where the interrupted call is entered again.
+
+        On its way there the user's code has run what it had run before, such as a
+        learning rate that is halved at each epoch's begin.
+        """
+        if self._found is None:
+            return
+        name, checkpoint = self._found
+        self._found = None
+        assign(self._run, self._tracked, checkpoint, name)
+        if place_of(checkpoint).is_inside:
+            self._compare_flags(checkpoint)
+
+    def _compare_flags(self, checkpoint: Checkpoint) -> None:
+        """Compares `trainable` flags, which the head of an epoch may set."""
+        before: dict[str, bool] = {}
+        now: dict[str, bool] = {}
+        for name, variable in self._tracked.names.variables().items():
+            if name in checkpoint.tensors:
+                field = f"{variable.path}.trainable"
+                before[field] = checkpoint.tensors[name].role == "trainable"
+                now[field] = bool(variable.trainable)
+        self._compare("", before, now)
+
+    def _fingerprint(self) -> dict[str, Any]:
+        return fingerprint.of_process(compiled=self._run.compiled)
+
+    def _compare(
+        self, where: str, before: Mapping[str, Any], now: Mapping[str, Any]
+    ) -> None:
+        differences = fingerprint.differences(before, now)
+        if not differences:
+            return
+        if self._resume == "inexact":
+            if not self._tracked.inexact:
+                self._run.say(
+                    f"continuing inexactly, since {where}{'; '.join(differences)}"
+                )
+            self._tracked.inexact = True
+            return
+        raise FolderError(
+            f"The run in {self._layout.folder} cannot be continued exactly: "
+            f"{where}{'; '.join(differences)}. Expected what it began with, since "
+            "otherwise other numbers come out. Restore that, or pass "
+            "`Loop(resume='inexact')`, which marks the run."
+        )
+
+    # ------------------------------------------------------------------- saving
+
+    def _is_due(self) -> bool:
+        run, save = self._run, self._save
+        if save.seconds is not None:
+            late = time.monotonic() - self._saved > save.seconds
+            if late and not self._writer.busy:
+                return True
+        return (
+            save.steps is not None
+            and run.step > self._saved_step
+            and run.step % save.steps == 0
+        )
+
+    def _begin_commit(self, open: Open | None) -> None:
+        """Copies the state, and writes it while the next steps run."""
+        self._flush()
+        self._log.sync()
+        files = {
+            "history": self._database.mark().to_json(),
+            "log": self._log.length,
+            "value": self._value(),
+        }
+        checkpoint = capture(self._run, self._tracked, open, files)
+        self._writer.submit(checkpoint)
+        self._saved_step = self._run.step
+        self._saved = time.monotonic()
+
+    def _commit_now(self, open: Open | None) -> None:
+        self._writer.drain()
+        self._begin_commit(open)
+        self._writer.drain()
+
+    def _commit(self, checkpoint: Checkpoint) -> None:
+        """Commits a checkpoint and deletes those that are not kept; in the thread."""
+        assert self._store is not None
+        name = self._store.commit(checkpoint)
+        self._note_value(name, checkpoint.meta)
+        self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
+
+    def _value(self) -> str | None:
+        """Returns the latest value by which checkpoints are kept, exactly."""
+        by, history = self._keep.by, self._run.history
+        if by is None or by not in history.names:
+            return None
+        return float(history.looks(by).value[-1]).hex()
+
+    def _note_value(self, name: str, meta: Mapping[str, Any]) -> None:
+        value = meta["files"]["value"]
+        if value is not None:
+            self._values[name] = float.fromhex(value)
+
+    def _flush_if_due(self) -> None:
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._store is None:
+            return
+        records, self._records[:] = list(self._records), []
+        if records:
+            self._database.append(records)
+        self._flushed = time.monotonic()
+
+    def _leave_if_asked(self) -> None:
+        if self._signals.received is not None:
+            self._must_reload = True
+            self._signals.stop()
+            self._signals.leave()
