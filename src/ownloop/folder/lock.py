@@ -132,7 +132,7 @@ class RunLock:
         )
 
     def _forget(self) -> None:
-        """Close, after a fork, what the parent has opened; the lock stays the parent's."""
+        """Close, after a fork, what the parent has opened; the lock stays with it."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)

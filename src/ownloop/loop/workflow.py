@@ -9,9 +9,9 @@ import keras
 
 from ownloop.clock import Every
 from ownloop.data import Batches
-from ownloop.resume.owned import variables_of
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
+from ownloop.resume.owned import variables_of
 
 
 @final

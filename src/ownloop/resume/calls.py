@@ -162,7 +162,7 @@ class Calls:
         )
 
     def is_alone(self, call: Call) -> bool:
-        """Whether all calls but this one are finished, so that it can be entered again."""
+        """Whether all calls but this one are finished: it can be entered again."""
         return self._results.keys() == set(range(self._made)) - {call.number}
 
     def is_within_another(self, call: Call) -> bool:
@@ -213,7 +213,7 @@ class Calls:
         return call
 
     def start(self, call: Call) -> None:
-        """Says that a call begins to run: from the one that was interrupted, all is new."""
+        """Says that a call begins to run; from the interrupted one on, all is new."""
         if call.is_target and self.is_returning:
             # What the body of this pass had called before is counted, too.
             self._results = dict(self._target.results)
@@ -235,10 +235,10 @@ class Calls:
             raise LoopError(
                 f"Epoch {self._epoch} made {self._made} calls of `train` and "
                 f"`validate`; the run in this folder was interrupted in call "
-                f"{self._target.number + 1} of it. Expected the code that began the run, which "
-                "comes to the same calls in the same order. Resume with that code, "
-                "keep what its branches depend on in `loop.memory`, or choose another "
-                "folder."
+                f"{self._target.number + 1} of it. Expected the code that began the "
+                "run, which comes to the same calls in the same order. Resume with "
+                "that code, keep what its branches depend on in `loop.memory`, or "
+                "choose another folder."
             )
 
     def _begin_section(self) -> None:

@@ -15,7 +15,6 @@ import keras
 from ownloop.errors import LoopError
 from ownloop.resume import owned
 
-
 _FOUND: Final = "found/"
 
 

@@ -22,8 +22,7 @@ def read() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ['random/numpy', 'random/python']
     """
     version, words, gauss = random.getstate()
-    # Annotated as any of NumPy's generators; the legacy form is what is asked for.
-    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
     arrays = {
         "random/python": np.array(words, np.uint32),
         "random/numpy": np.array(keys),

@@ -48,7 +48,7 @@ class Waiting:
                 differences.append(f"{name} ({variables[name].path}) is not in it")
         if differences:
             raise CheckpointError(
-                f"{self._origin} does not fit: {len(differences)} variables differ.\n  "
+                f"{self._origin} does not fit, {len(differences)} variables differ:\n  "
                 + "\n  ".join(differences)
                 + "\nExpected the same objects as in the run that wrote it; nothing was "
                 "changed. Build them as then, or choose another folder."
