@@ -33,7 +33,10 @@ _NAMES = {
     "F8_E5M2FNUZ": "float8_e5m2fnuz",
     "F8_E8M0": "float8_e8m0fnu",
 }
-_WORDS = {name: word for word, name in _NAMES.items()}
+WORDS = tuple(_NAMES)
+"""All dtypes that can be saved, in the words of safetensors."""
+
+_WORD_OF_NAME = {name: word for word, name in _NAMES.items()}
 _BYTES = {"BOOL": 1, "C64": 8, "BF16": 2, "F16": 2, "F32": 4, "F64": 8} | {
     f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)
 }
@@ -46,7 +49,7 @@ def word_of(dtype: np.dtype[Any]) -> str | None:
         >>> word_of(np.dtype(">f4")), word_of(np.dtype("datetime64[s]"))
         ('F32', None)
     """
-    word = _WORDS.get(dtype.name)
+    word = _WORD_OF_NAME.get(dtype.name)
     known = word is not None and dtype_of(word) == dtype.newbyteorder("<")
     return word if known else None
 

@@ -30,13 +30,26 @@ def encode(value: Any, *, what: str) -> bytes:
     """
     try:
         _check(value, what)
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return write(value)
     except (RecursionError, ValueError) as error:
         raise CheckpointError(
             f"{what} cannot be written as JSON: {error}. Expected lists and dicts that "
             "are nested a few times, and integers of some thousand digits at most. "
             "Keep large things as arrays."
         ) from None
+
+
+def write(value: Any) -> bytes:
+    r"""Do as ``encode``, for a value that is known to be JSON.
+
+    Raises:
+        ValueError: an integer is too long.
+
+    Example:
+        >>> write({"step": 3})
+        b'{"step":3}\n'
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 

@@ -188,7 +188,7 @@ class Store:
         Raises:
             CheckpointError: it is missing, or the disk refuses.
         """
-        with self._telling("set aside", str(name)):
+        with self._telling("set aside", f"{name!r:.80}"):
             self._find(name)
             target = self._folder / names.set_aside(name)
             self._disk.rename(self._folder / name, target)
@@ -338,13 +338,15 @@ class Store:
         try:
             yield
         except (RefusedError, OSError) as error:
-            room = ""
+            advice = "Expected a folder that can be read and written. See to the disk"
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                room = f", for {needed} bytes where {self._free()} are free"
+                advice = (
+                    f"Expected room for {needed} bytes, where {self._free()} are free. "
+                    "Make room, or keep fewer checkpoints"
+                )
             raise CheckpointError(
-                f"Could not {verb} {what} in {self._folder}: {_reason(error)}{room}. "
-                "Expected a folder that can be read and written. See to the disk; the "
-                "checkpoints that were committed are untouched."
+                f"Could not {verb} {what} in {self._folder}: {_reason(error)}. "
+                f"{advice}; the checkpoints that were committed are untouched."
             ) from error
 
     def _free(self) -> str:

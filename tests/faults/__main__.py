@@ -1,0 +1,34 @@
+"""Prints what all faults came to, one line for each kind, as JSON where asked for.
+
+PYTHONPATH=src:tests python -m faults [--json]
+"""
+
+import json
+import sys
+from dataclasses import asdict
+
+from faults.corruption import count_corruptions
+from faults.crashes import count_crashes, record
+from faults.failures import count_failures
+from faults.full_disk import fill_a_file_system, limit_the_size_of_files
+from faults.hostile import count_hostile
+from faults.kills import count_kills
+from faults.mutants import EQUIVALENT, MUTANTS, count_mutants
+
+trace = record()
+counts = {
+    "kills": count_kills(),
+    "crashes": count_crashes(trace),
+    "mutants": count_mutants(trace, MUTANTS),
+    "equivalent": count_mutants(trace, EQUIVALENT),
+    "failures": count_failures(),
+    "full file system": fill_a_file_system(),
+    "limited files": limit_the_size_of_files(),
+    "corruption": count_corruptions(),
+    "hostile": count_hostile(),
+}
+if "--json" in sys.argv[1:]:
+    print(json.dumps({name: count and asdict(count) for name, count in counts.items()}))
+else:
+    for name, count in counts.items():
+        print(f"{name:17} {count}")

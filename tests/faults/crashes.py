@@ -1,0 +1,311 @@
+"""Every state in which a power cut may leave the disk, by the least POSIX promises.
+
+A trace of real commits is played to a model of a file system. In it a change to a
+folder's names is pending until that folder is synchronised, and a file's bytes are
+until the file is. A power cut may come after any call, and then
+
+* any subset of the pending changes to names has happened, and
+* each file that is not synchronised is whole, torn, zeros (all of it or its end), or empty.
+
+Real file systems allow less. Each state is then looked at by the store itself.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from faults.disks import Call, RecordingDisk
+from faults.samples import RUN, bits, sample, scratch
+from ownloop.checkpoints import Store
+from ownloop.checkpoints.disk import AbstractDisk, Item, OpenFile
+from ownloop.checkpoints.names import parse
+from ownloop.errors import CheckpointError
+
+CHANGES = (
+    "make_folder",
+    "create",
+    "append",
+    "sync",
+    "rename",
+    "sync_folder",
+    "remove_file",
+    "remove_folder",
+)
+"""The calls that change something; the others are left out of a trace."""
+
+HOME = Path("/run")
+"""The folder that is there before the run, durably."""
+
+FOLDER = HOME / "checkpoints"
+
+Tree = bytes | tuple[tuple[str, "Tree"], ...]
+"""A file's content, or a folder's names and what they are the names of, sorted."""
+
+
+@final
+@dataclass(frozen=True)
+class CrashCount:
+    """What came of the power cuts.
+
+    Attributes:
+        states: different states: what is on the disk, and what was acknowledged.
+        torn: states in which something was loaded that was never committed.
+        lost: states in which the newest was older than one that was acknowledged, or
+            in which an acknowledged one, not yet to be pruned, was not whole.
+        broken: states in which a committed name stood for something that is not whole.
+    """
+
+    states: int = 0
+    torn: int = 0
+    lost: int = 0
+    broken: int = 0
+
+    @property
+    def bad(self) -> int:
+        return self.torn + self.lost + self.broken
+
+
+def record(steps: Iterable[int] = (1, 2, 3)) -> list[Call]:
+    """Give the calls of some commits, each with all older ones pruned.
+
+    Between them stand two marks, calls of no verb: "acknowledge", when `commit` has
+    given a name, and "forget", when it is about to be pruned.
+    """
+    disk = RecordingDisk()
+    with scratch() as base:
+        store = Store(Path(base, "checkpoints"), run=RUN, disk=disk)
+        before = None
+        for step in steps:
+            name = store.commit(sample(step))
+            disk.calls.append(Call("acknowledge", Path(base, name)))
+            if before is not None:
+                disk.calls.append(Call("forget", Path(base, before)))
+                store.prune([name])
+            before = name
+        return [
+            Call(
+                call.verb,
+                HOME / call.path.relative_to(base),
+                call.target and HOME / call.target.relative_to(base),
+                call.content,
+            )
+            for call in disk.calls
+            if call.verb in (*CHANGES, "acknowledge", "forget")
+        ]
+
+
+def count_crashes(calls: Iterable[Call], *, enough: int | None = None) -> CrashCount:
+    """Cut the power after each call, in every way.
+
+    Args:
+        calls: what `record` gave, or a change of it.
+        enough: stop when so many bad states were found.
+    """
+    model = _Model()
+    promised: list[str] = []
+    last: str | None = None
+    seen: set[tuple[Tree, tuple[str, ...], str | None]] = set()
+    torn = lost = broken = 0
+    for call in [None, *calls]:
+        if call is None:
+            pass
+        elif call.verb == "acknowledge":
+            last = call.path.name
+            promised = [*promised, last]
+        elif call.verb == "forget":
+            promised = [name for name in promised if name != call.path.name]
+        else:
+            model.play(call)
+        for tree in model.states():
+            state = tree, tuple(promised), last
+            if state in seen:
+                continue
+            seen.add(state)
+            is_torn, is_lost, is_broken = _look(tree, promised, last)
+            torn, lost, broken = torn + is_torn, lost + is_lost, broken + is_broken
+            if enough is not None and torn + lost + broken >= enough:
+                return CrashCount(len(seen), torn, lost, broken)
+    return CrashCount(len(seen), torn, lost, broken)
+
+
+def _look(tree: Tree, promised: list[str], last: str | None) -> tuple[bool, bool, bool]:
+    """Open a state as a resuming run would."""
+    store = Store(FOLDER, run=RUN, disk=_TreeDisk(tree))
+    findings = {finding.name: finding.ok for finding in store.verify()}
+    try:
+        found = store.newest()
+    except CheckpointError:
+        return False, last is not None, True  # there were some, and none was whole
+    lost = not all(findings.get(name) for name in promised)
+    if last is not None:
+        lost = lost or found.name is None or parse(found.name) < parse(last)
+    torn = found.checkpoint is not None and (
+        bits(found.checkpoint) != bits(sample(found.checkpoint.step))
+    )
+    return torn, lost, not all(findings.values())
+
+
+@dataclass(eq=False)
+class _File:
+    content: bytes = b""
+    durable: bool = False
+
+    def states(self) -> Iterator[Tree]:
+        yield self.content
+        if not self.durable:
+            size = len(self.content)
+            yield self.content[: size // 2]
+            yield bytes(size)
+            written = size * 15 // 16
+            yield self.content[:written] + bytes(size - written)
+            yield b""
+
+
+@dataclass(eq=False)
+class _Folder:
+    # What the running system sees, what the disk has for certain, and what is between.
+    names: dict[str, "_File | _Folder"] = field(default_factory=dict)
+    durable: dict[str, "_File | _Folder"] = field(default_factory=dict)
+    pending: list[dict[str, "_File | _Folder | None"]] = field(default_factory=list)
+
+    def change(self, names: dict[str, "_File | _Folder | None"]) -> None:
+        """Change names in one act; None takes a name away."""
+        self.pending.append(names)
+        _apply(self.names, names)
+
+    def sync(self) -> None:
+        self.durable = dict(self.names)
+        self.pending = []
+
+    def states(self) -> Iterator[Tree]:
+        for happened in itertools.product((True, False), repeat=len(self.pending)):
+            names = dict(self.durable)
+            for change in itertools.compress(self.pending, happened):
+                _apply(names, change)
+            order = sorted(names)
+            inner = [set(names[name].states()) for name in order]
+            for trees in itertools.product(*inner):
+                yield tuple(zip(order, trees, strict=True))
+
+
+def _apply(
+    names: dict[str, _File | _Folder], change: dict[str, _File | _Folder | None]
+) -> None:
+    for name, node in change.items():
+        if node is None:
+            names.pop(name, None)
+        else:
+            names[name] = node
+
+
+class _Model:
+    """A file system that knows what a power cut may take."""
+
+    def __init__(self) -> None:
+        self._home = _Folder()
+
+    def play(self, call: Call) -> None:
+        folder = self._folder(call.path.parent) if call.path != HOME else self._home
+        name = call.path.name
+        match call.verb:
+            case "make_folder":
+                folder.change({name: _Folder()})
+            case "create":
+                folder.change({name: _File()})
+            case "append":
+                file = self._file(call.path)
+                file.content, file.durable = file.content + call.content, False
+            case "sync":
+                self._file(call.path).durable = True
+            case "rename":
+                assert call.target is not None
+                assert call.target.parent == call.path.parent
+                folder.change({name: None, call.target.name: folder.names[name]})
+            case "sync_folder":
+                self._folder(call.path).sync()
+            case "remove_file" | "remove_folder":
+                folder.change({name: None})
+            case verb:
+                raise AssertionError(f"the model knows no {verb}")
+
+    def states(self) -> Iterator[Tree]:
+        return self._home.states()
+
+    def _folder(self, path: Path) -> _Folder:
+        node = self._home
+        for name in path.relative_to(HOME).parts:
+            inner = node.names[name]
+            assert isinstance(inner, _Folder)
+            node = inner
+        return node
+
+    def _file(self, path: Path) -> _File:
+        node = self._folder(path.parent).names[path.name]
+        assert isinstance(node, _File)
+        return node
+
+
+@final
+class _TreeDisk(AbstractDisk):
+    """A disk that holds one state and can be read only."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def list(self, path: Path) -> list[Item]:
+        tree = self._find(path)
+        if isinstance(tree, bytes):
+            raise NotADirectoryError(20, "Not a directory", str(path))
+        return [
+            Item(name, "file", len(inner))
+            if isinstance(inner, bytes)
+            else Item(name, "folder", 0)
+            for name, inner in tree
+        ]
+
+    def read(self, path: Path, size: int) -> bytearray:
+        tree = self._find(path)
+        if not isinstance(tree, bytes) or len(tree) != size:
+            raise OSError(f"{path} is no file of {size} bytes")
+        return bytearray(tree)
+
+    def _find(self, path: Path) -> Tree:
+        tree = self._tree
+        for name in path.relative_to(HOME).parts:
+            inner = None if isinstance(tree, bytes) else dict(tree).get(name)
+            if inner is None:
+                raise FileNotFoundError(2, "No such file or directory", str(path))
+            tree = inner
+        return tree
+
+    def make_folder(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def create(self, path: Path) -> OpenFile:
+        raise NotImplementedError
+
+    def append(self, file: OpenFile, piece: memoryview) -> None:
+        raise NotImplementedError
+
+    def sync(self, file: OpenFile) -> None:
+        raise NotImplementedError
+
+    def close(self, file: OpenFile) -> None:
+        raise NotImplementedError
+
+    def rename(self, source: Path, target: Path) -> None:
+        raise NotImplementedError
+
+    def sync_folder(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def remove_file(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def remove_folder(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def free(self, path: Path) -> int:
+        raise NotImplementedError
