@@ -99,4 +99,4 @@ def test_a_limit_below_one_and_a_start_beyond_the_data_are_refused():
     with pytest.raises(DataError, match="asked for 0 batches"):
         feed(Batches(np.arange(4), 2)).take(0)
     with pytest.raises(DataError, match="cannot start at batch 3"):
-        feed(Batches(np.arange(4), 2), start=2)
+        feed(Batches(np.arange(4), 2), start=3)

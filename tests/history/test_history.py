@@ -261,3 +261,34 @@ def test_without_matplotlib_plot_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BackendError, match=r'pip install "ownloop\[plots\]"'):
         recorded().plot()
+
+
+def test_who_follows_is_handed_what_was_recorded_in_order():
+    history, records = History(), []
+    history.follow(records.append)
+    loss, steps = np.array([0.5, 0.25]), np.array([1, 2])
+    history.record_steps("train", {"loss": loss, "rate": [1, 2]}, steps)
+    history.record_pass("val", {"f1": [0.5, NAN], "loss": 7}, step=2, epoch=1)
+    history.record_epoch(1, step=2)
+    loss[:], steps[:] = 0, 0  # a record owns its arrays
+    first, second, third = records
+    assert (first.pass_name, first.keys) == ("train", ("loss", "rate"))
+    assert first.steps.tolist() == [1, 2]
+    assert first.values.tolist() == [[0.5, 1.0], [0.25, 2.0]]
+    assert (second.pass_name, second.step, second.epoch) == ("val", 2, 1)
+    assert second.values["f1"].shape == (2,)
+    assert second.values["loss"].shape == ()
+    assert (third.number, third.step) == (1, 2)
+
+
+def test_who_follows_is_not_told_of_what_was_refused_or_came_after():
+    history, records = History(), []
+    history.follow(records.append)
+    with pytest.raises(LoopError):
+        history.record_steps("train", {"loss": [1.0]}, np.arange(2))
+    with pytest.raises(LoopError):
+        history.record_epoch(0, step=0)
+    history.record_pass("val", {}, step=1)  # in which there is no value
+    history.follow(None)
+    history.record_epoch(1, step=1)
+    assert records == []

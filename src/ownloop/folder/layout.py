@@ -141,7 +141,7 @@ class Layout:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _foreign(path, f"it cannot be read ({error})") from error
-        if found != FORMAT or not isinstance(run, str):
+        if found != FORMAT:
             raise _foreign(path, f"its format is {found!r}")
         if version != VERSION:
             raise FolderError(
@@ -149,6 +149,8 @@ class Layout:
                 "which is all that this ownloop knows. Use the ownloop that wrote it, "
                 "or choose another folder."
             )
+        if not isinstance(run, str):
+            raise _foreign(path, f"its run is {run!r}")
         return run
 
     def _write(self, content: bytes) -> None:

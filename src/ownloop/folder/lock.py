@@ -106,7 +106,7 @@ class RunLock:
                     "Expected to keep a second process out. See yourself that only "
                     "one run writes there.",
                     RuntimeWarning,
-                    stacklevel=4,
+                    stacklevel=3,
                 )
             os.ftruncate(file, 0)
             os.write(file, json.dumps(_ourselves()).encode() + b"\n")
@@ -132,7 +132,7 @@ class RunLock:
         )
 
     def _forget(self) -> None:
-        """Close, after a fork, what the parent has opened; the lock stays with it."""
+        """Close, after a fork, what the parent opened; the lock stays the parent's."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)

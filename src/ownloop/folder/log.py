@@ -6,6 +6,7 @@ no time of day, which would make two equal runs differ.
 
 import os
 import sys
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import final
@@ -66,7 +67,8 @@ class Log:
                 content = content[os.write(file, content) :]
         except OSError as error:
             # Half a line would be taken for a line.
-            os.ftruncate(file, begin)
+            with suppress(OSError):
+                os.ftruncate(file, begin)
             raise self._refusal("written", error) from error
 
     @property

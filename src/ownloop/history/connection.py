@@ -78,10 +78,9 @@ def telling(path: Path, done: str) -> Iterator[None]:
             why, remedy = "its folder is missing", "Make the folder first."
         elif isinstance(error, OSError):
             why, remedy = str(error), _REMEDIES[sqlite3.SQLITE_READONLY]
-        elif isinstance(error, sqlite3.DataError):  # ours; SQLite has no code for it
-            why, remedy = str(error), _REMEDIES[sqlite3.SQLITE_CORRUPT]
         else:
-            code = error.sqlite_errorcode & 0xFF  # without what SQLite adds to it
+            # Python's module and ours complain without a code, so: damaged.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
             why = str(error)
             remedy = _REMEDIES.get(code, _REMEDIES[sqlite3.SQLITE_CORRUPT])
         raise FolderError(

@@ -54,7 +54,8 @@ def read_history(connection: sqlite3.Connection) -> History:
         with _doubting():
             return _history(connection)
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite ends it by itself where it must
+            connection.execute("ROLLBACK")
 
 
 def _history(connection: sqlite3.Connection) -> History:

@@ -50,8 +50,8 @@ class Waiting:
             raise CheckpointError(
                 f"{self._origin} does not fit, {len(differences)} variables differ:\n  "
                 + "\n  ".join(differences)
-                + "\nExpected the same objects as in the run that wrote it; nothing was "
-                "changed. Build them as then, or choose another folder."
+                + "\nExpected the objects of the run that wrote it. Nothing was changed. "
+                "Build them as then, or choose another folder."
             )
         for name, variable in chosen.items():
             variable.assign(self.entries.pop(name).array)
