@@ -74,10 +74,11 @@ class AbstractFeed(abc.ABC):
         """
 
     @abc.abstractmethod
-    def begin(self, steps: int) -> None:
+    def begin(self, steps: int, *, done: int = 0) -> None:
         """Begin a pass of exactly ``steps`` batches where the last pass stopped.
 
-        The data begin again at their end, as often as it takes.
+        The data begin again at their end, as often as it takes. Of the batches,
+        ``done`` were handed out by an earlier feed.
         """
 
     @abc.abstractmethod
@@ -154,8 +155,8 @@ class ResidentFeed(AbstractFeed):
         """Where the next batch stands: ``epoch`` and ``start`` for another feed."""
         return Position(self._epoch, self._index)
 
-    def begin(self, steps: int) -> None:
-        self._left = check_steps(steps)
+    def begin(self, steps: int, *, done: int = 0) -> None:
+        self._left = check_steps(steps) - done
 
     def take(self, limit: int) -> Segment | None:
         check_limit(limit)

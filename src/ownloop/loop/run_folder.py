@@ -23,6 +23,7 @@ from ownloop.history.tally import Mark
 from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
+from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
@@ -30,6 +31,7 @@ from ownloop.resume import fingerprint
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
 from ownloop.resume.plain import pack
+from ownloop.step import Surroundings
 
 _FLUSH_SECONDS = 1.0
 """The history's rows are written about once a second, and before each checkpoint."""
@@ -128,6 +130,9 @@ class RunFolder(AbstractHome):
     def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
         tracked = self._tracked
         call = tracked.calls.enter()
+        reach = Surroundings.of(step).variables()
+        tracked.names.note_reach(f"{name}: {step_name(step)}", reach)
+        tracked.waiting.assign(tracked.names.variables(), {})
         if call.is_over:
             return call
         now = fingerprint.of_pass(step, data)
@@ -284,8 +289,25 @@ class RunFolder(AbstractHome):
         name, checkpoint = self._found
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
-        if place_of(checkpoint).is_inside:
+        place = place_of(checkpoint)
+        if place.is_inside:
             self._compare_flags(checkpoint)
+        if place.epoch is None:
+            self._tell_what_is_waiting()
+
+    def _tell_what_is_waiting(self) -> None:
+        """Says which variables have no value yet, as their steps are not run again."""
+        paths = [
+            entry.path
+            for name, entry in self._tracked.waiting.entries.items()
+            if name.startswith("found/")
+        ]
+        if paths:
+            self._run.say(
+                f"{len(paths)} variables of this run, such as {paths[0]!r}, get their "
+                "values when their step is met again; objects that `Loop(...)` owns "
+                "by name have theirs at once"
+            )
 
     def _compare_flags(self, checkpoint: Checkpoint) -> None:
         """Compares `trainable` flags, which the head of an epoch may set."""

@@ -160,7 +160,7 @@ class Pass:
         if run.data.is_shared(self._feed):
             # Now and not when it was made: other passes may have run in between.
             assert self._batches is not None
-            self._feed.begin(self._batches - self.batch)
+            self._feed.begin(self._batches, done=self.batch)
         self._runner = run.runner(self._step, self._feed, name=self.name)
         if self._call.open is not None:
             self._runner.go_to(self._call.open)
