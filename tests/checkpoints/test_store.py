@@ -101,6 +101,21 @@ def test_what_is_set_aside_is_kept_and_its_name_is_not_given_again(store, folder
     assert len(os.listdir(folder)) == 2
 
 
+def test_what_is_not_there_cannot_be_loaded_or_set_aside(store):
+    with pytest.raises(
+        CheckpointError, match=r"'step-5' .* none of that name.* Choose"
+    ):
+        store.load("step-5")
+    with pytest.raises(
+        CheckpointError, match=r"set aside 'step-5' .* Expected .* Choose"
+    ):
+        store.set_aside("step-5")
+    with pytest.raises(
+        CheckpointError, match=r"'../x' .* no name of a checkpoint\. Exp"
+    ):
+        store.load("../x")
+
+
 def test_a_damaged_one_is_passed_over_and_named(store, folder):
     for step in (1, 2, 3):
         store.commit(sample(step))
@@ -291,6 +306,7 @@ def test_the_protocol_is_the_one_that_is_written_down(folder):
         ("sync", "MANIFEST.json"),
         ("sync_folder", ".tmp"),
         ("rename", ".tmp"),
+        ("sync_folder", "checkpoints"),
         ("sync_folder", "checkpoints"),
         ("rename", "step"),
         ("sync_folder", "checkpoints"),

@@ -24,6 +24,7 @@ from ownloop.errors import CheckpointError
 
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _REMEDY = "Load another one, or set this one aside."
+_CHOOSE = "Choose one of Store.names()."
 
 
 @final
@@ -79,6 +80,7 @@ class Store:
         self._run = run
         self._disk = RealDisk() if disk is None else disk
         self._unfinished: set[str] = set()
+        self._is_durable = False
 
     def commit(self, checkpoint: Checkpoint) -> str:
         """Save a checkpoint; when this returns, it survives a power cut.
@@ -218,14 +220,19 @@ class Store:
             )
         with self._telling("prune", "the checkpoints"):
             superseded = [n for n in present if n not in keep and self._is_ours(n)]
+            if superseded:
+                # The one that stays may be there by the rename of a killed process.
+                self._disk.sync_folder(self._folder)
             for name in superseded:
                 self._disk.rename(self._folder / name, self._folder / names.trash(name))
-            if superseded:
-                # Else a power cut might bring one back that is half deleted.
+            found = {item.name for item in self._items()} - self._unfinished
+            leftovers = sorted(filter(names.is_leftover, found))
+            if leftovers:
+                # Else a power cut might bring one back that is half deleted. Also those
+                # of a killed process, which may not have come to this line.
                 self._disk.sync_folder(self._folder)
-            for item in self._items():
-                if names.is_leftover(item.name) and item.name not in self._unfinished:
-                    self._remove(self._folder / item.name)
+            for name in leftovers:
+                self._remove(self._folder / name)
         return superseded
 
     def verify(self) -> list[Finding]:
@@ -248,6 +255,8 @@ class Store:
 
     def _make_folder(self) -> None:
         """Make the folder and those above it, if they are missing, durably."""
+        if self._is_durable:
+            return
         missing = []
         folder = self._folder
         while True:
@@ -260,6 +269,10 @@ class Store:
         for folder in reversed(missing):
             self._disk.make_folder(folder)
             self._disk.sync_folder(folder.parent)
+        if not missing:
+            # Whoever made it may have been killed before it was durable.
+            self._disk.sync_folder(self._folder.parent)
+        self._is_durable = True
 
     def _items(self) -> list[Item]:
         try:
@@ -287,10 +300,10 @@ class Store:
     def _find(self, name: str) -> None:
         """Refuse a name that is none, or not there, or that of something else."""
         if names.parse(name) is None:
-            raise RefusedError("that is no name of a checkpoint")
+            raise RefusedError("that is no name of a checkpoint", _CHOOSE)
         kinds = {item.name: item.kind for item in self._items()}
         if name not in kinds:
-            raise RefusedError("there is none of that name")
+            raise RefusedError("there is none of that name", _CHOOSE)
         if kinds[name] != "folder":
             raise RefusedError("it is no folder but a file, a link or a device")
 
@@ -338,16 +351,22 @@ class Store:
         try:
             yield
         except (RefusedError, OSError) as error:
-            advice = "Expected a folder that can be read and written. See to the disk"
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                advice = (
-                    f"Expected room for {needed} bytes, where {self._free()} are free. "
-                    "Make room, or keep fewer checkpoints"
-                )
             raise CheckpointError(
                 f"Could not {verb} {what} in {self._folder}: {_reason(error)}. "
-                f"{advice}; the checkpoints that were committed are untouched."
+                f"{self._advice(error, needed)}"
             ) from error
+
+    def _advice(self, error: RefusedError | OSError, needed: int) -> str:
+        if isinstance(error, RefusedError):
+            return f"Expected a folder that Store.commit made. {error.remedy}"
+        expected = "a folder that can be read and written. See to the disk"
+        if error.errno in _NO_ROOM:
+            free = self._free()
+            expected = (
+                f"room for {needed} bytes, where {free} are free. Make room, or keep "
+                "fewer checkpoints"
+            )
+        return f"Expected {expected}; those that were committed are untouched."
 
     def _free(self) -> str:
         try:
