@@ -250,9 +250,38 @@ def test_pruning_deletes_all_others_and_leftovers_and_nothing_else(store, folder
 
 def test_pruning_everything_is_refused(store):
     store.commit(sample(1))
-    with pytest.raises(CheckpointError, match=r"All 1 .* among \['step-7'\]. Expected"):
+    message = r"\['step-1'\] were to be deleted .* none of \[\], .* Expected .* Name it"
+    with pytest.raises(CheckpointError, match=message):
         store.prune(["step-7"])
     assert store.names() == ["step-1"]
+
+
+def test_the_last_sound_one_is_never_deleted_for_a_damaged_one(folder):
+    for step in (1, 2):
+        Store(folder, run=RUN).commit(sample(step))
+    path = folder / "step-2/state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    store = Store(folder, run=RUN)
+    with pytest.raises(
+        CheckpointError, match=r"none of \['step-2'\], .* can be trusted"
+    ):
+        store.prune(["step-2"])
+    assert store.newest().name == "step-1"
+
+
+def test_whatever_has_the_name_of_a_checkpoint_can_be_set_aside(store, folder):
+    store.commit(sample(1))
+    (folder / "step-2").write_text("a file")
+    (folder / "step-3").symlink_to("step-1")
+    found = store.newest()
+    assert found.name == "step-1"
+    for name, reason in found.refused:
+        assert reason == "it is no folder but a file, a link or a device"
+        store.set_aside(name)
+    assert sorted(os.listdir(folder)) == ["broken-step-2", "broken-step-3", "step-1"]
+    assert store.newest().refused == ()
 
 
 def test_pruning_leaves_alone_what_is_being_written(folder):
