@@ -20,7 +20,7 @@ class Killed(Exception):
 class Job:
     """Variables, a step that changes them, and what a script has printed."""
 
-    def __init__(self, folder, kill_at, save, *, owns_all=False):
+    def __init__(self, folder, kill_at, save, *, owns_all, compile):
         keras.utils.set_random_seed(0)
         self.weight = keras.Variable(np.zeros(3, "float32"))
         self.mean = keras.Variable(0.0, trainable=False)
@@ -35,7 +35,7 @@ class Job:
             folder=folder,
             save=save,
             observers=[self.notices.append],
-            compile=COMPILE,
+            compile=compile,
             **owned,
         )
 
@@ -80,8 +80,6 @@ class Job:
         )
 
 
-# On PyTorch each script would be compiled for seconds; `tests/faults` does so.
-COMPILE = keras.backend.backend() != "torch"
 DATA = np.random.default_rng(0).normal(size=(14, 3)).astype("float32")
 
 
@@ -197,8 +195,8 @@ SCRIPTS = [
 ]
 
 
-def run(script, folder, kill_at=0, save=1, *, owns_all=False):
-    job = Job(folder, kill_at, save, owns_all=owns_all)
+def run(script, folder, kill_at=0, save=1, *, owns_all=False, compile=False):
+    job = Job(folder, kill_at, save, owns_all=owns_all, compile=compile)
     script(job)
     return job.result(folder)
 
@@ -220,6 +218,17 @@ def test_wherever_it_is_stopped_it_ends_the_same(script, tmp_path):
             break
 
     assert kills >= 3
+
+
+def test_a_compiled_run_ends_the_same(tmp_path):
+    def go(folder, kill_at=0):
+        return run(looks_and_validations, folder, kill_at, compile=True)
+
+    whole = go(tmp_path / "whole")
+    for kill_at in (1, 2, 3, 5):
+        with pytest.raises(Killed):
+            go(tmp_path / str(kill_at), kill_at)
+        assert go(tmp_path / str(kill_at)) == whole
 
 
 @pytest.mark.parametrize("save", [None, 2, 3])
@@ -253,7 +262,7 @@ def test_a_finished_run_does_nothing_again(tmp_path):
 
 def test_it_is_said_which_variables_wait_for_their_step(tmp_path):
     run(passes_of_steps, tmp_path / "a")
-    job = Job(tmp_path / "a", 0, 1)
+    job = Job(tmp_path / "a", 0, 1, owns_all=False, compile=False)
     passes_of_steps(job)
 
     assert any("get their values when" in str(notice) for notice in job.notices)
