@@ -221,10 +221,12 @@ def test_a_reader_in_the_middle_of_its_question_sees_one_moment(path, bits, fill
     assert bits(read_database(path)) == bits(history)
 
 
-def test_a_closed_database_is_one_file(path, bits, filled):
+def test_a_closed_database_is_one_file(path, bits, filled, table):
     database, history = filled(path)
     database.mark()
     database.close()
     database.close()
     assert os.listdir(path.parent) == ["history.db"]
+    # It wants no log either, which nobody could make where nothing may be written.
+    assert table(path, "PRAGMA journal_mode") == [("delete",)]
     assert bits(read_database(path)) == bits(history)

@@ -90,6 +90,23 @@ def test_what_was_marked_survives_kill_9_at_any_moment(path, opened, table):
     database.close()
 
 
+def test_who_reads_while_another_process_writes_sees_one_moment(path):
+    arguments = [path, json.dumps(Mark.of_nothing().to_json())]
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, *arguments], stdout=subprocess.PIPE
+    )
+    writer.stdout.readline()
+    lengths = []
+    while len(set(lengths)) < 20:
+        history = read_database(path)
+        lengths.append(len(history))
+        assert len(history.looks("train_loss")) == lengths[-1]
+        assert len(history.steps["train_loss"]) == 50 * lengths[-1]
+    assert lengths == sorted(lengths)
+    writer.kill()
+    writer.communicate()
+
+
 def run_child(code, *arguments):
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
@@ -350,6 +367,25 @@ def test_a_damaged_file_is_refused_or_gives_the_same_bits(path, larger, bits):
     assert all("history.db" in refusal for refusal in refusals)
     # What is harmless lies in parts of a page that nothing uses.
     assert len(refusals) > 230
+
+
+def test_damage_that_would_spoil_only_what_is_written_next_is_noticed_too(path, larger):
+    database = Database(path)
+    database.open(run="r1")
+    database.cut_back(Mark.of_nothing())
+    database.close()
+    content = bytearray(path.read_bytes())
+    # The header says where the list of free pages begins, and pages count from 1.
+    begin = (int.from_bytes(content[32:36], "big") - 1) * 4096
+    assert begin > 0
+    content[begin + 8 : begin + 12] = (2).to_bytes(4, "big")  # which is in use
+    path.write_bytes(content)
+    database.open(run="r1")
+    with pytest.raises(
+        FolderError, match=r"is damaged: .* Expected a whole database\."
+    ):
+        database.cut_back(Mark.of_nothing())
+    database.close()
 
 
 def test_where_sqlite_has_no_write_ahead_log_it_says_so():
