@@ -90,23 +90,6 @@ def test_what_was_marked_survives_kill_9_at_any_moment(path, opened, table):
     database.close()
 
 
-def test_who_reads_while_another_process_writes_sees_one_moment(path):
-    arguments = [path, json.dumps(Mark.of_nothing().to_json())]
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, *arguments], stdout=subprocess.PIPE
-    )
-    writer.stdout.readline()
-    lengths = []
-    while len(set(lengths)) < 20:
-        history = read_database(path)
-        lengths.append(len(history))
-        assert len(history.looks("train_loss")) == lengths[-1]
-        assert len(history.steps["train_loss"]) == 50 * lengths[-1]
-    assert lengths == sorted(lengths)
-    writer.kill()
-    writer.communicate()
-
-
 def run_child(code, *arguments):
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
