@@ -17,14 +17,21 @@ PATIENCE_SECONDS: Final = 30.0
 _PAGES_IN_LOG: Final = 4_000
 """About 16 MB of new pages before they move from the log to the database."""
 
-_REMEDIES: Final = {
-    sqlite3.SQLITE_BUSY: "Close the program that holds it open for writing.",
-    sqlite3.SQLITE_CANTOPEN: "See that it exists and that we may read and write it.",
-    sqlite3.SQLITE_CORRUPT: "Put back a copy of it, or start in a new folder.",
-    sqlite3.SQLITE_FULL: "Make room on the disk; what was marked before is kept.",
-    sqlite3.SQLITE_IOERR: "Look at the disk and its room; what was marked is kept.",
-    sqlite3.SQLITE_NOTADB: "Move it away, or choose another folder.",
-    sqlite3.SQLITE_READONLY: "Allow us to write it, or choose another folder.",
+_ADVICE: Final = {
+    sqlite3.SQLITE_BUSY: "Expected to be the only program that writes it. Close the "
+    "one that holds it open.",
+    sqlite3.SQLITE_CANTOPEN: "Expected a file that we may open. See that it exists, "
+    "and to its permissions.",
+    sqlite3.SQLITE_CORRUPT: "Expected a whole database, as ownloop wrote it. Put back "
+    "a copy of it, or start in a new folder.",
+    sqlite3.SQLITE_FULL: "Expected room for more. Free some; what was marked before "
+    "is kept.",
+    sqlite3.SQLITE_IOERR: "Expected a disk with room that works. Look at it; what was "
+    "marked before is kept.",
+    sqlite3.SQLITE_NOTADB: "Expected a file that ownloop wrote. Move it away, or "
+    "choose another folder.",
+    sqlite3.SQLITE_READONLY: "Expected a file and a folder that we may write. See to "
+    "their permissions, or choose another folder.",
 }
 
 
@@ -72,18 +79,13 @@ def telling(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        # Python's module and ours complain without a code; its low byte is the kind.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        why, advice = str(error), _ADVICE.get(code, _ADVICE[sqlite3.SQLITE_CORRUPT])
         if path.is_dir():
-            why, remedy = "it is a folder", "Move it away, or choose another folder."
+            why, advice = "it is a folder", _ADVICE[sqlite3.SQLITE_NOTADB]
         elif not path.parent.is_dir():
-            why, remedy = "its folder is missing", "Make the folder first."
+            why, advice = "its folder is missing", _ADVICE[sqlite3.SQLITE_CANTOPEN]
         elif isinstance(error, OSError):
-            why, remedy = str(error), _REMEDIES[sqlite3.SQLITE_READONLY]
-        else:
-            # Python's module and ours complain without a code, so: damaged.
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-            why = str(error)
-            remedy = _REMEDIES.get(code, _REMEDIES[sqlite3.SQLITE_CORRUPT])
-        raise FolderError(
-            f"{path} cannot be {done}: {why}. Expected a history that ownloop wrote, "
-            f"in a folder of ours. {remedy}"
-        ) from error
+            why, advice = str(error.strerror), _ADVICE[sqlite3.SQLITE_READONLY]
+        raise FolderError(f"{path} cannot be {done}: {why}. {advice}") from error
