@@ -139,6 +139,7 @@ class ResidentFeed(AbstractFeed):
         self._float_type = float_type
         self._epoch, self._index = epoch, start
         self._left = len(batches) - start if steps is None else check_steps(steps)
+        self._signatures: dict[int, Signature] = {}
 
     @property
     def batches(self) -> Batches:
@@ -200,10 +201,10 @@ class ResidentFeed(AbstractFeed):
             self._epoch, self._index = self._epoch + 1, 0
 
     def _signature(self, size: int) -> Signature:
-        return Signature(
-            self._batches.structure,
-            tuple(((size, *leaf.shape[1:]), leaf.dtype.name) for leaf in self.resident),
-        )
+        if size not in self._signatures:
+            leaves = (((size, *a.shape[1:]), a.dtype.name) for a in self.resident)
+            self._signatures[size] = Signature(self._batches.structure, tuple(leaves))
+        return self._signatures[size]
 
 
 def check_steps(steps: int) -> int:
