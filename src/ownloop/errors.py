@@ -8,6 +8,7 @@
     │   ├── TapeValueError (ValueError)    what a tape was given
     │   └── TapeTypeError  (TypeError)     that it was given no tensor at all
     ├── HistoryError   (KeyError)      a name that was never logged
+    ├── NonFiniteError (ArithmeticError)  a step whose result is NaN or infinite
     └── BackendError   (RuntimeError)  a backend that is unknown, missing or too old
 
 Each message has three parts: what happened, with the value; what was expected;
@@ -56,6 +57,19 @@ class HistoryError(OwnloopError, KeyError):
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, quotes and escapes included.
         return str(self.args[0]) if self.args else ""
+
+
+class NonFiniteError(OwnloopError, ArithmeticError):
+    """A step made a loss or the state NaN or infinite; it was undone.
+
+    Attributes:
+        evidence: What is needed to see why (`ownloop.guards.Evidence`): the step's
+            batch, and the state before it.
+    """
+
+    def __init__(self, message: str, evidence: object = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class BackendError(OwnloopError, RuntimeError):

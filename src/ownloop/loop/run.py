@@ -7,7 +7,7 @@ and `kinds` say, by the name of a pass, what it runs, and as which kinds of prog
 
 import contextlib
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -26,7 +26,10 @@ from ownloop.data import (
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
+from ownloop.guards import Where
 from ownloop.history import History
+from ownloop.loop.guard import Guard, PassGuard
+from ownloop.loop.nonfinite import Policy
 from ownloop.loop.owned import variables_of
 from ownloop.loop.programs import Programs, Step
 from ownloop.loop.runner import Runner
@@ -42,6 +45,7 @@ class Run:
         *,
         compiled: bool,
         observers: Sequence[Observer],
+        nonfinite: Policy,
     ) -> None:
         self.objects = dict(objects)
         self.history = History()
@@ -53,6 +57,7 @@ class Run:
         self.failed: BaseException | None = None
         self.observers = list(observers)
         self.programs = Programs(compiled=compiled, say=self.say)
+        self.guard = Guard(nonfinite, say=self.say, stop=self.stop)
         self.plan: dict[str, list[str]] = {}
         self.kinds: dict[str, tuple[tuple[str, str], ...]] = {}
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
@@ -68,6 +73,10 @@ class Run:
     def say(self, text: str) -> None:
         """Tells a person something in one sentence."""
         self.tell(Notice(text))
+
+    def stop(self, reason: str) -> None:
+        """Ends the pass after this chunk, and the run after this epoch's body."""
+        self.stop_reason = reason
 
     def fail(self, error: BaseException, step: str, name: str, batch: int) -> None:
         """Says on an exception where it happened; the exception itself stays as it is.
@@ -88,15 +97,32 @@ class Run:
         """The variables of the objects that the user named."""
         return tuple(v for entry in self.objects.values() for v in variables_of(entry))
 
-    def runner(self, step: Step, feed: AbstractFeed, *, keep: bool = False) -> Runner:
-        """Makes what runs a step over a feed."""
+    def runner(
+        self,
+        step: Step,
+        feed: AbstractFeed,
+        *,
+        where: Callable[[], Where] | None = None,
+        keep: bool = False,
+    ) -> Runner:
+        """Makes what runs a step over a feed.
+
+        Args:
+            step: The user's step.
+            feed: Where its batches come from.
+            where: Says which step of training was the last; with it, steps that go
+                wrong are kept out of the state.
+            keep: Whether everything that the pass touches is put back at its end.
+        """
         check_step(step)
+        guard = None if where is None else PassGuard(self.guard, where, feed.resident)
         return Runner(
             step,
             feed,
             programs=self.programs,
             data=self._place(feed),
             known=self.variables,
+            guard=guard,
             keep=keep,
         )
 

@@ -14,15 +14,19 @@ import keras
 import numpy as np
 
 from ownloop import backends
-from ownloop.backends.contract import EAGER, ChunkValues, Placed, Snapshot
+from ownloop.backends.contract import EAGER, Placed, Snapshot
 from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
+from ownloop.loop.bisection import Stretch
+from ownloop.loop.guard import PassGuard, Settled
 from ownloop.loop.interrupts import held
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
+from ownloop.loop.part import Part
+from ownloop.loop.pieces import Pieces, split
 from ownloop.loop.programs import Prepared, Programs, Step, step_name
 from ownloop.loop.values import Values
-from ownloop.step import Logged, Surroundings
+from ownloop.step import Surroundings
 
 _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 
@@ -32,13 +36,15 @@ _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 class Advance:
     """What some steps gave: how many there were, and what they logged.
 
-    is_cut: whether the clock ended them before their limit or their data did.
+    is_cut: whether the clock ended them before their limit or their data did. is_over:
+    whether a step after them was bad, and the run stops here.
     """
 
     count: int
     last: Values
     columns: dict[str, np.ndarray]
     is_cut: bool = False
+    is_over: bool = False
 
     @staticmethod
     def joined(parts: Sequence["Advance"]) -> "Advance":
@@ -62,6 +68,7 @@ class Runner:
         programs: Where compiled programs are found.
         data: The feed's whole arrays on the device, where it has them.
         known: Gives the variables that the user named, for steps that are not traced.
+        guard: What keeps steps that go wrong out of the state; None: nothing does.
         keep: Whether `restore` is to put back everything that the pass touches.
     """
 
@@ -73,6 +80,7 @@ class Runner:
         programs: Programs,
         data: Placed | None,
         known: Callable[[], Sequence[keras.Variable]],
+        guard: PassGuard | None = None,
         keep: bool = False,
     ) -> None:
         self.mean = PassMean()
@@ -81,6 +89,7 @@ class Runner:
         self._programs = programs
         self._data = data
         self._known = known
+        self._guard = guard
         self._surroundings, self._why = programs.look(step)
         self._prepared: dict[Signature | None, Prepared] = {}
         self._before: _Kept | None = [] if keep else None
@@ -105,7 +114,7 @@ class Runner:
         after both, and never in between.
         """
         kept: _Kept = []
-        parts: list[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]] = []
+        settled: list[Settled] = []
         left, reset, begun = limit, set(self._reset), set(self._begun)
         advance, done, watch = None, False, Watch()
         try:
@@ -113,33 +122,55 @@ class Runner:
                 prepared = self._prepare(first.signature)
                 variables = self._variables(prepared)
                 kept.append((variables, backends.current().read(variables)))
-                self._begin(first.signature, prepared, kept[-1])
-                stretch = _Stretch(self._take, first, prepared, left, watch)
+                before = self._begin(first.signature, prepared, kept[-1])
+                pieces = Pieces(kept=self._guard is not None)
+                cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
                 begin = watch.seconds()
-                values = prepared.program.run(iter(stretch), self._data)
+                values = prepared.program.run(iter(cutter), self._data)
                 # Again: what runs eagerly has returned nothing until now.
                 self._check_same_names(prepared)
-                self._next = stretch.rest
-                sizes = np.concatenate(stretch.sizes)
-                parts.append((prepared.call.logged, values, sizes))
-                left = None if left is None else left - len(sizes)
+                self._next = cutter.rest
+                left = None if left is None else left - len(pieces)
                 seconds = watch.seconds() - begin
-                prepared.pace.learn(steps=len(sizes), seconds=seconds)
-                if stretch.is_cut:
+                prepared.pace.learn(steps=len(pieces), seconds=seconds)
+                part = Part(prepared.call.logged, values, pieces.sizes)
+                stretch = Stretch(
+                    prepared.program, self._data, pieces, variables, before, part.logged
+                )
+                settled.append(self._settle(stretch, part, settled))
+                if cutter.is_cut or settled[-1].is_over:
                     break
             with held():
+                parts = [part for one in settled for part in one.parts]
                 if parts:
-                    advance = self._sum_up(parts, is_cut=stretch.is_cut)
+                    ends = cutter.is_cut, settled[-1].is_over
+                    advance = self._sum_up(parts, *ends)
                     if commit is not None:
                         commit(advance)
+                elif settled:
+                    self._undo(kept, reset, begun)
+                if self._guard is not None:
+                    self._guard.run.count(settled)
                 done = True
         except BaseException:
             if not done:
                 with held():
-                    _write(kept)
-                    self._reset, self._begun = reset, begun
+                    self._undo(kept, reset, begun)
             raise
+        if self._guard is not None:
+            self._guard.run.conclude(settled)
         return advance
+
+    def _settle(
+        self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
+    ) -> Settled:
+        if self._guard is None:
+            return Settled([part], [], is_over=False)
+        return self._guard.settle(stretch, part, earlier)
+
+    def _undo(self, kept: _Kept, reset: set[int], begun: set[Signature | None]) -> None:
+        _write(kept)
+        self._reset, self._begun = reset, begun
 
     def restore(self) -> None:
         """Puts back everything that this pass has touched; may be called twice."""
@@ -159,17 +190,12 @@ class Runner:
             if any(id(variable) not in kept for variable in metric.variables):
                 metric.reset_state()
 
-    def _sum_up(
-        self,
-        parts: Sequence[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]],
-        *,
-        is_cut: bool,
-    ) -> Advance:
-        columns = [self.mean.add(*part) for part in parts]
-        logged, values, _ = parts[-1]
+    def _sum_up(self, parts: Sequence[Part], is_cut: bool, is_over: bool) -> Advance:
+        columns = [self.mean.add(part) for part in parts]
         joined = {n: np.concatenate([c[n] for c in columns]) for n in columns[0]}
-        count = sum(len(sizes) for _, _, sizes in parts)
-        return Advance(count, last_values(logged, values), joined, is_cut)
+        count = sum(len(part.sizes) for part in parts)
+        last = last_values(parts[-1].logged, parts[-1].values)
+        return Advance(count, last, joined, is_cut, is_over)
 
     def _take(self, left: int | None, room: int) -> Segment | None:
         """Draws the next segment, of at most `left` batches.
@@ -221,10 +247,14 @@ class Runner:
         signature: Signature | None,
         prepared: Prepared,
         now: tuple[tuple[keras.Variable, ...], Snapshot],
-    ) -> None:
-        """Keeps what is to be put back, and starts the step's metrics from zero."""
+    ) -> Snapshot:
+        """Keeps what is to be put back, and starts the step's metrics from zero.
+
+        Returns the values that the steps start from.
+        """
+        variables, start = now
         if signature in self._begun:
-            return
+            return start
         first = not self._begun
         self._begun.add(signature)
         if prepared.program.kind == EAGER and not first:
@@ -234,11 +264,15 @@ class Runner:
         if self._before is not None:
             self._before.append(now)
         touched = {id(variable) for variable in now[0]}
+        fresh = len(self._reset)
         for metric in (*self._surroundings.metrics, *prepared.call.metrics):
             mine = {id(variable) for variable in metric.variables}
             if mine & touched and id(metric) not in self._reset:
                 metric.reset_state()
                 self._reset.add(id(metric))
+        if len(self._reset) == fresh:
+            return start
+        return backends.current().read(variables)
 
     def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:
         program = prepared.program
@@ -249,12 +283,12 @@ class Runner:
         return tuple({id(variable): variable for variable in found}.values())
 
 
-class _Stretch:
+class _Cutter:
     """Consecutive segments of equal signature, in pieces of the right size.
 
     Iterating draws segments one at a time, until the data, the limit or the clock ends
-    it. `sizes` fills on the way; `rest` is what was drawn and has to come next: it has
-    another signature, or the clock came first (`is_cut`).
+    it. `pieces` fills on the way; `rest` is what was drawn and has to come next: it has
+    another signature, or the clock came first (`is_cut`), or `pieces` is full.
     """
 
     def __init__(
@@ -264,8 +298,8 @@ class _Stretch:
         prepared: Prepared,
         left: int | None,
         watch: Watch,
+        pieces: Pieces,
     ) -> None:
-        self.sizes: list[np.ndarray] = []
         self.rest: Segment | None = None
         self.is_cut = False
         self._take = take
@@ -273,18 +307,19 @@ class _Stretch:
         self._prepared = prepared
         self._left = left
         self._watch = watch
+        self._pieces = pieces
 
     def __iter__(self) -> Iterator[Segment]:
         segment: Segment | None = self._first
         done = 0
         while segment is not None:
-            piece, rest = _split(segment, self._room(done))
-            self.sizes.append(piece.sizes)
+            piece, rest = split(segment, self._room(done))
+            self._pieces.add(piece)
             yield piece
             done += piece.count
             if self._left is not None:
                 self._left -= piece.count
-            if self._left != 0 and self._watch.is_over():
+            if self._left != 0 and (self._watch.is_over() or self._pieces.is_full):
                 self.rest, self.is_cut = rest, True
                 return
             segment = rest or self._take(self._left, self._room(done))
@@ -293,24 +328,6 @@ class _Stretch:
 
     def _room(self, done: int) -> int:
         return min(self._prepared.program.capacity, self._prepared.pace.room(done))
-
-
-def _split(segment: Segment, count: int) -> tuple[Segment, Segment | None]:
-    """Returns the first `count` batches of a segment, and the others."""
-    if segment.count <= count:
-        return segment, None
-    return _part(segment, slice(count)), _part(segment, slice(count, None))
-
-
-def _part(segment: Segment, which: slice) -> Segment:
-    leaves = segment.leaves
-    return Segment(
-        segment.signature,
-        len(segment.sizes[which]),
-        segment.sizes[which],
-        None if segment.rows is None else segment.rows[which],
-        None if leaves is None else [leaf[which] for leaf in leaves],
-    )
 
 
 def _write(kept: _Kept) -> None:

@@ -133,7 +133,9 @@ class Pass:
             # Now and not when it was made: other passes may have run in between.
             assert self._batches is not None
             self._feed.begin(self._batches)
-        self._runner = self._run.runner(self._step, self._feed)
+        self._runner = self._run.runner(
+            self._step, self._feed, where=self._record.where
+        )
         return self._runner
 
     def _next(self, runner: Runner) -> Chunk | None:
@@ -150,6 +152,8 @@ class Pass:
                     break
                 parts.append(advance)
                 left = None if left is None else left - advance.count
+                if advance.is_over:
+                    break
                 if advance.is_cut:
                     begin = self._tell(runner, advance, begin, looks=False)
         except BaseException as error:
@@ -173,7 +177,7 @@ class Pass:
         return now
 
     def _check_not_empty(self) -> None:
-        if self.batch == 0:
+        if self.batch == 0 and self._run.stop_reason is None:
             raise DataError(
                 f"The pass {self.name!r} got no batch: the data were at their end at "
                 "once. Expected at least one batch. Check the data, and pass something "
