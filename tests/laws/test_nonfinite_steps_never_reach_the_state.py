@@ -42,7 +42,9 @@ def job():
     model = keras.Sequential(
         [
             keras.Input((6,)),
-            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(
+                8, activation="tanh"
+            ),  # TensorFlow's relu turns NaN into 0
             keras.layers.BatchNormalization(),
             dropout,
             keras.layers.Dense(2),

@@ -68,7 +68,7 @@ def _run(
         return bool(flaws)
 
     def outputs(layer: keras.Layer, arguments: Any, output: Any) -> None:
-        name = f"{layer.path} ({type(layer).__name__})"
+        name = f"{layer.path or layer.name} ({type(layer).__name__})"
         for value in keras.tree.flatten(output):
             if note(Stage.OUTPUT, name, value, _words(arguments)):
                 return
