@@ -15,3 +15,4 @@ from ownloop.guards.evidence import Where as Where
 from ownloop.guards.replay import replay as replay
 from ownloop.guards.report import Finding as Finding
 from ownloop.guards.report import Report as Report
+from ownloop.guards.report import Stage as Stage

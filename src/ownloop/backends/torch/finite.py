@@ -13,7 +13,8 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
     """Returns for each variable whether all of its values are finite.
 
     Example:
-        >>> finite([keras.Variable([1.0, float("nan")]), keras.Variable(2)]).tolist()
+        >>> count = keras.Variable(2, trainable=False)
+        >>> finite([keras.Variable([1.0, float("nan")]), count]).tolist()
         [False, True]
     """
     values = [variable.value.detach() for variable in variables]
