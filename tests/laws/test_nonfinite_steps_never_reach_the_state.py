@@ -368,6 +368,38 @@ def test_batches_that_are_kept_end_a_stretch_before_they_fill_the_memory(
     assert held == [3] * 8
 
 
+@pytest.mark.parametrize("compile", [True, False])
+@pytest.mark.parametrize("every", [1, None])
+def test_variables_that_a_bad_step_creates_have_their_first_values(
+    bits, compile, every
+):
+    """The first step builds model and optimizer, and is bad."""
+    states = []
+    for bad in ((0,), ()):
+        initializer = keras.initializers.RandomUniform(-1, 1, seed=1)
+        model = keras.Sequential(
+            [keras.layers.Dense(2, kernel_initializer=initializer)]
+        )
+        optimizer = keras.optimizers.Adam(1e-2)
+
+        def step(x, y, model=model, optimizer=optimizer):
+            with ol.GradientTape() as tape:
+                loss = keras.ops.mean(model(x) ** 2)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            return {"loss": loss}
+
+        x, y = make_data(bad)
+        skip = 0 if bad else BATCH
+        data = resident(x[skip:], y[skip:])
+        loop = ol.Loop(nonfinite="skip", compile=compile, observers=())
+        for epoch in loop.epochs(1):
+            epoch.train(step, data, every=every).run()
+        states.append(bits((*model.variables, *optimizer.variables)))
+    assert len(states[0]) > 5
+    assert states[0] == states[1]
+
+
 @pytest.mark.parametrize("value", ["ignore", -1, True, 2.5, None])
 def test_an_unknown_policy_is_refused(value):
     with pytest.raises(

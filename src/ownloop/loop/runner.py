@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from ownloop import backends
-from ownloop.backends.contract import EAGER, Placed, Snapshot
+from ownloop.backends.births import Births
+from ownloop.backends.contract import EAGER, ChunkValues, Placed, Snapshot
 from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
 from ownloop.loop.bisection import Stretch
@@ -126,7 +127,12 @@ class Runner:
                 pieces = Pieces(kept=self._guard is not None)
                 cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
                 begin = watch.seconds()
-                values = prepared.program.run(iter(cutter), self._data)
+                values, born = self._run(prepared, cutter)
+                if born.variables:
+                    kept.append((born.variables, born.first))
+                    variables += born.variables
+                    values_before = before.values + born.first.values
+                    before = Snapshot(values_before, before.random)
                 # Again: what runs eagerly has returned nothing until now.
                 self._check_same_names(prepared)
                 self._next = cutter.rest
@@ -160,6 +166,14 @@ class Runner:
         if self._guard is not None:
             self._guard.run.conclude(settled)
         return advance
+
+    def _run(self, prepared: Prepared, cutter: "_Cutter") -> tuple[ChunkValues, Births]:
+        """Runs a stretch; notes the variables that it makes if it is not traced."""
+        births = Births()
+        is_traced = prepared.program.kind != EAGER
+        with contextlib.nullcontext() if is_traced else births:
+            values = prepared.program.run(iter(cutter), self._data)
+        return values, births
 
     def _settle(
         self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
