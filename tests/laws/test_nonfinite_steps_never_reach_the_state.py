@@ -400,6 +400,25 @@ def test_variables_that_a_bad_step_creates_have_their_first_values(
     assert states[0] == states[1]
 
 
+def test_an_error_in_the_very_first_step_leaves_first_values(bits):
+    """Nothing is compiled, so the step has made its variables when it goes wrong."""
+    made = []
+
+    def step(x):
+        if not made:
+            made.append(keras.Variable([2.0, 3.0], trainable=False, name="late"))
+        made[0].assign(made[0] * x[0])
+        return {"loss": keras.ops.sum(made[0])}
+
+    def train():
+        for epoch in ol.Loop(compile=False, observers=()).epochs(1):
+            epoch.train(step, [np.array([np.inf], "float32")]).run()
+
+    with pytest.raises(ol.errors.NonFiniteError, match="loss is inf; late has 2 inf"):
+        train()
+    assert bits(made) == [np.array([2.0, 3.0], "float32").tobytes()]
+
+
 @pytest.mark.parametrize("value", ["ignore", -1, True, 2.5, None])
 def test_an_unknown_policy_is_refused(value):
     with pytest.raises(

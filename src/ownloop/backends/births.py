@@ -10,7 +10,6 @@ from typing import Any, Self, final
 
 import keras
 
-from ownloop.backends.contract import Snapshot
 from ownloop.backends.scope import stored_value
 
 
@@ -23,7 +22,7 @@ class Births:
         ...     variable = keras.Variable(1.0, trainable=False)
         ...     after = variable.assign(2.0)
         ...
-        >>> [float(value) for value in births.first.values]
+        >>> [float(value) for value in births.values]
         [1.0]
     """
 
@@ -38,9 +37,9 @@ class Births:
         return tuple(variable for variable, _ in self._born)
 
     @property
-    def first(self) -> Snapshot:
-        """Their first values."""
-        return Snapshot(tuple(value for _, value in self._born))
+    def values(self) -> tuple[Any, ...]:
+        """Their first values, in the form that a snapshot has them in."""
+        return tuple(value for _, value in self._born)
 
     def __enter__(self) -> Self:
         self._is_own = "__init__" in vars(keras.Variable)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ownloop import backends
 from ownloop.backends.births import Births
-from ownloop.backends.contract import EAGER, ChunkValues, Placed, Snapshot
+from ownloop.backends.contract import EAGER, Placed, Snapshot
 from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
 from ownloop.loop.bisection import Stretch
@@ -120,30 +120,8 @@ class Runner:
         advance, done, watch = None, False, Watch()
         try:
             while (first := self._take(left, 0)) is not None:
-                prepared = self._prepare(first.signature)
-                variables = self._variables(prepared)
-                kept.append((variables, backends.current().read(variables)))
-                before = self._begin(first.signature, prepared, kept[-1])
-                pieces = Pieces(kept=self._guard is not None)
-                cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
-                begin = watch.seconds()
-                values, born = self._run(prepared, cutter)
-                if born.variables:
-                    kept.append((born.variables, born.first))
-                    variables += born.variables
-                    values_before = before.values + born.first.values
-                    before = Snapshot(values_before, before.random)
-                # Again: what runs eagerly has returned nothing until now.
-                self._check_same_names(prepared)
-                self._next = cutter.rest
-                left = None if left is None else left - len(pieces)
-                seconds = watch.seconds() - begin
-                prepared.pace.learn(steps=len(pieces), seconds=seconds)
-                part = Part(prepared.call.logged, values, pieces.sizes)
-                stretch = Stretch(
-                    prepared.program, self._data, pieces, variables, before, part.logged
-                )
-                settled.append(self._settle(stretch, part, settled))
+                cutter = self._stretch(first, left, watch, kept, settled)
+                left = None if left is None else left - len(cutter.pieces)
                 if cutter.is_cut or settled[-1].is_over:
                     break
             with held():
@@ -167,13 +145,41 @@ class Runner:
             self._guard.run.conclude(settled)
         return advance
 
-    def _run(self, prepared: Prepared, cutter: "_Cutter") -> tuple[ChunkValues, Births]:
-        """Runs a stretch; notes the variables that it makes if it is not traced."""
-        births = Births()
+    def _stretch(
+        self,
+        first: Segment,
+        left: int | None,
+        watch: Watch,
+        kept: _Kept,
+        settled: list[Settled],
+    ) -> "_Cutter":
+        """Runs a stretch; adds what was before it, and what counts of it."""
+        prepared = self._prepare(first.signature)
+        variables = self._variables(prepared)
+        kept.append((variables, backends.current().read(variables)))
+        before = self._begin(first.signature, prepared, kept[-1])
+        pieces = Pieces(kept=self._guard is not None)
+        cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
+        begin, births = watch.seconds(), Births()
+        # What is traced has its variables by now.
         is_traced = prepared.program.kind != EAGER
         with contextlib.nullcontext() if is_traced else births:
             values = prepared.program.run(iter(cutter), self._data)
-        return values, births
+        seconds = watch.seconds() - begin
+        prepared.pace.learn(steps=len(pieces), seconds=seconds)
+        if births.variables:
+            kept.append((births.variables, Snapshot(births.values, before.random)))
+            variables += births.variables
+            before = Snapshot((*before.values, *births.values), before.random)
+        # Again: what runs eagerly has returned nothing until now.
+        self._check_same_names(prepared)
+        self._next = cutter.rest
+        part = Part(prepared.call.logged, values, pieces.sizes)
+        stretch = Stretch(
+            prepared.program, self._data, pieces, variables, before, part.logged
+        )
+        settled.append(self._settle(stretch, part, settled))
+        return cutter
 
     def _settle(
         self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
@@ -278,15 +284,22 @@ class Runner:
         if self._before is not None:
             self._before.append(now)
         touched = {id(variable) for variable in now[0]}
-        fresh = len(self._reset)
+        cleared: list[keras.Variable] = []
         for metric in (*self._surroundings.metrics, *prepared.call.metrics):
             mine = {id(variable) for variable in metric.variables}
             if mine & touched and id(metric) not in self._reset:
                 metric.reset_state()
                 self._reset.add(id(metric))
-        if len(self._reset) == fresh:
+                cleared.extend(metric.variables)
+        if not cleared:
             return start
-        return backends.current().read(variables)
+        zeros = backends.current().read(cleared)
+        new = dict(zip(map(id, cleared), zeros.values, strict=True))
+        values = zip(variables, start.values, strict=True)
+        return Snapshot(
+            tuple(new.get(id(variable), value) for variable, value in values),
+            start.random,
+        )
 
     def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:
         program = prepared.program
@@ -321,19 +334,19 @@ class _Cutter:
         self._prepared = prepared
         self._left = left
         self._watch = watch
-        self._pieces = pieces
+        self.pieces = pieces
 
     def __iter__(self) -> Iterator[Segment]:
         segment: Segment | None = self._first
         done = 0
         while segment is not None:
             piece, rest = split(segment, self._room(done))
-            self._pieces.add(piece)
+            self.pieces.add(piece)
             yield piece
             done += piece.count
             if self._left is not None:
                 self._left -= piece.count
-            if self._left != 0 and (self._watch.is_over() or self._pieces.is_full):
+            if self._left != 0 and (self._watch.is_over() or self.pieces.is_full):
                 self.rest, self.is_cut = rest, True
                 return
             segment = rest or self._take(self._left, self._room(done))
