@@ -11,6 +11,10 @@ import tensorflow as tf
 from ownloop.backends.contract import Tensor
 
 
+_CURT_HEALTH = 2
+"""Makes the summary two numbers: an identity, and 1 if a value is not finite."""
+
+
 def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
     """Returns for each variable whether all of its values are finite.
 
@@ -45,8 +49,14 @@ def _program(specs: tuple[tuple[tuple[int, ...], tf.DType], ...]) -> Callable[..
 
 
 def _is_finite(value: Tensor) -> Tensor:
-    if value.dtype.size == 1:
-        value = tf.cast(value, tf.float32)
     if value.dtype.is_complex:
         value = tf.stack([tf.math.real(value), tf.math.imag(value)])
-    return tf.reduce_all(tf.math.is_finite(value))
+    if value.dtype not in (tf.float16, tf.float32, tf.float64):
+        value = tf.cast(value, tf.float32)
+    # One look at each value and no array between, in half the time that
+    # `reduce_all(is_finite(value))` takes.
+    # https://www.tensorflow.org/api_docs/python/tf/raw_ops/DebugNumericSummaryV2
+    summary = tf.raw_ops.DebugNumericSummaryV2(
+        input=value, tensor_debug_mode=_CURT_HEALTH, output_dtype=tf.float32
+    )
+    return tf.equal(summary[1], 0.0)
