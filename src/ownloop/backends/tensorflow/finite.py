@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from ownloop.backends.contract import Tensor
 
-
 _CURT_HEALTH = 2
 """Makes the summary two numbers: an identity, and 1 if a value is not finite."""
 
