@@ -1,4 +1,4 @@
-"""The law of resuming: stopped anywhere and run again, a script ends with the same bits.
+"""The law of resuming: stopped anywhere and run again, a script ends the same.
 
 Here the script is stopped by an exception in its own body, at every chunk in turn, and
 run again with new objects. `tests/faults` kills real processes.

@@ -12,10 +12,12 @@ from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
 from ownloop.errors import LoopError
 from ownloop.events import Observer, Started, Stopped
+from ownloop.guards import Evidence, Report
 from ownloop.history import History
 from ownloop.loop import workflow
 from ownloop.loop.epoch import Epoch
 from ownloop.loop.keeping import Keeping
+from ownloop.loop.nonfinite import Policy
 from ownloop.loop.programs import Step
 from ownloop.loop.run import Run
 from ownloop.loop.validation import validate
@@ -46,6 +48,12 @@ class Loop:
         save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
             steps, or None.
         keep: Which checkpoints stay: a number for the last ones, or `Keep`.
+        nonfinite: What to do with a step that makes a logged loss (a scalar named
+            "loss", or with a name that ends so) or a variable NaN or infinite; the
+            state never keeps what it did. "raise": end with a `NonFiniteError`.
+            "skip": leave it out, as if its batch were not in the data; after 100 in a
+            run, raise. A whole number: the same with another limit. "stop": stop the
+            run before it.
         **objects: Keras models, layers, optimizers, metrics, seed generators and
             variables, and objects with `get_state()` and `set_state(state)`.
 
@@ -85,6 +93,7 @@ class Loop:
         resume: bool | str = True,
         save: int | Every | SaveEvery | None = _FIVE_MINUTES,
         keep: int | Keep = 3,
+        nonfinite: str | int = "raise",
         **objects: Any,
     ) -> None:
         for name, thing in objects.items():
@@ -95,6 +104,7 @@ class Loop:
             objects,
             compiled=compile,
             observers=(Console(),) if observers is None else observers,
+            nonfinite=Policy.of(nonfinite),
         )
         how = Keeping.of(resume=resume, save=save, keep=keep)
         if folder is not None:
@@ -126,6 +136,20 @@ class Loop:
     def stopped(self) -> str | None:
         """The reason that `stop` was given; None while nothing has stopped the run."""
         return self._run.stop_reason
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were left out of the state, being NaN or infinite."""
+        return self._run.guard.skipped
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What is kept of the latest step that was NaN or infinite, if there was one.
+
+        Its batch, and the state before it, as NumPy arrays.
+        """
+        latest = self._run.guard.latest
+        return None if latest is None else latest.evidence
 
     @property
     def compilations(self) -> Mapping[str, int]:
@@ -221,7 +245,38 @@ class Loop:
         Args:
             reason: Why, in words; kept in `stopped` and told to observers.
         """
-        self._run.stop_reason = str(reason)
+        self._run.stop(str(reason))
+
+    def replay(self, step: Step) -> Report:
+        """Runs the latest step that was NaN or infinite again, and says where it began.
+
+        Eagerly, from the state before it and on its batch, with the output of every
+        layer, the gradients and the new values looked at. Leaves no trace.
+
+        Args:
+            step: The step that it was.
+
+        Raises:
+            LoopError: No step was NaN or infinite in this run.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import ownloop as ol
+            >>> layer = keras.layers.Rescaling(2.0, name="double")
+            >>> def step(x):
+            ...     return keras.ops.mean(layer(x))
+            ...
+            >>> loop = ol.Loop(nonfinite="stop", observers=[])
+            >>> data = ol.Batches(np.array([1, 2, np.nan, 4], "float32"), batch_size=1)
+            >>> for epoch in loop.epochs(1):
+            ...     chunks = list(epoch.train(step, data))
+            ...
+            >>> loop.stopped
+            'step 3: loss is nan'
+            >>> print(loop.replay(step).first)
+            the batch is nan
+        """
+        return self._run.guard.replay(step)
 
     def run(
         self,
