@@ -22,7 +22,7 @@ def convolution():
     )
 
 
-def job(network):
+def job(network, examples=4):
     """Returns a model, its optimizer, a step over both, and four batches."""
     model, optimizer = network(), keras.optimizers.Adam(0.01)
     optimizer.build(model.trainable_variables)
@@ -34,8 +34,8 @@ def job(network):
         optimizer.apply(gradients, model.trainable_variables)
         return loss
 
-    x = np.random.default_rng(0).normal(size=(16, 6, 6, 1)).astype("float32")
-    return model, optimizer, step, ol.Batches(x, batch_size=4)
+    x = np.random.default_rng(0).normal(size=(4 * examples, 6, 6, 1)).astype("float32")
+    return model, optimizer, step, ol.Batches(x, batch_size=examples)
 
 
 @pytest.mark.parametrize(("network", "kind"), [(dense, FUSED), (convolution, STEPWISE)])
@@ -61,9 +61,14 @@ def test_the_arrays_of_the_variables_outlive_each_chunk(network, kind):
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a rule for the CPU")
-@pytest.mark.parametrize(("network", "copies"), [(dense, 0), (convolution, 3)])
-def test_a_loop_on_the_cpu_spares_the_copy_of_the_state(network, copies, monkeypatch):
-    _, _, step, data = job(network)
+@pytest.mark.parametrize(
+    ("network", "examples", "copies"),
+    [(dense, 4, 0), (dense, 2048, 3), (convolution, 4, 3)],
+)
+def test_a_loop_over_many_batches_spares_the_copy_of_the_state(
+    network, examples, copies, monkeypatch
+):
+    _, _, step, data = job(network, examples)
     counted, copy = [], compile._copy
     monkeypatch.setattr(
         compile, "_copy", lambda state: counted.append(state) or copy(state)

@@ -40,6 +40,9 @@ Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
 _SLOW_IN_A_LOOP_ON_CPU = ("conv_general_dilated",)
 
+_MANY_STEPS = 128
+"""A step updates its state, so a copy for so many costs less than 1 % of them."""
+
 _NUMBER = jax.ShapeDtypeStruct((), np.int32)
 
 _OPTIONS_ON_CPU = {"xla_cpu_copy_insertion_use_region_analysis": True}
@@ -75,9 +78,7 @@ class JaxProgram(AbstractProgram):
         slow = _slow_primitive(traced.jaxpr)
         self.kind = STEPWISE if slow else FUSED
         self.reason = f"XLA on the CPU is slow at {slow} inside a loop" if slow else ""
-        # A loop on the CPU begins by copying what it is not given for good, which is
-        # cheaper than a copy before it. Elsewhere memory is dearer than that copy.
-        self._donates = bool(slow) or jax.default_backend() != "cpu"
+        self._donates = bool(slow) or not _keeps_its_arguments(self.capacity)
         build = _stepwise if slow else _fused
         self._advance: Callable[..., Carry] = build(
             traced, batch, self.capacity, donate=self._donates
@@ -215,6 +216,16 @@ def _empty(traced: _Traced, capacity: int) -> tuple[list[Tensor], list[Tensor]]:
 @jax.jit
 def _copy(state: list[Tensor]) -> list[Tensor]:
     return [jnp.copy(value) for value in state]
+
+
+def _keeps_its_arguments(capacity: int) -> bool:
+    """Returns whether the loop is to leave the state that it is given as it was.
+
+    It then begins by copying it, for each block. On the CPU that is cheaper than a
+    copy before the chunk's first block, and among the many steps of a large block it
+    does not count. Elsewhere memory is dearer than the copy for each chunk.
+    """
+    return jax.default_backend() == "cpu" and capacity >= _MANY_STEPS
 
 
 def _slow_primitive(jaxpr: jax.extend.core.ClosedJaxpr) -> str | None:
