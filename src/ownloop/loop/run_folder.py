@@ -150,6 +150,9 @@ class RunFolder(AbstractHome):
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
 
+    def skip(self, call: Call) -> None:
+        self._tracked.calls.skip(call)
+
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         self._writer.check()
         self._flush_if_due()

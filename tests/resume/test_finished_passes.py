@@ -1,0 +1,111 @@
+"""A pass that an earlier process has finished is not gone through, nor is its body."""
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop.resume.calls import Calls
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is saved on the way out."""
+
+
+def returned(earlier: Calls, **open) -> Calls:
+    calls = Calls()
+    calls.go_to(earlier.place(**open))
+    calls.enter_round(10, done=0)
+    calls.enter_epoch(1)
+    return calls
+
+
+def begun() -> Calls:
+    calls = Calls()
+    calls.enter_round(10, done=0)
+    calls.enter_epoch(1)
+    return calls
+
+
+def test_what_its_body_called_is_not_taken_for_a_later_call():
+    earlier = begun()
+    train = earlier.enter()
+    earlier.start(train)
+    within = earlier.enter()
+    earlier.start(within)
+    earlier.finish(within, "within the body")
+    earlier.finish(train, "train")
+    after = earlier.enter()
+    earlier.start(after)
+    earlier.finish(after, "after it")
+    target = earlier.enter()
+    earlier.start(target)
+
+    calls = returned(earlier, open={"batch": 2})
+    train = calls.enter()
+    calls.skip(train)
+    assert train.result == "train"
+    assert calls.enter().result == "after it"
+    again = calls.enter()
+    assert again.open == {"batch": 2}
+    calls.start(again)
+    assert calls.place(open={"batch": 2}) == earlier.place(open={"batch": 2})
+
+
+def test_what_was_called_before_it_was_gone_through_is_called_again():
+    earlier = begun()
+    train, between = earlier.enter(), earlier.enter()
+    earlier.start(between)
+    earlier.finish(between, "between")
+    earlier.start(train)
+    earlier.finish(train, "train")
+    earlier.enter()
+
+    calls = returned(earlier)
+    train = calls.enter()
+    assert calls.enter().result == "between"
+    calls.skip(train)
+    assert calls.enter().is_target
+
+
+@pytest.mark.parametrize("killed_at", [3, 6, 9, 12])
+def test_a_validation_within_a_pass_does_not_stand_for_the_one_after_it(
+    tmp_path, killed_at
+):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+        told = []
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        def look(x):
+            return keras.ops.sum(weight * x)
+
+        folder = tmp_path / name
+        loop = ol.Loop(compile=False, observers=[], folder=folder, save=1, w=weight)
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    raise Killed
+                if chunk.batch in (1, 3):
+                    epoch.validate(look, data, name="within")
+            for chunk in epoch.train(step, data, steps=2, every=1, name="more"):
+                if chunk.step == at:
+                    raise Killed
+            told.append((epoch.validate(look, data).loss, epoch["more_loss"]))
+        return (
+            float(keras.ops.convert_to_numpy(weight)),
+            told,
+            dict(loop.history.row(2)),
+        )
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", killed_at)
+    weight, told, row = play("killed")
+    assert weight == expected[0]
+    assert told == expected[1][-len(told) :]
+    assert row == expected[2]
