@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.events import PassDone
 from ownloop.resume.calls import Calls
 
 
@@ -109,3 +110,35 @@ def test_a_validation_within_a_pass_does_not_stand_for_the_one_after_it(
     assert weight == expected[0]
     assert told == expected[1][-len(told) :]
     assert row == expected[2]
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream", "none"])
+def test_a_pass_of_steps_that_was_saved_after_its_last_step_has_none_left(
+    tmp_path, kind
+):
+    batches = [np.full(2, i, "float32") for i in range(5)]
+    arrays = ol.Batches(np.concatenate(batches), batch_size=2)
+    data = {"arrays": arrays, "stream": batches, "none": None}[kind]
+
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+
+        def step(x=2.0):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        def kill(event):
+            if isinstance(event, PassDone) and event.step == at:
+                raise Killed
+
+        folder = tmp_path / name
+        loop = ol.Loop(compile=False, observers=[kill], folder=folder, save=1, w=weight)
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, data, steps=3, every=2):
+                loop.print(chunk.step, chunk.steps.loss.tolist(), chunk.mean)
+        return (folder / "log.txt").read_text()
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", at=3)
+    assert play("killed") == expected

@@ -77,7 +77,8 @@ class AbstractFeed(abc.ABC):
     def begin(self, steps: int) -> None:
         """Begin a pass of exactly ``steps`` batches where the last pass stopped.
 
-        The data begin again at their end, as often as it takes.
+        The data begin again at their end, as often as it takes. Of a pass that is gone
+        on with, perhaps none are left.
         """
 
     @abc.abstractmethod
@@ -155,7 +156,7 @@ class ResidentFeed(AbstractFeed):
         return Position(self._epoch, self._index)
 
     def begin(self, steps: int) -> None:
-        self._left = check_steps(steps)
+        self._left = check_steps(steps, least=0)
 
     def take(self, limit: int) -> Segment | None:
         check_limit(limit)
@@ -205,14 +206,18 @@ class ResidentFeed(AbstractFeed):
         )
 
 
-def check_steps(steps: int) -> int:
+def check_steps(steps: int, *, least: int = 1) -> int:
     """Refuse a number of steps that is not a positive integer; else give it back.
+
+    Args:
+        steps: the number.
+        least: 0 where it is what is left of a pass.
 
     Example:
         >>> check_steps(1000)
         1000
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
         raise DataError(
             f"steps is {steps!r}. Expected a positive integer: how many batches make "
             "the pass. Leave steps out for a pass over all the data."

@@ -75,7 +75,7 @@ class NoDataFeed(AbstractFeed):
         return Segment(None, count, np.ones(count, np.int64))
 
     def begin(self, steps: int) -> None:
-        self._left = check_steps(steps)
+        self._left = check_steps(steps, least=0)
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -80,7 +80,7 @@ class StreamFeed(AbstractFeed):
         return self._prefetch.take(limit)
 
     def begin(self, steps: int) -> None:
-        self._prefetch.begin(check_steps(steps))
+        self._prefetch.begin(check_steps(steps, least=0))
 
     def close(self) -> None:
         self._finalizer()
