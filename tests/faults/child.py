@@ -43,6 +43,7 @@ def _serve(answers: int) -> None:
 def _try(attempt: Attempt) -> Outcome:
     with tempfile.TemporaryDirectory() as base:
         report, output = Path(base, "report.json"), Path(base, "output")
+        output.touch()  # The child may be dead before it gets so far.
         begin = time.monotonic()
         with warnings.catch_warnings():
             # JAX says that it might have threads, which was looked at.
@@ -119,7 +120,9 @@ def _work(attempt: Attempt, report: Path) -> int:
         traceback.print_exc()
         told["error"] = f"{type(error).__name__}: {error}"
     told["counts"] = dict(moments.counts)
-    report.write_text(json.dumps(told))
+    unfinished = report.with_suffix(".new")
+    unfinished.write_text(json.dumps(told))
+    unfinished.replace(report)
     return status
 
 
@@ -147,6 +150,9 @@ def _import_all() -> None:
     importlib.import_module("ownloop.loop.run_folder")
     if name == "torch":
         importlib.import_module("ownloop.backends.torch.inductor")
+    with suppress(ImportError):
+        # Keras imports it where an optimizer with a schedule is serialised.
+        importlib.import_module("tensorflow")
 
 
 if __name__ == "__main__":

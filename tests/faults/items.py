@@ -15,8 +15,8 @@ from typing import Any, final
 from faults.attempts import Attempt, Outcome, differing
 from faults.server import Server
 
-PLACES = (38, 24, 76, 60)
-"""Moments of steps: in a chunk half done, in the stream, in each round's epochs."""
+PLACES = (("step", 44), ("save", 32), ("step", 28), ("step", 70))
+"""Kinds of moments, and which: in a chunk half done, in the stream, in each round."""
 
 ABSENT = "the checkpoint has no such tensor"
 
@@ -58,10 +58,10 @@ def count_items(
         only: these items; all, if none is named.
     """
     names = list(only) or list((servers[0].attempt(Attempt("", job="items"))).items)
-    for place in PLACES:
-        start = base / f"start-{place}"
+    for kind, at in PLACES:
+        start = base / f"start-{kind}-{at}"
         shutil.rmtree(start, ignore_errors=True)
-        attempt = Attempt(str(start), settings=settings, kind="step", at=place)
+        attempt = Attempt(str(start), settings=settings, kind=kind, at=at)
         killed = servers[0].attempt(attempt)
         if not killed.killed:
             raise AssertionError(f"{killed.error}\n{killed.output}")
@@ -77,18 +77,18 @@ def count_items(
             found.append((name, _lose(server, base, folder, name)))
 
     def _lose(server: Server, base: Path, folder: Path, name: str) -> str:
-        for place in PLACES:
+        for kind, at in PLACES:
             shutil.rmtree(folder, ignore_errors=True)
             attempt = Attempt(str(folder), settings=settings, forget=name)
             if name.startswith("saved before"):
                 # A change of what is written: another process goes on.
                 killed = Attempt(
-                    str(folder), settings=settings, forget=name, kind="step", at=place
+                    str(folder), settings=settings, forget=name, kind=kind, at=at
                 )
                 server.attempt(killed)
                 attempt = Attempt(str(folder), settings=settings)
             else:
-                shutil.copytree(base / f"start-{place}", folder)
+                shutil.copytree(base / f"start-{kind}-{at}", folder)
             outcome = server.attempt(attempt)
             if ABSENT in outcome.error:
                 return "absent"

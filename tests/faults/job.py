@@ -124,27 +124,33 @@ def play(
         accuracy.update_state(y, logits)
         return {"loss": loss, "accuracy": accuracy}
 
-    def other_train_step(x, y):
-        with ol.GradientTape() as tape:
-            logits = model(x, training=True)
-            loss = 2.0 * loss_fn(y, logits)
-        grads = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(grads, model.trainable_variables, strict=True))
-        accuracy.update_state(y, logits)
-        return {"loss": loss, "accuracy": accuracy}
-
     def val_step(x, y):
-        # With dropout: a validation leaves no trace of its draws.
+        # With noise and dropout: a validation leaves no trace of its draws.
+        x = x + 0.01 * keras.random.normal(keras.ops.shape(x), seed=jitter)
         logits = model(x, training=True)
         accuracy.update_state(y, logits)
-        return {"loss": loss_fn(y, logits), "accuracy": accuracy}
+        distance = keras.ops.mean(keras.ops.square(teacher - kernel))
+        loss = loss_fn(y, logits)
+        return {"loss": loss, "accuracy": accuracy, "distance": distance}
 
     def nudge():
         drawn = random.random() + random.gauss() + np.random.normal() + _framework()
         kernel.assign(kernel + 0.001 * drawn)
 
     if "code" in changes:
-        train_step = other_train_step
+
+        def train_step(x, y):
+            x = x + 0.01 * keras.random.normal(keras.ops.shape(x), seed=jitter)
+            with ol.GradientTape() as tape:
+                logits = model(x, training=True)
+                loss = 2.0 * loss_fn(y, logits)
+            grads = tape.gradient(loss, model.trainable_variables)
+            pairs = zip(grads, model.trainable_variables, strict=True)
+            optimizer.apply_gradients(pairs)
+            teacher.assign(0.9 * teacher + 0.1 * kernel)
+            accuracy.update_state(y, logits)
+            return {"loss": loss, "accuracy": accuracy}
+
     if "trainable" in changes:
         model.layers[1].trainable = False
     if not compile:
@@ -169,13 +175,13 @@ def play(
         loop.memory["heads"] = loop.memory.get("heads", 0) + 1
         curriculum.level += 10
         before = epoch.validate(val_step, val, name="before")
-        for chunk in epoch.train(train_step, train, every=(2, 3)):
+        for chunk in epoch.train(train_step, train, every=ol.every(3, start=1)):
             losses = [value.hex() for value in chunk.steps.loss.tolist()]
             loop.print(chunk.step, losses, chunk.mean, chunk.last.accuracy)
             loop.memory["looks"] = loop.memory.get("looks", 0) + 1
             curriculum.level += 1
             nudge()
-            if chunk.batch == 2:
+            if chunk.batch == 1:
                 middle = epoch.validate(val_step, val, name="middle")
                 loop.print("middle", middle.loss, curriculum.level)
                 nudge()
@@ -192,8 +198,8 @@ def play(
     kernel.assign(kernel * 0.99)
     nudge()
     for epoch in loop.epochs(4):
-        mean = epoch.train(train_step, train).run()
-        loop.print("Epoch", epoch.number, ending, between.loss, mean.loss)
+        for chunk in epoch.train(train_step, train):
+            loop.print("Epoch", epoch.number, ending, between.loss, chunk.last.loss)
         streamed = epoch.train(train_step, stream, steps=4, name="stream").run()
         loop.print(streamed.loss, loop.epoch)
         if epoch.number == 4:
