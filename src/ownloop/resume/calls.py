@@ -45,7 +45,7 @@ class Place:
     @property
     def is_inside(self) -> bool:
         """Whether calls were made since the epoch began, or the round was over."""
-        return bool(self.results) or self.open is not None
+        return self.made > 0
 
     @property
     def number(self) -> int:

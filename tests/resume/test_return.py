@@ -1,4 +1,7 @@
-"""A pass that an earlier process has finished is not gone through, nor is its body."""
+"""Code that is run again comes back to where it was, and does nothing twice."""
+
+import os
+import signal
 
 import keras
 import numpy as np
@@ -142,3 +145,34 @@ def test_a_pass_of_steps_that_was_saved_after_its_last_step_has_none_left(
     with pytest.raises(Killed):
         play("killed", at=3)
     assert play("killed") == expected
+
+
+@pytest.mark.parametrize("first", ["train", "validate"])
+def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
+    tmp_path, first
+):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
+        )
+        for epoch in loop.epochs(3):
+            weight.assign(weight * 0.5)
+            loop.memory["heads"] = loop.memory.get("heads", 0) + 1
+            if epoch.number == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if first == "validate":
+                epoch.validate(step, data)
+            epoch.train(step, data).run()
+        return loop.memory["heads"], loop.history.steps["train_loss"].tolist()
+
+    expected = play("whole")
+    with pytest.raises(SystemExit):
+        play("asked", at=2)
+    assert play("asked") == expected
