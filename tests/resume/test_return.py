@@ -176,3 +176,34 @@ def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
     with pytest.raises(SystemExit):
         play("asked", at=2)
     assert play("asked") == expected
+
+
+@pytest.mark.parametrize("asked", ["before validation", "after it"])
+def test_a_run_that_was_about_to_stop_when_it_was_saved_stops(tmp_path, asked):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
+        )
+        for epoch in loop.epochs(5):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == 6:
+                    loop.stop("enough")
+            if loop.step == at and asked == "before validation":
+                os.kill(os.getpid(), signal.SIGTERM)
+            epoch.validate(step, data)
+            if loop.step == at and asked == "after it":
+                os.kill(os.getpid(), signal.SIGTERM)
+        return loop.step, loop.epoch, loop.stopped, loop.history["val_loss"].tolist()
+
+    expected = play("whole")
+    assert expected[:3] == (6, 2, "enough")
+    with pytest.raises(SystemExit):
+        play("asked", at=6)
+    assert play("asked") == expected

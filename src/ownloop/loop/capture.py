@@ -69,6 +69,7 @@ def capture(
     meta = {
         "place": tracked.calls.place(open).to_json(),
         "epoch": run.epoch,
+        "stopping": run.stop_reason,
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
         "counts": counts(tensors),
@@ -137,6 +138,8 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     randomness.write(arrays, meta["random"])
     run.memory.clear()
     run.memory.update(json.loads(meta["memory"]))
+    # Perhaps the body of a pass said so, which is not gone through again.
+    run.stop_reason = meta["stopping"]
 
 
 def place_of(checkpoint: Checkpoint) -> Place:
