@@ -186,13 +186,13 @@ def play(
                 loop.print("middle", middle.loss, curriculum.level)
                 nudge()
         streamed = epoch.train(train_step, stream, steps=3, name="stream").run()
+        if loop.history.highest("before_loss").age >= 1:
+            loop.stop("the first one was the worst")
         after = epoch.validate(val_step, val)
         loop.print(before, streamed, after, loop.memory["looks"])
         nudge()
         if epoch.number == 1:
             loop.save("first")
-        if loop.history.highest("before_loss").age >= 1:
-            loop.stop("the first one was the worst")
     ending = loop.stopped
     between = loop.validate(val_step, val, name="between")
     kernel.assign(kernel * 0.99)

@@ -36,6 +36,7 @@ KINDS = (
 
 SAVES = ("steps", "always", "epochs")
 _MANY_ATTEMPTS = 60
+_SOME = 5
 
 
 @final
@@ -49,7 +50,7 @@ class RunCount:
         resumes: children that found a run in the folder and went on with it.
         identical: runs whose end was that of a run never killed, in every item.
         kinds: kills by their kind.
-        differing: items of the others, by name.
+        differing: of the others: how they were killed, and some items that differ.
         errors: what ended children that were to go on; there must be none.
     """
 
@@ -98,7 +99,8 @@ def count_runs(
             save = SAVES[(place + len(counts)) % len(SAVES)]
             attempts = _Attempts(expected, generator, kinds)
             counts.append(_kill(servers[place], folder, attempts, save, counter))
-            shutil.rmtree(folder, ignore_errors=True)
+            if counts[-1].is_sound:
+                shutil.rmtree(folder)
         return counts
 
     with ThreadPoolExecutor(len(servers)) as pool:
@@ -112,7 +114,7 @@ def count_runs(
         resumes=sum(count.resumes for count in counts),
         identical=sum(count.identical for count in counts),
         kinds=dict(kinds),
-        differing=tuple(dict.fromkeys(n for c in counts for n in c.differing)),
+        differing=tuple(words for count in counts for words in count.differing),
         errors=tuple(error for count in counts for error in count.errors),
     )
 
@@ -153,6 +155,7 @@ def _kill(
 ) -> RunCount:
     """Kill one run until it comes to its end."""
     kinds: Counter[str] = Counter()
+    plans: list[str] = []
     resumes = 0
     begin = Attempt(str(folder), settings={"save": save})
     expected = attempts._expected
@@ -164,10 +167,11 @@ def _kill(
         outcome = server.attempt(attempt)
         if outcome.killed:
             kinds[kind] += 1
+            plans.append(f"{kind} {plan.get('at', plan.get('after'))}")
             counter.count()
             continue
         if not outcome.done:
-            error = f"{save}, killed {dict(kinds)}: {outcome.error}"
+            error = f"{save}, killed at {', '.join(plans)}: {outcome.error}"
             return RunCount(1, sum(kinds.values()), resumes, 0, kinds, (), (error,))
         # Where the clock says when, the last save may be another one.
         names = [
@@ -176,5 +180,6 @@ def _kill(
             if save == "steps" or not name.startswith("checkpoint")
         ]
         kills, same = sum(kinds.values()), int(not names)
-        return RunCount(1, kills, resumes, same, kinds, tuple(names))
+        words = f"{save}, killed at {', '.join(plans)}: {', '.join(names[:_SOME])}"
+        return RunCount(1, kills, resumes, same, kinds, (words,) if names else ())
     raise AssertionError("the last attempt was killed, too")
