@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check tape gallery bench bench-all bench-tape accuracy format clean
+.PHONY: help demo test check faults faults-long tape gallery bench bench-all bench-tape accuracy format clean
 
 PYTHON ?= python3
 BACKEND ?= jax
@@ -40,6 +40,8 @@ help:
 	@echo "make demo     train the handwritten digits (BACKEND=jax|tensorflow|torch)"
 	@echo "make test     all tests, on all three backends"
 	@echo "make check    format, lint, types, import contract"
+	@echo "make faults   runs killed, asked to leave and changed, on all three backends"
+	@echo "make faults-long  the same, 300 kills and more on each backend: an hour or two"
 	@echo "make tape     the tape against TensorFlow's own, case by case"
 	@echo "make gallery  the loops of examples/: what they learn, and that backends agree"
 	@echo "make bench    seconds per epoch of the digits, next to hand-written loops"
@@ -84,6 +86,24 @@ tape: $(VENV)/.test
 	done; \
 	$(BIN)/python tests/tape/conformance/report.py \
 		$(BACKENDS:%=$(VENV)/log/tape-%.xml) || failed=1; \
+	exit $$failed
+
+# Whole runs in child processes that are killed, and checkpoints on disks that fail. The
+# tables are printed, and all counts written to .venv/log/faults-*.json.
+FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers $(WORKERS)
+faults: KILLS = --kills 12 --stride 25 --rounds 1 --eager
+faults: LOST_ON = torch
+faults-long: KILLS = --kills 320 --stride 1 --rounds 25
+faults-long: LOST_ON = $(BACKENDS)
+
+faults faults-long: $(VENV)/.test
+	@failed=0; \
+	$(FAULTS) || failed=1; \
+	for backend in $(BACKENDS); do \
+		parts="runs calls asked changed"; \
+		if [[ " $(LOST_ON) " == *" $$backend "* ]]; then parts="$$parts items"; fi; \
+		$(FAULTS) --backend $$backend --parts $$parts $(KILLS) $(ARGS) || failed=1; \
+	done; \
 	exit $$failed
 
 gallery: $(VENV)/.test

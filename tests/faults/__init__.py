@@ -1,15 +1,34 @@
-"""What can go wrong with a checkpoint, and a count of how often it did.
+"""What can go wrong with a run and its checkpoints, and a count of how often it did.
 
-Each module has one function that tries every case of its kind and returns a frozen
-count, on which the tests assert; `PYTHONPATH=tests python -m faults` prints them all.
+Each module of the first group has one function that tries every case of its kind and
+returns a frozen count, on which the tests assert. They are about checkpoints alone:
 
-    samples     small checkpoints, and whether two have the same bits
-    disks       disks that record, fail and kill
-    kills       SIGKILL at each call of a commit, in a real process
-    crashes     every state in which a power cut may leave the disk
-    mutants     the protocol with one line removed or moved, which must show
-    failures    a full or broken disk, at each call
-    full_disk   a disk that is really full
-    corruption  bytes that changed, files that moved
-    hostile     files that were made to harm
+    samples      small checkpoints, and whether two have the same bits
+    disks        disks that record, fail and kill
+    kills        SIGKILL at each call of a commit, in a real process
+    crashes      every state in which a power cut may leave the disk
+    mutants      the protocol with one line removed or moved, which must show
+    failures     a full or broken disk, at each call
+    full_disk    a disk that is really full
+    corruption   bytes that changed, files that moved
+    hostile      files that were made to harm
+    checkpoints  all of these, and how long a commit takes
+
+The second group is about whole runs of a framework, in child processes:
+
+    runs         SIGKILL in a moment of each kind, and at any time, until a run ends
+    calls        SIGKILL at each call of the file system
+    asked        SIGTERM and SIGINT
+    changed      another script, machine or setting than before
+    items        the state with one item lost, which must show
+    report       the table
+
+It stands on these, which nobody asserts on:
+
+    job, tiny    what is run; digests: what came of it
+    moments      where a run can be killed
+    forgotten    how an item of the state is lost
+    attempts     what a child is asked, and what came; child: it; server: it from here
+
+`make faults` runs them all in some minutes, `make faults-long` as often as it takes.
 """

@@ -1,37 +1,112 @@
-"""Prints what all faults came to, one line for each kind, as JSON where asked for.
+"""Tries all faults, and prints one table.
 
-PYTHONPATH=src:tests python -m faults [--json]
+    PYTHONPATH=src:tests python -m faults                   of checkpoints alone
+    PYTHONPATH=src:tests python -m faults --backend jax     of whole runs there
+
+The exit code is 1 where anything came otherwise than it must.
 """
 
+import argparse
 import json
+import shutil
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from faults.corruption import count_corruptions
-from faults.crashes import CrashCount, count_crashes, record, record_kills
-from faults.failures import count_failures
-from faults.full_disk import fill_a_file_system, limit_the_size_of_files
-from faults.hostile import count_hostile
-from faults.kills import count_kills
-from faults.mutants import EQUIVALENT, MUTANTS, count_mutants, count_restarts
+from faults import report
+from faults.asked import count_asked
+from faults.calls import count_calls
+from faults.changed import count_changed
+from faults.checkpoints import commit_milliseconds, count_checkpoints
+from faults.items import count_items
+from faults.runs import count_runs, reference
+from faults.samples import scratch
+from faults.server import Server
 
-trace = record()
-killed = list(record_kills())
-counts = {
-    "kills": count_kills(),
-    "crashes": count_crashes(trace),
-    "crashes, killed": sum(map(count_crashes, killed), CrashCount()),
-    "mutants": count_mutants(trace, MUTANTS),
-    "mutants, killed": count_restarts(killed),
-    "equivalent": count_mutants(trace, EQUIVALENT),
-    "failures": count_failures(),
-    "full file system": fill_a_file_system(),
-    "limited files": limit_the_size_of_files(),
-    "corruption": count_corruptions(),
-    "hostile": count_hostile(),
-}
-if "--json" in sys.argv[1:]:
-    print(json.dumps({name: count and asdict(count) for name, count in counts.items()}))
-else:
-    for name, count in counts.items():
-        print(f"{name:17} {count}")
+PARTS = ("runs", "calls", "asked", "changed", "items")
+
+
+def main() -> int:
+    """Do what the command line asks for."""
+    options = _options()
+    if options.backend is None:
+        results = {"checkpoints": count_checkpoints(), "machine": {}}
+        results["commit milliseconds"] = _commit(options.home)
+        report.write(options.out / "faults-checkpoints.json", results)
+        print(json.dumps(results, indent=1))
+        return 0
+    results, bad = _whole_runs(options)
+    kept = options.out / "faults-checkpoints.json"
+    if kept.exists():
+        results = json.loads(kept.read_text()) | results
+    report.write(options.out / f"faults-{options.backend}.json", results)
+    print(report.table(options.backend, results))
+    for name, count in bad.items():
+        print(f"\nNOT SOUND: {name}: {count}")
+    return int(bool(bad))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m faults")
+    parser.add_argument("--backend", choices=("jax", "tensorflow", "torch"))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--eager", action="store_true", help="items without compiling")
+    parser.add_argument("--home", type=Path, default=Path(".venv/faults"))
+    parser.add_argument("--out", type=Path, default=Path(".venv/log"))
+    return parser.parse_args()
+
+
+def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Try what was asked for on one backend; give the counts, and the bad ones."""
+    counts: dict[str, Any] = {}
+    home = options.home.absolute()
+    with ExitStack() as stack:
+        base = Path(stack.enter_context(scratch()))
+        servers = [
+            stack.enter_context(Server(options.backend, home))
+            for _ in range(options.workers)
+        ]
+        compiled, eager = {"compile": True}, {"compile": False}
+        if {"runs", "asked", "changed"} & set(options.parts):
+            whole = reference(servers[0], base, compiled)
+        if "runs" in options.parts:
+            counts["runs"] = count_runs(
+                servers, base, whole, kills=options.kills, seed=options.seed
+            )
+        if "calls" in options.parts:
+            counts["calls"] = count_calls(servers, base, stride=options.stride)
+        if "asked" in options.parts:
+            counts["asked"] = count_asked(
+                servers[0], base, whole, rounds=options.rounds, seed=options.seed
+            )
+        if "changed" in options.parts:
+            counts["changed"] = count_changed(servers[0], base, whole)
+        if "items" in options.parts:
+            settings = eager if options.eager else compiled
+            whole = reference(servers[0], base, settings)
+            counts["items"] = count_items(servers, base, whole, settings)
+    results = {name: asdict(count) for name, count in counts.items()}
+    results["machine"] = report.machine(options.backend)
+    bad = {name: count for name, count in counts.items() if not count.is_sound}
+    return results, bad
+
+
+def _commit(home: Path) -> float:
+    folder = home.absolute() / "commits"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return commit_milliseconds(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

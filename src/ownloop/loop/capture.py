@@ -70,6 +70,7 @@ def capture(
         "place": tracked.calls.place(open).to_json(),
         "epoch": run.epoch,
         "skipped": run.guard.skipped,
+        "stopping": run.stop_reason,
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
         "counts": counts(tensors),
@@ -139,6 +140,8 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     randomness.write(arrays, meta["random"])
     run.memory.clear()
     run.memory.update(json.loads(meta["memory"]))
+    # Perhaps the body of a pass said so, which is not gone through again.
+    run.stop_reason = meta["stopping"]
 
 
 def place_of(checkpoint: Checkpoint) -> Place:

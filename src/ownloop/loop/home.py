@@ -74,6 +74,10 @@ class AbstractHome(ABC):
         """Takes note that a call begins to run."""
 
     @abstractmethod
+    def skip(self, call: Call) -> None:
+        """Takes note that a pass is not gone through: an earlier process has."""
+
+    @abstractmethod
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         """Saves if it is time to, between two stretches of steps.
 
@@ -152,6 +156,8 @@ class Nowhere(AbstractHome):
     def enter_single_steps(self) -> None: ...
 
     def start(self, call: Call) -> None: ...
+
+    def skip(self, call: Call) -> None: ...
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None: ...
 

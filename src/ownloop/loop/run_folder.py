@@ -118,6 +118,8 @@ class RunFolder(AbstractHome):
     def leave_epoch(self) -> None:
         calls = self._tracked.calls
         calls.check_returned()
+        if self._run.stop_reason is not None:
+            return  # No epoch begins, and the end of the round is saved at once.
         calls.enter_epoch(self._run.epoch + 1)
         if self._signals.received is not None:
             self._commit_now(None)
@@ -154,6 +156,9 @@ class RunFolder(AbstractHome):
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
+
+    def skip(self, call: Call) -> None:
+        self._tracked.calls.skip(call)
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         self._writer.check()

@@ -154,6 +154,7 @@ class Pass:
             )
         self.started = True
         if self._call.is_over:
+            self._run.home.skip(self._call)
             return None
         run = self._run
         run.home.start(self._call)

@@ -26,6 +26,7 @@ class Place:
         epoch: The epoch under way, or about to begin; None between two rounds.
         results: By number, what each finished call in this epoch, or since that round,
             gave. A pass is one call; what its body calls is counted after it.
+        bodies: By number, in the body of which pass a call was made, if in any.
         made: How many calls there were, the open one included.
         open: Where the call stands that was under way, if one was.
         between: What calls after the earlier rounds gave, by round.
@@ -39,11 +40,12 @@ class Place:
     open: Open | None = None
     between: tuple[Mapping[int, Any], ...] = ()
     endings: tuple[str | None, ...] = ()
+    bodies: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def is_inside(self) -> bool:
         """Whether calls were made since the epoch began, or the round was over."""
-        return bool(self.results) or self.open is not None
+        return self.made > 0
 
     @property
     def number(self) -> int:
@@ -60,6 +62,7 @@ class Place:
             "open": None if self.open is None else dict(self.open),
             "between": [_with_words(results) for results in self.between],
             "endings": list(self.endings),
+            "bodies": _with_words(self.bodies),
         }
 
     @classmethod
@@ -78,6 +81,7 @@ class Place:
             packed["open"],
             tuple(map(_with_numbers, packed["between"])),
             tuple(packed["endings"]),
+            _with_numbers(packed["bodies"]),
         )
 
 
@@ -138,6 +142,8 @@ class Calls:
         self._epoch: int | None = None
         self._made = 0
         self._results: dict[int, Any] = {}
+        self._bodies: dict[int, int] = {}
+        self._running: list[int] = []
         self._between: list[Mapping[int, Any]] = []
         self._endings: list[str | None] = []
 
@@ -145,7 +151,7 @@ class Calls:
         """Takes over where a run stood, for code that begins with this round."""
         self._target, self.is_returning = place, True
         self._round, self._epoch = round, None
-        self._made, self._results = 0, {}
+        self._clear()
         self._between = list(place.between[:round])
         self._endings = list(place.endings[:round])
 
@@ -159,6 +165,7 @@ class Calls:
             open,
             tuple(self._between),
             tuple(self._endings),
+            dict(self._bodies),
         )
 
     def is_alone(self, call: Call) -> bool:
@@ -204,6 +211,9 @@ class Calls:
         """Counts a call; says what an earlier process has done of it."""
         call = Call(self._made)
         self._made += 1
+        if self._running:
+            # The outermost: of passes within passes, none is gone through again.
+            self._bodies[call.number] = self._running[0]
         known, is_there = self._known()
         if is_there and call.number == self._target.number:
             call.open, call.is_target = self._target.open, True
@@ -214,15 +224,27 @@ class Calls:
 
     def start(self, call: Call) -> None:
         """Says that a call begins to run; from the interrupted one on, all is new."""
+        self._running.append(call.number)
         if call.is_target and self.is_returning:
             # What the body of this pass had called before is counted, too.
             self._results = dict(self._target.results)
+            self._bodies = dict(self._target.bodies)
             self._made = max(self._made, self._target.made)
             self._arrive()
+
+    def skip(self, call: Call) -> None:
+        """Says that a finished pass is not gone through, nor what its body called."""
+        known, _ = self._known()
+        for number, body in self._target.bodies.items():
+            if body == call.number and number in known and number >= self._made:
+                self._bodies[number], self._results[number] = body, known[number]
+        self._made = max([self._made, *(number + 1 for number in self._bodies)])
 
     def finish(self, call: Call, result: Any) -> None:
         """Keeps what a call gave."""
         self._results[call.number] = result
+        if call.number in self._running:
+            self._running.remove(call.number)
 
     def check_returned(self) -> None:
         """Refuses an epoch whose body made fewer calls than it did before.
@@ -243,10 +265,14 @@ class Calls:
 
     def _begin_section(self) -> None:
         """Begins to count the calls of an epoch, or those after a round."""
-        self._made, self._results = 0, {}
+        self._clear()
         _, is_there = self._known()
         if is_there and not self._target.is_inside:
             self._arrive()
+
+    def _clear(self) -> None:
+        self._made, self._results = 0, {}
+        self._bodies, self._running = {}, []
 
     def _known(self) -> tuple[Mapping[int, Any], bool]:
         """Returns the results of this section, and whether the run was within it."""

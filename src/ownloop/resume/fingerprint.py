@@ -74,12 +74,17 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Example:
         >>> differences({"threads": 2, "keras": "3"}, {"threads": 1, "keras": "3"})
         ['threads was 2 and is 1']
+        >>> differences({"data": {"batch size": 8}}, {"data": {"batch size": 16}})
+        ['data batch size was 8 and is 16']
     """
-    return [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in dict.fromkeys([*before, *now])
-        if before.get(name) != now.get(name)
-    ]
+    found = []
+    for name in dict.fromkeys([*before, *now]):
+        earlier, later = before.get(name), now.get(name)
+        if isinstance(earlier, Mapping) and isinstance(later, Mapping):
+            found += [f"{name} {words}" for words in differences(earlier, later)]
+        elif earlier != later:
+            found.append(f"{name} was {earlier!r} and is {later!r}")
+    return found
 
 
 def _processors() -> int | None:

@@ -1,0 +1,54 @@
+"""What all faults of checkpoints alone came to, and how long a commit takes."""
+
+import statistics
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faults.corruption import count_corruptions
+from faults.crashes import count_crashes, record
+from faults.failures import count_failures
+from faults.full_disk import fill_a_file_system, limit_the_size_of_files
+from faults.hostile import count_hostile
+from faults.kills import count_kills
+from faults.mutants import EQUIVALENT, MUTANTS, count_mutants
+from faults.samples import RUN
+from ownloop.checkpoints import Checkpoint, Entry, Store
+
+_HUNDRED_MB = 25_000_000
+"""float32 values."""
+
+
+def count_checkpoints() -> dict[str, Any]:
+    """Try every fault, and give the counts by kind; None for what cannot be tried."""
+    trace = record()
+    counts = {
+        "kills": count_kills(),
+        "crashes": count_crashes(trace),
+        "mutants": count_mutants(trace, MUTANTS),
+        "equivalent": count_mutants(trace, EQUIVALENT),
+        "failures": count_failures(),
+        "full file system": fill_a_file_system(),
+        "limited files": limit_the_size_of_files(),
+        "corruption": count_corruptions(),
+        "hostile": count_hostile(),
+    }
+    return {name: count and asdict(count) for name, count in counts.items()}
+
+
+def commit_milliseconds(folder: Path, *, rounds: int = 5) -> float:
+    """Measure how long it takes to commit 100 MB to a real disk, in the median."""
+    array = np.random.default_rng(0).random(_HUNDRED_MB, "float32")
+    store = Store(folder, run=RUN)
+    seconds = []
+    for step in range(rounds):
+        begin = time.perf_counter()
+        name = store.commit(
+            Checkpoint(step, {"model/0": Entry(array, "trainable")}, {})
+        )
+        seconds.append(time.perf_counter() - begin)
+        store.prune([name])
+    return round(1000 * statistics.median(seconds), 1)

@@ -1,0 +1,134 @@
+"""One table for each backend: what was tried, how often, and what came of it."""
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Give the rows of the table: a name, and figures."""
+    rows: list[tuple[str, str]] = []
+    if runs := results.get("runs"):
+        kinds = ", ".join(f"{n} {k}" for k, n in runs["kinds"].items())
+        rate = f"at 95 % fewer than 1 in {max(1, math.floor(runs['kills'] / 3))} fail"
+        rows += [
+            ("kills", f"{runs['kills']} in {runs['runs']} runs ({kinds})"),
+            ("resumes", str(runs["resumes"])),
+            ("same bits in the end", f"{runs['identical']} of {runs['runs']}; {rate}"),
+        ]
+    if calls := results.get("calls"):
+        rows.append(
+            (
+                "calls of a run",
+                f"{calls['identical']} of {calls['points']} kills went on the same "
+                f"({calls['total']} calls)",
+            )
+        )
+    if items := results.get("items"):
+        rows.append(("items of state", f"{items['missed']} of {items['items']} missed"))
+    if asked := results.get("asked"):
+        rows += [
+            (
+                "SIGTERM and SIGINT",
+                f"{asked['heard']} of {asked['signals']} left with their code, "
+                f"{asked['identical']} of {asked['runs']} runs the same",
+            ),
+            (
+                "SIGTERM to exit",
+                f"p50 {asked['p50']:.2f} s, p99 {asked['p99']:.2f} s",
+            ),
+        ]
+    if changed := results.get("changed"):
+        rows.append(
+            (
+                "changed things",
+                f"{changed['refused']} of {changed['changes']} refused by name or "
+                f"known, {changed['marked']} of {changed['expected']} marked inexact",
+            )
+        )
+    rows += _checkpoints(results.get("checkpoints") or {})
+    if (commit := results.get("commit milliseconds")) is not None:
+        rows.append(("commit of 100 MB", f"{commit:.0f} ms"))
+    rows.append(("on", ", ".join(f"{k} {v}" for k, v in results["machine"].items())))
+    return rows
+
+
+def _checkpoints(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not counts:
+        return []
+    kills, crashes, mutants = counts["kills"], counts["crashes"], counts["mutants"]
+    corruption, failures = counts["corruption"], counts["failures"]
+    hostile = counts["hostile"]
+    return [
+        (
+            "calls of a commit",
+            f"{kills['before'] + kills['after']} of {kills['points']} kills left the "
+            "one before or the new one",
+        ),
+        (
+            "power cuts",
+            f"{crashes['states']} states, {crashes['torn']} torn, {crashes['lost']} "
+            f"lost, {crashes['broken']} broken",
+        ),
+        (
+            "lines of the protocol",
+            f"{mutants['killed']} of {mutants['mutants']} missed",
+        ),
+        ("corruptions", f"{corruption['detected']} of {corruption['cases']} detected"),
+        (
+            "full or broken disks",
+            f"{failures['survived']} of {failures['points']} survived",
+        ),
+        ("hostile files", f"{hostile['refused']} of {hostile['cases']} refused"),
+    ]
+
+
+def table(backend: str, results: Mapping[str, Any]) -> str:
+    """Give the table as text."""
+    rows = lines(results)
+    width = max(len(name) for name, _ in rows)
+    head = f"===== faults on {backend} ====="
+    return "\n".join([head, *(f"{name:{width}}  {words}" for name, words in rows)])
+
+
+def machine(backend: str) -> dict[str, Any]:
+    """Say on what this was measured."""
+    names = {"tensorflow": ("tensorflow", "tensorflow-cpu")}.get(backend, (backend,))
+    return {
+        "ownloop": version("ownloop"),
+        "python": platform.python_version(),
+        "keras": version("keras"),
+        backend: _first_version(names),
+        "processors": len(os.sched_getaffinity(0)),
+        "threads": 1,
+        "machine": _processor(),
+    }
+
+
+def write(path: Path, results: Mapping[str, Any]) -> None:
+    """Write all counts as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _first_version(names: tuple[str, ...]) -> str:
+    for name in names:
+        try:
+            return version(name)
+        except ModuleNotFoundError:
+            continue
+    return "unknown"
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()

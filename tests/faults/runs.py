@@ -1,0 +1,185 @@
+"""Whole runs that are killed again and again until they come to their end.
+
+The job is that of `job`, compiled, in child processes that die by SIGKILL: in a moment
+of each kind that `moments` knows, and at random times. What has come of it must have
+the same bits as if nobody had been killed.
+"""
+
+import random
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+from faults.attempts import Attempt, Outcome, differing
+from faults.server import Server
+
+KINDS = (
+    "step",
+    "resume",
+    "save",
+    "time",
+    "validate",
+    "history",
+    "trace",
+    "prune",
+    "log",
+    "compile",
+    "disk",
+    "any",
+)
+"""When a child is killed, in turn; "time" stands for the clock."""
+
+SAVES = ("steps", "always", "epochs")
+_MANY_ATTEMPTS = 60
+_SOME = 5
+
+
+@final
+@dataclass(frozen=True)
+class RunCount:
+    """What came of killed runs.
+
+    Attributes:
+        runs: runs that were killed until they came to their end.
+        kills: children that SIGKILL ended, in all of them.
+        resumes: children that found a run in the folder and went on with it.
+        identical: runs whose end was that of a run never killed, in every item.
+        kinds: kills by their kind.
+        differing: of the others: how they were killed, and some items that differ.
+        errors: what ended children that were to go on; there must be none.
+    """
+
+    runs: int
+    kills: int
+    resumes: int
+    identical: int
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    differing: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        return self.identical == self.runs > 0 and not self.errors
+
+
+def reference(server: Server, base: Path, settings: Mapping[str, Any]) -> Outcome:
+    """Give the outcome of a run that nobody kills."""
+    shutil.rmtree(base / "reference", ignore_errors=True)
+    outcome = server.attempt(Attempt(str(base / "reference"), settings=settings))
+    if not outcome.done:
+        raise AssertionError(f"{outcome.error}\n{outcome.output}")
+    return outcome
+
+
+def count_runs(
+    servers: Sequence[Server], base: Path, expected: Outcome, *, kills: int, seed: int
+) -> RunCount:
+    """Kill runs until so many children have died.
+
+    Args:
+        servers: as many runs are killed side by side.
+        base: a folder for them.
+        expected: of a run that nobody has killed.
+        kills: after so many no other run is begun.
+        seed: of what is drawn.
+    """
+    counter = _Counter(kills)
+
+    def work(place: int) -> list[RunCount]:
+        generator = random.Random(f"{seed} {place}")
+        kinds = iter(KINDS[place % len(KINDS) :] + KINDS * kills)
+        counts = []
+        while counter.wants_more():
+            folder = base / f"run-{place}-{len(counts)}"
+            save = SAVES[(place + len(counts)) % len(SAVES)]
+            attempts = _Attempts(expected, generator, kinds)
+            counts.append(_kill(servers[place], folder, attempts, save, counter))
+            if counts[-1].is_sound:
+                shutil.rmtree(folder)
+        return counts
+
+    with ThreadPoolExecutor(len(servers)) as pool:
+        counts = [c for found in pool.map(work, range(len(servers))) for c in found]
+    kinds: Counter[str] = Counter()
+    for count in counts:
+        kinds.update(count.kinds)
+    return RunCount(
+        runs=len(counts),
+        kills=sum(count.kills for count in counts),
+        resumes=sum(count.resumes for count in counts),
+        identical=sum(count.identical for count in counts),
+        kinds=dict(kinds),
+        differing=tuple(words for count in counts for words in count.differing),
+        errors=tuple(error for count in counts for error in count.errors),
+    )
+
+
+class _Counter:
+    """Counts kills for several threads."""
+
+    def __init__(self, wanted: int) -> None:
+        self._left = wanted
+        self._lock = threading.Lock()
+
+    def wants_more(self) -> bool:
+        return self._left > 0
+
+    def count(self) -> None:
+        with self._lock:
+            self._left -= 1
+
+
+class _Attempts:
+    """Draws what the next child is to die of."""
+
+    def __init__(self, expected: Outcome, generator: random.Random, kinds: Any) -> None:
+        self._expected, self._generator, self._kinds = expected, generator, kinds
+
+    def next(self) -> tuple[str, Mapping[str, Any]]:
+        kind = next(self._kinds)
+        if kind == "time":
+            return kind, {"after": self._generator.uniform(0, self._expected.seconds)}
+        count = (self._expected.counts or {}).get(kind, 1)
+        # A third, so that each run is killed some times before it ends.
+        at = self._generator.randint(1, max(2, count // 3))
+        return kind, {"kind": kind, "at": at}
+
+
+def _kill(
+    server: Server, folder: Path, attempts: _Attempts, save: str, counter: _Counter
+) -> RunCount:
+    """Kill one run until it comes to its end."""
+    kinds: Counter[str] = Counter()
+    plans: list[str] = []
+    resumes = 0
+    begin = Attempt(str(folder), settings={"save": save})
+    expected = attempts._expected
+    for number in range(_MANY_ATTEMPTS):
+        kind, plan = attempts.next()
+        # Whatever is drawn, the last one gets to the end.
+        attempt = begin if number == _MANY_ATTEMPTS - 1 else replace(begin, **plan)
+        resumes += any((folder / "checkpoints").glob("step-*"))
+        outcome = server.attempt(attempt)
+        if outcome.killed:
+            kinds[kind] += 1
+            plans.append(f"{kind} {plan.get('at', plan.get('after'))}")
+            counter.count()
+            continue
+        if not outcome.done:
+            error = f"{save}, killed at {', '.join(plans)}: {outcome.error}"
+            return RunCount(1, sum(kinds.values()), resumes, 0, kinds, (), (error,))
+        # Where the clock says when, the last save may be another one.
+        names = [
+            name
+            for name in differing(expected, outcome)
+            if save == "steps" or not name.startswith("checkpoint")
+        ]
+        kills, same = sum(kinds.values()), int(not names)
+        words = f"{save}, killed at {', '.join(plans)}: {', '.join(names[:_SOME])}"
+        return RunCount(1, kills, resumes, same, kinds, (words,) if names else ())
+    raise AssertionError("the last attempt was killed, too")

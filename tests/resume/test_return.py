@@ -1,0 +1,209 @@
+"""Code that is run again comes back to where it was, and does nothing twice."""
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop.events import PassDone
+from ownloop.resume.calls import Calls
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is saved on the way out."""
+
+
+def returned(earlier: Calls, **open) -> Calls:
+    calls = Calls()
+    calls.go_to(earlier.place(**open))
+    calls.enter_round(10, done=0)
+    calls.enter_epoch(1)
+    return calls
+
+
+def begun() -> Calls:
+    calls = Calls()
+    calls.enter_round(10, done=0)
+    calls.enter_epoch(1)
+    return calls
+
+
+def test_what_its_body_called_is_not_taken_for_a_later_call():
+    earlier = begun()
+    train = earlier.enter()
+    earlier.start(train)
+    within = earlier.enter()
+    earlier.start(within)
+    earlier.finish(within, "within the body")
+    earlier.finish(train, "train")
+    after = earlier.enter()
+    earlier.start(after)
+    earlier.finish(after, "after it")
+    target = earlier.enter()
+    earlier.start(target)
+
+    calls = returned(earlier, open={"batch": 2})
+    train = calls.enter()
+    calls.skip(train)
+    assert train.result == "train"
+    assert calls.enter().result == "after it"
+    again = calls.enter()
+    assert again.open == {"batch": 2}
+    calls.start(again)
+    assert calls.place(open={"batch": 2}) == earlier.place(open={"batch": 2})
+
+
+def test_what_was_called_before_it_was_gone_through_is_called_again():
+    earlier = begun()
+    train, between = earlier.enter(), earlier.enter()
+    earlier.start(between)
+    earlier.finish(between, "between")
+    earlier.start(train)
+    earlier.finish(train, "train")
+    earlier.enter()
+
+    calls = returned(earlier)
+    train = calls.enter()
+    assert calls.enter().result == "between"
+    calls.skip(train)
+    assert calls.enter().is_target
+
+
+@pytest.mark.parametrize("killed_at", [3, 6, 9, 12])
+def test_a_validation_within_a_pass_does_not_stand_for_the_one_after_it(
+    tmp_path, killed_at
+):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+        told = []
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        def look(x):
+            return keras.ops.sum(weight * x)
+
+        folder = tmp_path / name
+        loop = ol.Loop(compile=False, observers=[], folder=folder, save=1, w=weight)
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    raise Killed
+                if chunk.batch in (1, 3):
+                    epoch.validate(look, data, name="within")
+            for chunk in epoch.train(step, data, steps=2, every=1, name="more"):
+                if chunk.step == at:
+                    raise Killed
+            told.append((epoch.validate(look, data).loss, epoch["more_loss"]))
+        return (
+            float(keras.ops.convert_to_numpy(weight)),
+            told,
+            dict(loop.history.row(2)),
+        )
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", killed_at)
+    weight, told, row = play("killed")
+    assert weight == expected[0]
+    assert told == expected[1][-len(told) :]
+    assert row == expected[2]
+
+
+@pytest.mark.parametrize("kind", ["arrays", "stream", "none"])
+def test_a_pass_of_steps_that_was_saved_after_its_last_step_has_none_left(
+    tmp_path, kind
+):
+    batches = [np.full(2, i, "float32") for i in range(5)]
+    arrays = ol.Batches(np.concatenate(batches), batch_size=2)
+    data = {"arrays": arrays, "stream": batches, "none": None}[kind]
+
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+
+        def step(x=2.0):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        def kill(event):
+            if isinstance(event, PassDone) and event.step == at:
+                raise Killed
+
+        folder = tmp_path / name
+        loop = ol.Loop(compile=False, observers=[kill], folder=folder, save=1, w=weight)
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, data, steps=3, every=2):
+                loop.print(chunk.step, chunk.steps.loss.tolist(), chunk.mean)
+        return (folder / "log.txt").read_text()
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", at=3)
+    assert play("killed") == expected
+
+
+@pytest.mark.parametrize("first", ["train", "validate"])
+def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
+    tmp_path, first
+):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
+        )
+        for epoch in loop.epochs(3):
+            weight.assign(weight * 0.5)
+            loop.memory["heads"] = loop.memory.get("heads", 0) + 1
+            if epoch.number == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if first == "validate":
+                epoch.validate(step, data)
+            epoch.train(step, data).run()
+        return loop.memory["heads"], loop.history.steps["train_loss"].tolist()
+
+    expected = play("whole")
+    with pytest.raises(SystemExit):
+        play("asked", at=2)
+    assert play("asked") == expected
+
+
+@pytest.mark.parametrize("asked", ["before validation", "after it"])
+def test_a_run_that_was_about_to_stop_when_it_was_saved_stops(tmp_path, asked):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
+        )
+        for epoch in loop.epochs(5):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == 6:
+                    loop.stop("enough")
+            if loop.step == at and asked == "before validation":
+                os.kill(os.getpid(), signal.SIGTERM)
+            epoch.validate(step, data)
+            if loop.step == at and asked == "after it":
+                os.kill(os.getpid(), signal.SIGTERM)
+        return loop.step, loop.epoch, loop.stopped, loop.history["val_loss"].tolist()
+
+    expected = play("whole")
+    assert expected[:3] == (6, 2, "enough")
+    with pytest.raises(SystemExit):
+        play("asked", at=6)
+    assert play("asked") == expected
