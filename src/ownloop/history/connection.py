@@ -7,9 +7,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from ownloop.errors import FolderError
+
+Mode: TypeAlias = Literal["rw", "ro", "immutable"]
+
+_QUERIES: Final[dict[Mode, str]] = {
+    "rw": "mode=rw",
+    "ro": "mode=ro",
+    "immutable": "mode=ro&immutable=1",
+}
 
 PATIENCE_SECONDS: Final = 30.0
 """How long we wait for a program that writes, or without WAL reads."""
@@ -35,14 +43,19 @@ _ADVICE: Final = {
 }
 
 
-def connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
+def connect(path: Path, mode: Mode) -> sqlite3.Connection:
     """Open a file that exists, without transactions that begin by themselves.
+
+    Args:
+        path: the file, absolute.
+        mode: for reading and writing, for reading, or for reading what nobody writes:
+            then no file is made beside it, as SQLite's log would be.
 
     Raises:
         sqlite3.Error: it cannot be opened.
     """
     return sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}",
+        f"{path.as_uri()}?{_QUERIES[mode]}",
         uri=True,
         timeout=PATIENCE_SECONDS,
         isolation_level=None,
@@ -63,6 +76,17 @@ def choose_journal(connection: sqlite3.Connection, journal: str) -> str:
 def wait_for_disk(connection: sqlite3.Connection, wait: bool) -> None:
     """Say whether a commit returns only when the disk has it."""
     connection.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+
+
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Read as of one moment, whatever others write meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:  # SQLite ends it by itself where it must
+            connection.execute("ROLLBACK")
 
 
 @contextmanager
