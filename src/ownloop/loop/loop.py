@@ -19,6 +19,7 @@ from ownloop.loop.epoch import Epoch
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.nonfinite import Policy
 from ownloop.loop.programs import Step
+from ownloop.loop.resume_check import ResumeReport, Trial, check_resume
 from ownloop.loop.run import Run
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
@@ -367,6 +368,38 @@ class Loop:
                 f"`loop.save({name!r})` first, or load one of these."
             )
         owned.load(self._run.objects, saved[name])
+
+    def check_resume(
+        self, *, steps: int = 200, kills: int = 3, seed: int = 0
+    ) -> ResumeReport:
+        """Kills this very script on its way, and says whether it ends the same.
+
+        The script is run in child processes: once for some steps, and once more with
+        real kills, continuing after each. Call it before `loop.epochs`; a script that
+        passes may be killed anywhere, while one that keeps what it needs in variables
+        of its own is told what differs.
+
+        Args:
+            steps: How many steps to compare.
+            kills: How often to kill.
+            seed: Of the steps at which it is killed.
+
+        Returns:
+            Whether the ends are equal in every bit, or the first difference.
+
+        Raises:
+            LoopError: There is no script that could be run again, it fails, or an
+                argument makes no sense.
+
+        Example: `if "--check" in sys.argv: print(loop.check_resume(steps=300))`
+        """
+        trial = Trial.of_this_process()
+        if trial is None:
+            return check_resume(steps, kills, seed)
+        home = import_module("ownloop.loop.run_folder")
+        how = Keeping.of(resume=True, save=max(1, trial.steps // 7), keep=2)
+        self._run.home = home.RunFolder(Path(trial.folder), self._run, how, trial)
+        return ResumeReport(trial.steps)
 
     def __str__(self) -> str:
         return workflow.draw(self._run)

@@ -24,6 +24,7 @@ from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.programs import step_name
+from ownloop.loop.resume_check import Trial
 from ownloop.loop.run import Run
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
@@ -45,11 +46,15 @@ class RunFolder(AbstractHome):
         folder: Where; made by the first epoch, in a folder that exists.
         run: The run that is kept.
         how: Whether it is continued, when it is saved, and what stays.
+        trial: What this process tries for `check_resume`, if it is one of its own.
     """
 
-    def __init__(self, folder: Path, run: Run, how: Keeping) -> None:
+    def __init__(
+        self, folder: Path, run: Run, how: Keeping, trial: Trial | None = None
+    ) -> None:
         self._layout = Layout(folder)
         self._run = run
+        self._trial = trial
         self._resume = how.resume
         self._save = how.save
         self._keep = how.keep
@@ -94,6 +99,8 @@ class RunFolder(AbstractHome):
         if not was_returning:
             self._commit_now(None)
         self._writer.drain()
+        if self._trial is not None and self._run.epochs_total is not None:
+            raise SystemExit(0)  # What comes after the loop is not tried.
         self._leave_if_asked()
         self._signals.stop()
 
@@ -163,12 +170,20 @@ class RunFolder(AbstractHome):
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         self._writer.check()
         self._flush_if_due()
+        if self._trial is not None and self._can_save(call):
+            self._try(self._trial, where)
         if self.is_interrupted(call):
             if self._can_save(call):
                 self._commit_now(where())
             self._leave_if_asked()
         elif self._can_save(call) and self._is_due():
             self._begin_commit(where())
+
+    def _try(self, trial: Trial, where: Callable[[], Open | None]) -> None:
+        trial.kill_if_due(self._run.step)
+        if self._run.step >= trial.steps:
+            self._commit_now(where())
+            raise SystemExit(0)
 
     def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
         if self._can_save(call):
