@@ -96,6 +96,7 @@ def count_runs(
         counts = []
         while counter.wants_more():
             folder = base / f"run-{place}-{len(counts)}"
+            shutil.rmtree(folder, ignore_errors=True)
             save = SAVES[(place + len(counts)) % len(SAVES)]
             attempts = _Attempts(expected, generator, kinds)
             counts.append(_kill(servers[place], folder, attempts, save, counter))

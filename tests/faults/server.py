@@ -57,9 +57,8 @@ class Server:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        # Without its input it ends by itself.
+        self._process.communicate()
 
     def __enter__(self) -> "Server":
         return self

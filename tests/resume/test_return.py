@@ -207,3 +207,35 @@ def test_a_run_that_was_about_to_stop_when_it_was_saved_stops(tmp_path, asked):
     with pytest.raises(SystemExit):
         play("asked", at=6)
     assert play("asked") == expected
+
+
+def test_passes_that_were_gone_through_side_by_side_are_not_missed(tmp_path):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+        told = []
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
+        )
+        for epoch in loop.epochs(2):
+            first = epoch.train(step, data, every=1, name="first")
+            second = epoch.train(step, data, every=1, name="second")
+            for one, _ in zip(first, second, strict=False):
+                if one.batch == 2:
+                    epoch.validate(step, data, name="within")
+            if epoch.number == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            told.append(epoch.validate(step, data))
+        return loop.step, told[-1], dict(loop.history.row(2))
+
+    expected = play("whole")
+    with pytest.raises(SystemExit):
+        play("asked", at=1)
+    with pytest.raises(SystemExit):
+        play("asked", at=2)
+    assert play("asked") == expected

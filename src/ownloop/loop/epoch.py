@@ -211,7 +211,7 @@ class Epoch:
             LoopError: There is one, and the run was not stopped.
         """
         for made in self._passes:
-            if not made.started and self._run.stop_reason is None:
+            if made.is_missing and self._run.stop_reason is None:
                 raise LoopError(
                     f"`epoch.train` was called for the pass {made.name!r}, which was "
                     f"never run in epoch {self.number}. A pass does nothing until it "

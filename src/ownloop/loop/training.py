@@ -83,6 +83,15 @@ class Pass:
         self._parts: list[Advance] = []
 
     @property
+    def is_missing(self) -> bool:
+        """Whether nobody has gone through it, neither here nor in an earlier process.
+
+        Of passes side by side, `zip` does not even begin the second where the first is
+        over.
+        """
+        return not self.started and not self._call.is_over
+
+    @property
     def batch(self) -> int:
         """Batches done so far."""
         return self._record.batch
