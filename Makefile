@@ -53,7 +53,7 @@ help:
 
 demo: $(VENV)/.demo-$(BACKEND)
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/ownloop mnist --backend $(BACKEND) \
-		--out runs/mnist-$(BACKEND) $(ARGS)
+		--out runs/mnist-$(BACKEND) --resume $(ARGS)
 
 # Every backend runs, also after a failure, and the closing lines stand together at the
 # end. `make test BACKENDS=jax ARGS="-k every"` runs a part.

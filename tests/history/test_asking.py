@@ -55,6 +55,15 @@ def test_a_run_that_was_killed_is_read_with_its_log_which_stays(path):
     assert after == before
 
 
+def test_the_log_of_a_file_that_was_emptied_is_not_deleted(path):
+    leave(path, "kill")
+    path.write_bytes(b"")
+    before = content(path.parent)
+    with pytest.raises(FolderError, match=r"is no history: it is empty"):
+        read_database(path)
+    assert content(path.parent) == before
+
+
 def test_a_run_that_begins_in_the_middle_of_a_question_is_seen_whole(path):
     leave(path, "exit")
     database, history, records = Database(path), History(), []

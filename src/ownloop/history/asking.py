@@ -67,6 +67,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
             state = os.fstat(file.fileno())
     except OSError:
         return None  # SQLite will say why
-    if header[18:] != _IN_WAL_MODE or path.with_name(path.name + "-wal").exists():
+    has_log = path.with_name(path.name + "-wal").exists()
+    # Of an empty file SQLite would delete the log, which may be all that is left.
+    if header and (header[18:] != _IN_WAL_MODE or has_log):
         return None
     return state.st_mtime_ns, state.st_size
