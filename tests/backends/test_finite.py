@@ -1,5 +1,8 @@
 """Each backend says which variables are finite, of any float dtype and shape."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -35,3 +38,21 @@ def test_integers_and_what_is_empty_are_finite():
     empty = variable(np.zeros((0, 3)), "float32")
     assert backends.current().finite([numbers, empty, flags]).all()
     assert backends.current().finite([]).tolist() == []
+
+
+def test_nothing_is_kept_alive_by_having_been_looked_at():
+    found = [variable(np.zeros(3), "float32"), variable(np.ones(2), "float32")]
+    assert backends.current().finite(found).all()
+    references = [weakref.ref(one) for one in found]
+    del found
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_the_present_values_are_looked_at_each_time():
+    one = variable(np.zeros(3), "float32")
+    seen = []
+    for value in (0.0, np.nan, 1.0):
+        one.assign(np.full(3, value, "float32"))
+        seen.extend(backends.current().finite([one]))
+    assert seen == [True, False, True]

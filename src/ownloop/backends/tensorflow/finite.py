@@ -1,6 +1,6 @@
 """Whether variables are finite, on TensorFlow: one small graph for all of them."""
 
-import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +11,11 @@ import tensorflow as tf
 from ownloop.backends.contract import Tensor
 
 _CURT_HEALTH = 2
-"""Makes the summary two numbers: an identity, and 1 if a value is not finite."""
+"""Makes a summary two numbers: an identity, and 1 if a value is not finite."""
+
+_programs: dict[tuple[int, ...], Callable[[], Any]] = {}
+"""By the identities of the variables, as long as all of them live. A graph has them
+built in: to hand them over each time takes longer than to look at them."""
 
 
 def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
@@ -22,29 +26,35 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
         >>> finite([keras.Variable([1.0, float("nan")]), count]).tolist()
         [False, True]
     """
-    values = [tf.convert_to_tensor(variable.value) for variable in variables]
-    flags = np.ones(len(values), bool)
-    places = [i for i, value in enumerate(values) if _can_be_infinite(value)]
+    flags = np.ones(len(variables), bool)
+    places = [i for i, variable in enumerate(variables) if _can_be_infinite(variable)]
     if places:
-        values = [values[i] for i in places]
-        program = _program(tuple((tuple(v.shape), v.dtype) for v in values))
-        flags[places] = program(*values).numpy()
+        program = _program([variables[i] for i in places])
+        flags[places] = program().numpy()
     return flags
 
 
-def _can_be_infinite(value: Tensor) -> bool:
-    return value.dtype.is_floating or value.dtype.is_complex
+def _can_be_infinite(variable: keras.Variable) -> bool:
+    return "float" in variable.dtype or "complex" in variable.dtype
 
 
-# One graph for each set of shapes: a `tf.function` that all shared would be traced
-# anew for each set as well, and would warn of that.
-@functools.lru_cache(maxsize=64)
-def _program(specs: tuple[tuple[tuple[int, ...], tf.DType], ...]) -> Callable[..., Any]:
-    def flags(*values: Tensor) -> Tensor:
+def _program(variables: Sequence[keras.Variable]) -> Callable[[], Any]:
+    key = tuple(map(id, variables))
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = _build([weakref.ref(v) for v in variables])
+        for variable in variables:
+            weakref.finalize(variable, _programs.pop, key, None).atexit = False
+    return program
+
+
+def _build(references: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
+    # Not the variables themselves, which the graph's function would keep alive.
+    def flags() -> Tensor:
+        values = [tf.convert_to_tensor(variable().value) for variable in references]
         return tf.stack([_is_finite(value) for value in values])
 
-    signature = [tf.TensorSpec(shape, dtype) for shape, dtype in specs]
-    return tf.function(flags, autograph=False).get_concrete_function(*signature)
+    return tf.function(flags, autograph=False).get_concrete_function()
 
 
 def _is_finite(value: Tensor) -> Tensor:
