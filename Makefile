@@ -24,7 +24,7 @@ WORKLOADS := digits digits-512 cnn gru transformer autoencoder
 
 # Tests that know no framework: they run once, in the first backend's process.
 ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/data \
-	tests/examples/test_page.py tests/folder tests/history \
+	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
 	tests/test_errors.py tests/test_events.py
 
@@ -53,7 +53,7 @@ help:
 
 demo: $(VENV)/.demo-$(BACKEND)
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/ownloop mnist --backend $(BACKEND) \
-		--out runs/mnist-$(BACKEND) $(ARGS)
+		--out runs/mnist-$(BACKEND) --resume $(ARGS)
 
 # Every backend runs, also after a failure, and the closing lines stand together at the
 # end. `make test BACKENDS=jax ARGS="-k every"` runs a part.

@@ -14,10 +14,12 @@ _HOMES = {
     "Batches": "ownloop.data",
     "GradientTape": "ownloop.tape",
     "History": "ownloop.history",
+    "Keep": "ownloop.checkpoints",
     "Loop": "ownloop.loop",
     "cond": "ownloop.step",
     "every": "ownloop.clock",
     "last": "ownloop.step",
+    "minutes": "ownloop.clock",
     "value_and_grad": "ownloop.tape",
 }
 _MODULES = ("datasets", "errors")

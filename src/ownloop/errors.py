@@ -10,6 +10,7 @@
     ├── HistoryError   (KeyError)      a name that was never logged
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be saved or loaded
     ├── FolderError    (RuntimeError)  a run's folder, or a file in it
+    ├── NonFiniteError (ArithmeticError)  a step whose result is NaN or infinite
     └── BackendError   (RuntimeError)  a backend that is unknown, missing or too old
 
 Each message has three parts: what happened, with the value; what was expected;
@@ -66,6 +67,19 @@ class CheckpointError(OwnloopError, RuntimeError):
 
 class FolderError(OwnloopError, RuntimeError):
     """A run's folder or a file in it is in use, foreign, damaged or not writable."""
+
+
+class NonFiniteError(OwnloopError, ArithmeticError):
+    """A step made a loss or the state NaN or infinite; it was undone.
+
+    Attributes:
+        evidence: What is needed to see why (`ownloop.guards.Evidence`): the step's
+            batch, and the state before it.
+    """
+
+    def __init__(self, message: str, evidence: object = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence
 
 
 class BackendError(OwnloopError, RuntimeError):

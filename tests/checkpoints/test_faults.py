@@ -5,13 +5,13 @@ import os
 import pytest
 
 from faults.corruption import count_corruptions
-from faults.crashes import count_crashes, record
+from faults.crashes import CrashCount, count_crashes, record, record_kills
 from faults.disks import Call
 from faults.failures import count_failures
 from faults.full_disk import fill_a_file_system, limit_the_size_of_files
 from faults.hostile import MEMORY_LIMIT, count_hostile
 from faults.kills import count_kills
-from faults.mutants import EQUIVALENT, MUTANTS, count_mutants
+from faults.mutants import EQUIVALENT, MUTANTS, count_mutants, count_restarts
 from ownloop.checkpoints import reading
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX is what is modelled")
@@ -38,6 +38,16 @@ def test_a_power_cut_at_any_moment_loses_nothing_acknowledged_and_tears_nothing(
 def test_no_line_of_the_protocol_can_be_missed(name):
     count = count_mutants(record(), {name: MUTANTS[name]})
     assert count.survivors == ()
+
+
+def test_a_power_cut_after_a_kill_loses_nothing_either():
+    traces = list(record_kills())
+    count = sum(map(count_crashes, traces), CrashCount())
+    print(len(traces), "kills", count)
+    assert len(traces) > 30
+    assert count.states > 10_000
+    assert count.torn == count.lost == count.broken == 0
+    assert count_restarts(traces).survivors == ()
 
 
 @pytest.mark.parametrize("name", EQUIVALENT)

@@ -101,6 +101,21 @@ def test_what_is_set_aside_is_kept_and_its_name_is_not_given_again(store, folder
     assert len(os.listdir(folder)) == 2
 
 
+def test_what_is_not_there_cannot_be_loaded_or_set_aside(store):
+    with pytest.raises(
+        CheckpointError, match=r"'step-5' .* none of that name.* Choose"
+    ):
+        store.load("step-5")
+    with pytest.raises(
+        CheckpointError, match=r"set aside 'step-5' .* Expected .* Choose"
+    ):
+        store.set_aside("step-5")
+    with pytest.raises(
+        CheckpointError, match=r"'../x' .* no name of a checkpoint\. Exp"
+    ):
+        store.load("../x")
+
+
 def test_a_damaged_one_is_passed_over_and_named(store, folder):
     for step in (1, 2, 3):
         store.commit(sample(step))
@@ -235,9 +250,38 @@ def test_pruning_deletes_all_others_and_leftovers_and_nothing_else(store, folder
 
 def test_pruning_everything_is_refused(store):
     store.commit(sample(1))
-    with pytest.raises(CheckpointError, match=r"All 1 .* among \['step-7'\]. Expected"):
+    message = r"\['step-1'\] were to be deleted .* none of \[\], .* Expected .* Name it"
+    with pytest.raises(CheckpointError, match=message):
         store.prune(["step-7"])
     assert store.names() == ["step-1"]
+
+
+def test_the_last_sound_one_is_never_deleted_for_a_damaged_one(folder):
+    for step in (1, 2):
+        Store(folder, run=RUN).commit(sample(step))
+    path = folder / "step-2/state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    store = Store(folder, run=RUN)
+    with pytest.raises(
+        CheckpointError, match=r"none of \['step-2'\], .* can be trusted"
+    ):
+        store.prune(["step-2"])
+    assert store.newest().name == "step-1"
+
+
+def test_whatever_has_the_name_of_a_checkpoint_can_be_set_aside(store, folder):
+    store.commit(sample(1))
+    (folder / "step-2").write_text("a file")
+    (folder / "step-3").symlink_to("step-1")
+    found = store.newest()
+    assert found.name == "step-1"
+    for name, reason in found.refused:
+        assert reason == "it is no folder but a file, a link or a device"
+        store.set_aside(name)
+    assert sorted(os.listdir(folder)) == ["broken-step-2", "broken-step-3", "step-1"]
+    assert store.newest().refused == ()
 
 
 def test_pruning_leaves_alone_what_is_being_written(folder):
@@ -291,6 +335,7 @@ def test_the_protocol_is_the_one_that_is_written_down(folder):
         ("sync", "MANIFEST.json"),
         ("sync_folder", ".tmp"),
         ("rename", ".tmp"),
+        ("sync_folder", "checkpoints"),
         ("sync_folder", "checkpoints"),
         ("rename", "step"),
         ("sync_folder", "checkpoints"),

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ownloop.cli import main
-from ownloop.cli.arguments import Job, Options, parse
+from ownloop.cli.arguments import parse
+from ownloop.cli.commands import Doctor, Job, ListRuns, ShowRun, Train, VerifyRun
 
 
 def test_no_flags_give_the_textbooks_job():
@@ -19,7 +20,7 @@ def test_no_flags_give_the_textbooks_job():
 def test_every_flag_reaches_the_job():
     words = (
         "mnist --backend torch --epochs 3 --batch-size 64 --learning-rate 0.01 "
-        "--classes 4,7 --every 10 --seed 5 --out here"
+        "--classes 4,7 --every 10 --seed 5 --out here --resume"
     )
     expected = Job(
         epochs=3,
@@ -29,12 +30,32 @@ def test_every_flag_reaches_the_job():
         every=10,
         seed=5,
         out=Path("here"),
+        resume=True,
     )
-    assert parse(words.split()) == Options(expected, "torch")
+    assert parse(words.split()) == Train(expected, "torch")
 
 
-def test_the_doctor_has_no_job():
-    assert parse(["doctor"]) == Options()
+def test_a_job_may_be_resumed_inexactly_and_is_not_resumed_unasked():
+    assert parse(["mnist", "--resume", "inexact"]).job.resume == "inexact"
+    assert parse(["mnist"]).job.resume is False
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("doctor", Doctor()),
+        ("runs", ListRuns(Path("runs"))),
+        ("runs here", ListRuns(Path("here"))),
+        ("show run", ShowRun(Path("run"))),
+        (
+            "show run --log --history h.JSON --plot p.svg",
+            ShowRun(Path("run"), True, Path("h.JSON"), Path("p.svg")),
+        ),
+        ("verify run", VerifyRun(Path("run"))),
+    ],
+)
+def test_each_command_has_its_value(words, command):
+    assert parse(words.split()) == command
 
 
 @pytest.mark.parametrize(
@@ -58,6 +79,7 @@ def test_the_doctor_has_no_job():
         ("--classes cat,dog", "got 'cat,dog'"),
         ("--classes 0,,1", "got '0,,1'"),
         ("--seed -1", "--seed: got '-1'; expected a whole number from 0"),
+        ("--resume runs/a", "--resume: got 'runs/a'; expected nothing, or .*write"),
         ("--colour red", "unrecognized arguments: --colour"),
     ],
 )

@@ -1,13 +1,18 @@
 """``ownloop mnist`` on this process's backend, with made-up digits."""
 
 import csv
+import inspect
 import json
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.checkpoints import Store
 from ownloop.cli import main
 from ownloop.errors import DataError
 
@@ -49,11 +54,15 @@ def test_it_prints_what_a_textbook_prints_and_writes_its_files(
         rf"accuracy #; history\.csv, .*history\.png are in {re.escape(str(out))}",
         shapes[-1],
     )
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert {path.name for path in out.iterdir()} > {
         "history.csv",
         "history.json",
         "history.png",
-    ]
+        "log.txt",
+        "run.json",
+    }
+    # All but the last line, in which there are times.
+    assert (out / "log.txt").read_text().splitlines() == printed[:-1]
     assert (out / "history.png").read_bytes().startswith(b"\x89PNG")
     json.loads((out / "history.json").read_text())
     with (out / "history.csv").open() as file:
@@ -68,6 +77,131 @@ def test_some_classes_only(tmp_path, capsys, backend):
     assert code == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert "validation accuracy 1.0000" in last
+
+
+SCRIPT = f"""
+import sys
+
+import numpy as np
+
+from ownloop import datasets
+from ownloop.cli import main
+
+{inspect.getsource(made_up_digits)}
+datasets.mnist = made_up_digits
+sys.exit(main(sys.argv[1:]))
+"""
+WORDS = ["--epochs=4", "--batch-size=32", "--learning-rate=1e-3", "--every=6"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_job_that_was_interrupted_goes_on_to_the_same_bits(
+    tmp_path, capfd, backend, number
+):
+    words = ["mnist", "--backend", backend, *WORDS, "--out"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main([*words, str(one)]) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", SCRIPT, *words, str(two)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in iter(process.stdout.readline, ""):
+        if line == "Epoch 3\n":
+            process.send_signal(number)
+            break
+    _, error = process.communicate()
+    if number == signal.SIGINT:
+        assert process.returncode == 130, error
+        assert f"interrupted; with --resume the run in {two} goes on" in error
+    else:
+        assert process.returncode == -number, error
+    capfd.readouterr()
+
+    assert main([*words, str(two)]) == 2
+    assert re.search(
+        rf"{re.escape(str(two))} has a run in it, at step \d+ after \d epochs\. "
+        r"Expected a folder without a run\. Write --resume to continue it, or",
+        capfd.readouterr().err,
+    )
+    assert main([*words, str(two), "--resume"]) == 0
+    assert f"continuing {two} at step" in capfd.readouterr().err
+    for name in ("log.txt", "history.csv", "history.json"):
+        assert (two / name).read_bytes() == (one / name).read_bytes()
+    assert weights(two) == weights(one)
+
+
+def weights(folder):
+    """The last state's bits, but for those of the process's own random generators."""
+    state = Store(folder / "checkpoints", run=None).newest().checkpoint.tensors
+    return {
+        name: entry.array.tobytes()
+        for name, entry in state.items()
+        if not name.startswith("random/")
+    }
+
+
+def test_a_job_that_is_finished_says_so_again_and_can_be_trained_on(
+    tmp_path, capsys, backend
+):
+    words = ["mnist", "--backend", backend, "--out", str(tmp_path), "--resume"]
+    assert main([*words, "--epochs", "1"]) == 0  # with nothing there it begins
+    said = capsys.readouterr().out.splitlines()[-1]
+    (tmp_path / "history.png").unlink()
+    assert main([*words, "--epochs", "1"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    result = said.partition("; ")[2]
+    assert first == f"finished already: 1 epoch; {result}"
+    assert second.startswith("--epochs 11 trains on from there; another --out, or")
+    assert (tmp_path / "history.png").exists()
+
+    assert main([*words, "--epochs", "2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "Epoch 2"
+    assert said[-1].startswith("2 epochs, ")
+    log = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line for line in log if line.startswith("Epoch")] == ["Epoch 1", "Epoch 2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--learning-rate 1e-2", r"began with --learning-rate 0\.0001, and now it is"),
+        ("--classes 0,1", r"began with --classes 0,1,2,3,4,5,6,7,8,9, and now it is 0"),
+        ("--seed 3", r"began with --seed 0, and now it is 3\. Expected what it began"),
+        ("--every 10", r"began with --every 300, and now it is 10\. .* choose another"),
+    ],
+)
+def test_another_job_in_the_folder_is_refused(one_job, words, message, capsys, backend):
+    usual = ["mnist", "--backend", backend, "--out", str(one_job), "--resume"]
+    assert main([*usual, *words.split()]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.fixture(scope="module")
+def one_job(tmp_path_factory, backend):
+    folder = tmp_path_factory.mktemp("one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ol.datasets, "mnist", made_up_digits)
+        words = ["mnist", "--epochs", "1", "--out", str(folder), "--backend", backend]
+        assert main(words) == 0
+    return folder
+
+
+def test_a_run_that_is_no_such_job_is_refused(finished, capsys, backend):
+    words = ["mnist", "--backend", backend, "--out", str(finished), "--resume"]
+    assert main(words) == 2
+    assert "a run in it that `ownloop mnist` did not make" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(running, capsys, backend):
+    folder, process = running
+    words = ["mnist", "--backend", backend, "--out", str(folder), "--resume"]
+    assert main(words) == 2
+    assert f"is in use by process {process.pid} on " in capsys.readouterr().err
+    process.communicate("\n")
+    assert process.returncode == 0
 
 
 def test_digits_that_cannot_be_had_end_with_code_2(

@@ -42,6 +42,13 @@ def test_the_signature_has_the_batch_axis_and_the_float_type():
     assert source.resident[0].dtype == np.float32
 
 
+def test_equal_batches_share_one_signature():
+    source = feed(Batches(np.arange(5), 2))
+    first, second, last = (source.take(1).signature for _ in range(3))
+    assert first is second
+    assert last != first
+
+
 def test_a_pass_can_start_in_the_middle():
     batches = Batches(np.arange(10), 2, shuffle=True, seed=1)
     assert drain(feed(batches, start=3), 2) == (

@@ -5,7 +5,7 @@ folder's names is pending until that folder is synchronised, and a file's bytes 
 until the file is. A power cut may come after any call, and then
 
 * any subset of the pending changes to names has happened, and
-* each file that is not synchronised is whole, torn, zeros (all of it or its end), or empty.
+* each file that is not synchronised is whole, torn, zeros (all or the end), or empty.
 
 Real file systems allow less. Each state is then looked at by the store itself.
 """
@@ -16,24 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from faults.disks import Call, RecordingDisk
+from faults.disks import CHANGES, Call, GoneError, RecordingDisk
 from faults.samples import RUN, bits, sample, scratch
 from ownloop.checkpoints import Store
 from ownloop.checkpoints.disk import AbstractDisk, Item, OpenFile
 from ownloop.checkpoints.names import parse
 from ownloop.errors import CheckpointError
-
-CHANGES = (
-    "make_folder",
-    "create",
-    "append",
-    "sync",
-    "rename",
-    "sync_folder",
-    "remove_file",
-    "remove_folder",
-)
-"""The calls that change something; the others are left out of a trace."""
 
 HOME = Path("/run")
 """The folder that is there before the run, durably."""
@@ -66,34 +54,81 @@ class CrashCount:
     def bad(self) -> int:
         return self.torn + self.lost + self.broken
 
+    def __add__(self, other: "CrashCount") -> "CrashCount":
+        return CrashCount(
+            self.states + other.states,
+            self.torn + other.torn,
+            self.lost + other.lost,
+            self.broken + other.broken,
+        )
 
-def record(steps: Iterable[int] = (1, 2, 3)) -> list[Call]:
-    """Give the calls of some commits, each with all older ones pruned.
+
+def record() -> list[Call]:
+    """Give the calls of three commits, each with all older ones pruned.
 
     Between them stand two marks, calls of no verb: "acknowledge", when `commit` has
-    given a name, and "forget", when it is about to be pruned.
+    given a name, and "forget", when one is about to be pruned.
     """
-    disk = RecordingDisk()
     with scratch() as base:
-        store = Store(Path(base, "checkpoints"), run=RUN, disk=disk)
-        before = None
-        for step in steps:
+        calls, _ = _play(Path(base), commits=3)
+        return _at_home(calls, Path(base))
+
+
+def record_kills() -> Iterator[list[Call]]:
+    """Give traces in which a process is killed, and another one goes on.
+
+    The first is killed before its k-th change of the disk, for k = 1, 2, ... until it
+    comes to the end of its second commit; the other one commits once. The mark between
+    them is "restart".
+    """
+    for at in itertools.count(1):
+        with scratch() as base:
+            calls, killed = _play(Path(base), commits=2, kill_at=at)
+            if not killed:
+                return
+            more, _ = _play(Path(base), commits=1)
+            restart = Call("restart", Path(base))
+            yield _at_home([*calls, restart, *more], Path(base))
+
+
+def _play(
+    base: Path, *, commits: int, kill_at: int | None = None
+) -> tuple[list[Call], bool]:
+    """Resume, prune and commit; tell whether the kill came to pass."""
+    disk = RecordingDisk(changes_left=None if kill_at is None else kill_at - 1)
+    store = Store(base / "checkpoints", run=RUN, disk=disk)
+    found = store.newest()
+    first = 1 if found.checkpoint is None else found.checkpoint.step + 1
+    try:
+        if found.name is not None:
+            _prune(store, disk, base, found.name)
+        for step in range(first, first + commits):
             name = store.commit(sample(step))
-            disk.calls.append(Call("acknowledge", Path(base, name)))
-            if before is not None:
-                disk.calls.append(Call("forget", Path(base, before)))
-                store.prune([name])
-            before = name
-        return [
-            Call(
-                call.verb,
-                HOME / call.path.relative_to(base),
-                call.target and HOME / call.target.relative_to(base),
-                call.content,
-            )
-            for call in disk.calls
-            if call.verb in (*CHANGES, "acknowledge", "forget")
-        ]
+            disk.calls.append(Call("acknowledge", base / name))
+            _prune(store, disk, base, name)
+    except GoneError:
+        return disk.calls, True
+    return disk.calls, False
+
+
+def _prune(store: Store, disk: RecordingDisk, base: Path, kept: str) -> None:
+    older = [name for name in store.names() if name != kept]
+    disk.calls += [Call("forget", base / name) for name in older]
+    store.prune([kept])
+
+
+def _at_home(calls: list[Call], base: Path) -> list[Call]:
+    """Give what changes something, under the paths of the model."""
+    return [
+        Call(
+            call.verb,
+            HOME / call.path.relative_to(base),
+            call.target and HOME / call.target.relative_to(base),
+            call.content,
+        )
+        for call in calls
+        if call.verb in (*CHANGES, "acknowledge", "forget", "restart")
+    ]
 
 
 def count_crashes(calls: Iterable[Call], *, enough: int | None = None) -> CrashCount:
@@ -109,8 +144,8 @@ def count_crashes(calls: Iterable[Call], *, enough: int | None = None) -> CrashC
     seen: set[tuple[Tree, tuple[str, ...], str | None]] = set()
     torn = lost = broken = 0
     for call in [None, *calls]:
-        if call is None:
-            pass
+        if call is None or call.verb == "restart":
+            pass  # the disk as it was
         elif call.verb == "acknowledge":
             last = call.path.name
             promised = [*promised, last]

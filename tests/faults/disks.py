@@ -13,6 +13,18 @@ from typing import Any, Literal, final
 
 from ownloop.checkpoints.disk import AbstractDisk, Item, OpenFile, RealDisk
 
+CHANGES = (
+    "make_folder",
+    "create",
+    "append",
+    "sync",
+    "rename",
+    "sync_folder",
+    "remove_file",
+    "remove_folder",
+)
+"""The verbs that change something."""
+
 
 @final
 @dataclass(frozen=True)
@@ -74,14 +86,27 @@ class AbstractWatchedDisk(AbstractDisk):
         return self._call(Call("free", path), lambda: self.real.free(path))
 
 
-@final
-class RecordingDisk(AbstractWatchedDisk):
-    """Keeps a list of the calls that were made."""
+class GoneError(BaseException):
+    """The process is no more, as far as its disk can tell."""
 
-    def __init__(self) -> None:
+
+class RecordingDisk(AbstractWatchedDisk):
+    """Keeps a list of the calls that were made.
+
+    Args:
+        changes_left: after so many changes the disk does nothing more, not even for a
+            process that would tidy up, which looks like a kill; None for no kill.
+    """
+
+    def __init__(self, changes_left: int | None = None) -> None:
         self.calls: list[Call] = []
+        self._left = changes_left
 
     def _call(self, call: Call, act: Callable[[], Any]) -> Any:
+        if self._left is not None and call.verb in CHANGES:
+            if self._left == 0:
+                raise GoneError
+            self._left -= 1
         self.calls.append(call)
         return act()
 

@@ -40,6 +40,16 @@ def count_mutants(
     return MutantCount(len(mutants), len(mutants) - len(survivors), tuple(survivors))
 
 
+def count_restarts(traces: list[Trace]) -> MutantCount:
+    """Cut the power of the mutants of traces with a kill; one trace must show each."""
+    survivors = [
+        name
+        for name, change in RESTARTS.items()
+        if not any(count_crashes(change(trace), enough=1).bad for trace in traces)
+    ]
+    return MutantCount(len(RESTARTS), len(RESTARTS) - len(survivors), tuple(survivors))
+
+
 def _without(sought: Callable[[Call], bool]) -> Callable[[Trace], Trace]:
     return lambda trace: [call for call in trace if not sought(call)]
 
@@ -56,21 +66,17 @@ def _is_burial(call: Call) -> bool:
     return call.verb == "rename" and not _is_unfinished(call.path)
 
 
-def _no_durable_name(trace: Trace) -> Trace:
-    """The folder is not synchronised after the rename that is the commit."""
-    return [
-        call
-        for before, call in zip([None, *trace], trace, strict=False)
-        if before is None or not (_is_commit(before) and call.verb == "sync_folder")
-    ]
+def _unsynchronised(after: Callable[[Call], bool]) -> Callable[[Trace], Trace]:
+    """No folder is synchronised right after such a call."""
 
+    def change(trace: Trace) -> Trace:
+        return [
+            call
+            for before, call in zip([None, *trace], trace, strict=False)
+            if before is None or not (after(before) and call.verb == "sync_folder")
+        ]
 
-def _no_durable_burial(trace: Trace) -> Trace:
-    return [
-        call
-        for before, call in zip([None, *trace], trace, strict=False)
-        if before is None or not (_is_burial(before) and call.verb == "sync_folder")
-    ]
+    return change
 
 
 def _renamed_early(trace: Trace, verb: str) -> Trace:
@@ -128,9 +134,27 @@ def _segments(trace: Trace) -> list[tuple[Trace, Trace]]:
 def _prune_before_durable(trace: Trace) -> Trace:
     """The older ones go before the folder is synchronised for the new one."""
     changed: Trace = []
-    for commit, prune in _segments(trace):
+    for commit, prune in _segments(_buried_at_once(trace)):
         changed += [*commit[:-2], *prune, *commit[-2:]]
     return changed
+
+
+def _buried_at_once(trace: Trace) -> Trace:
+    """What stays is not synchronised before the others go."""
+    return [
+        call
+        for call, after in zip(trace, [*trace[1:], None], strict=False)
+        if after is None or not (call.verb == "sync_folder" and _is_burial(after))
+    ]
+
+
+def _deleted_at_once(trace: Trace) -> Trace:
+    """What is buried is not synchronised before it is deleted."""
+    return [
+        call
+        for call, after in zip(trace, [*trace[1:], None], strict=False)
+        if after is None or (call.verb, after.verb) != ("sync_folder", "remove_file")
+    ]
 
 
 def _prune_before_commit(trace: Trace) -> Trace:
@@ -201,7 +225,7 @@ MUTANTS: dict[str, Callable[[Trace], Trace]] = {
     "the unfinished folder is not synchronised": _without(
         lambda call: call.verb == "sync_folder" and _is_unfinished(call.path)
     ),
-    "the folder above is not, after the commit": _no_durable_name,
+    "the folder above is not, after the commit": _unsynchronised(_is_commit),
     "the folder of the new folder is not": _without(
         lambda call: call.verb == "sync_folder" and call.path == HOME
     ),
@@ -215,8 +239,27 @@ MUTANTS: dict[str, Callable[[Trace], Trace]] = {
     "pruned before the folder is synchronised": _prune_before_durable,
     "pruned before the commit": _prune_before_commit,
     "pruned in place": _delete_in_place,
-    "pruned names are not synchronised": _no_durable_burial,
+    "buried, and deleted at once": _deleted_at_once,
 }
+
+
+def _home_as_it_is(trace: Trace) -> Trace:
+    """The folder above is synchronised only by the process that made a folder in it."""
+    return [
+        call
+        for before, call in zip([None, *trace], trace, strict=False)
+        if call.verb != "sync_folder"
+        or call.path != HOME
+        or (before is not None and before.verb == "make_folder")
+    ]
+
+
+RESTARTS: dict[str, Callable[[Trace], Trace]] = {
+    "the folder of a folder that was there is not synchronised": _home_as_it_is,
+    "what a killed process committed is not, before others go": _buried_at_once,
+    "what a killed process buried is not, before it is deleted": _deleted_at_once,
+}
+"""For traces in which a process was killed and another one went on."""
 
 EQUIVALENT: dict[str, Callable[[Trace], Trace]] = {
     # The rename shows all three files at once, so their order among themselves can

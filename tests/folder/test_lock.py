@@ -99,12 +99,11 @@ def test_another_lock_of_this_process_is_refused_under_any_name_of_the_folder(pa
     second.release()
 
 
-def test_a_lock_can_be_taken_over_within_the_process_and_is_never_free(path):
+def test_a_lock_can_be_taken_over_within_the_process(path):
     first, second = RunLock(path), RunLock(path)
     first.acquire()
     second.take_over()
     assert (first.held, second.held) == (False, True)
-    second.take_over()
     first.release()  # has nothing to give back
     assert second.held
     other = subprocess.run(
@@ -205,6 +204,34 @@ def test_a_system_without_locks_is_worked_on_with_a_warning(path):
         f"True RuntimeWarning {path.parent} cannot be locked: its system has no locks. "
         "Expected to keep a second process out."
     ), done.stderr
+
+
+IMPATIENT = """
+import sys
+from ownloop.errors import FolderError
+from ownloop.folder import RunLock
+
+print("held", flush=True)  # by the one who started us
+for _ in range(2000):
+    try:
+        RunLock(sys.argv[1]).acquire()
+        print("free for a moment")
+        break
+    except FolderError:
+        pass
+"""
+
+
+def test_while_a_lock_is_taken_over_it_is_never_free(path):
+    old, new = RunLock(path), RunLock(path)
+    old.acquire()
+    child = start(IMPATIENT, path)
+    while child.poll() is None:
+        new.take_over()
+        old, new = new, old
+    assert child.communicate()[0] == ""
+    assert old.held
+    old.release()
 
 
 CONTENDER = """

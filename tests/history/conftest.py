@@ -29,6 +29,7 @@ def _record(history, *, begin=0, end=None, chunk=3):
         history.record_pass("ä' \"x", {"g/\nloss": 7}, step=13, epoch=3)
         history.record_steps("empty", {"loss": []}, np.array([], int))
         history.record_pass("test", {"none": np.zeros((0, 2))}, step=13)
+        history.record_steps("last", {"loss": []}, np.array([], int))
 
 
 def _bits(history):

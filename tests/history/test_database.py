@@ -12,7 +12,9 @@ import pytest
 
 from ownloop.errors import FolderError
 from ownloop.history import History
+from ownloop.history.connection import connect
 from ownloop.history.database import read_database
+from ownloop.history.reading import read_history
 from ownloop.history.tally import Mark
 
 
@@ -221,10 +223,36 @@ def test_a_reader_in_the_middle_of_its_question_sees_one_moment(path, bits, fill
     assert bits(read_database(path)) == bits(history)
 
 
-def test_a_closed_database_is_one_file(path, bits, filled):
+def test_what_is_written_while_we_read_is_seen_as_a_whole_or_not(path, bits, filled):
+    database, history = filled(path)
+    before, records, statements = bits(history), [], []
+    history.follow(records.append)
+
+    def write_meanwhile(statement):
+        statements.append(statement)
+        if len(statements) % 4 == 0:
+            step = 14 + len(statements)
+            history.record_steps("train", {"loss": [1.0]}, np.array([step]))
+            history.record_pass("train", {"loss": 1.0}, step=step, epoch=step)
+            history.record_epoch(step, step=step)
+            database.append(records)
+            records.clear()
+
+    with closing(connect(path, "ro")) as reader:
+        reader.set_trace_callback(write_meanwhile)
+        assert bits(read_history(reader)) == before
+        reader.set_trace_callback(None)
+        assert bits(read_history(reader)) == bits(history) != before
+    assert len(statements) > 8
+    database.close()
+
+
+def test_a_closed_database_is_one_file(path, bits, filled, table):
     database, history = filled(path)
     database.mark()
     database.close()
     database.close()
     assert os.listdir(path.parent) == ["history.db"]
+    # It wants no log either, which nobody could make where nothing may be written.
+    assert table(path, "PRAGMA journal_mode") == [("delete",)]
     assert bits(read_database(path)) == bits(history)

@@ -119,8 +119,10 @@ def test_a_full_disk_is_an_error_with_the_name_and_what_was_marked_stays(path, t
         """,
         path,
     )
-    assert "history.db cannot be written: disk I/O error. Expected" in done.stderr
-    assert "Look at the disk and its room; what was marked is kept." in done.stderr
+    assert (
+        "history.db cannot be written: disk I/O error. Expected a disk" in done.stderr
+    )
+    assert "Look at it; what was marked before is kept." in done.stderr
     assert done.stdout == "1000\n"
     assert table(path, "PRAGMA integrity_check") == [("ok",)]
     history = read_database(path)
@@ -158,9 +160,7 @@ def test_another_program_that_writes_is_waited_for_and_then_named(
     database, _ = filled(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(
-            FolderError, match=r"database is locked\. .* Close the prog"
-        ):
+        with pytest.raises(FolderError, match=r"database is locked\. .* Close the one"):
             database.mark()
         other.execute("ROLLBACK")
     assert database.mark().looks == 6
@@ -350,6 +350,25 @@ def test_a_damaged_file_is_refused_or_gives_the_same_bits(path, larger, bits):
     assert all("history.db" in refusal for refusal in refusals)
     # What is harmless lies in parts of a page that nothing uses.
     assert len(refusals) > 230
+
+
+def test_damage_that_would_spoil_only_what_is_written_next_is_noticed_too(path, larger):
+    database = Database(path)
+    database.open(run="r1")
+    database.cut_back(Mark.of_nothing())
+    database.close()
+    content = bytearray(path.read_bytes())
+    # The header says where the list of free pages begins, and pages count from 1.
+    begin = (int.from_bytes(content[32:36], "big") - 1) * 4096
+    assert begin > 0
+    content[begin + 8 : begin + 12] = (2).to_bytes(4, "big")  # which is in use
+    path.write_bytes(content)
+    database.open(run="r1")
+    with pytest.raises(
+        FolderError, match=r"is damaged: .* Expected a whole database\."
+    ):
+        database.cut_back(Mark.of_nothing())
+    database.close()
 
 
 def test_where_sqlite_has_no_write_ahead_log_it_says_so():

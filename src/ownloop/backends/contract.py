@@ -1,8 +1,9 @@
-"""The contract: eight verbs that a backend speaks, each with its law.
+"""The contract: nine verbs that a backend speaks, each with its law.
 
     compile         a step and the shape of a batch -> a program for any number of steps
     place           whole arrays -> the same arrays on the device
     read, write     the values of variables -> a snapshot, and back
+    finite          variables -> which of them hold neither NaN nor infinity
     tape            a recorder of one block, for gradients
     value_and_grad  the same for a function, on public framework API only
     cond            a branch that may change state
@@ -195,7 +196,7 @@ class AbstractTape(ABC):
 
 
 class AbstractBackend(ABC):
-    """One framework, as eight verbs."""
+    """One framework, as nine verbs."""
 
     @abstractmethod
     def compile(
@@ -223,6 +224,14 @@ class AbstractBackend(ABC):
     @abstractmethod
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         """Puts the values of a snapshot back."""
+
+    @abstractmethod
+    def finite(self, variables: Sequence[keras.Variable]) -> np.ndarray:
+        """Says for each variable whether all of its values are finite.
+
+        Law: integers always are; values are reduced where they lie, and one array of
+        flags, shape (variables,), comes to the host.
+        """
 
     @abstractmethod
     def tape(self, *, persistent: bool, watch_accessed_variables: bool) -> AbstractTape:

@@ -178,7 +178,7 @@ def _check(manifest: Manifest) -> None:
             all(isinstance(word, str) for word in (spec.dtype, spec.role, spec.path))
             and len(spec.shape) <= _MOST_AXES
             and all(map(_is_count, spec.shape))
-        )  # fmt: skip
+        )
         if not sound:
             raise RefusedError(f"{MANIFEST} describes {name!r:.80} as nothing can be")
 

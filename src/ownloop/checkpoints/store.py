@@ -15,7 +15,7 @@ from typing import Any, final
 
 from ownloop.checkpoints import names, writing
 from ownloop.checkpoints.content import Checkpoint
-from ownloop.checkpoints.disk import AbstractDisk, Item, RealDisk
+from ownloop.checkpoints.disk import AbstractDisk, Item, Kind, RealDisk
 from ownloop.checkpoints.manifest import FILES, Manifest
 from ownloop.checkpoints.names import Position
 from ownloop.checkpoints.reading import read_checkpoint, read_manifest, read_meta
@@ -24,6 +24,7 @@ from ownloop.errors import CheckpointError
 
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _REMEDY = "Load another one, or set this one aside."
+_CHOOSE = "Choose one of Store.names()."
 
 
 @final
@@ -79,6 +80,8 @@ class Store:
         self._run = run
         self._disk = RealDisk() if disk is None else disk
         self._unfinished: set[str] = set()
+        self._verified: set[str] = set()
+        self._folder_is_durable = False
 
     def commit(self, checkpoint: Checkpoint) -> str:
         """Save a checkpoint; when this returns, it survives a power cut.
@@ -120,6 +123,7 @@ class Store:
             finally:
                 self._unfinished.discard(unfinished)
             self._disk.sync_folder(self._folder)
+            self._verified.add(name)
         return name
 
     def names(self) -> list[str]:
@@ -142,7 +146,7 @@ class Store:
                 message says which file, and what is wrong with it.
         """
         with self._trusting(name):
-            return read_checkpoint(self._disk, self._folder / name, self._open(name))
+            return self._read(name)
 
     def meta(self, name: str) -> dict[str, Any]:
         """Give the words and numbers of a checkpoint; its arrays are not read.
@@ -163,8 +167,7 @@ class Store:
         refused = []
         for name in reversed(self.names()):
             try:
-                folder = self._folder / name
-                checkpoint = read_checkpoint(self._disk, folder, self._open(name))
+                checkpoint = self._read(name)
             except (RefusedError, OSError) as error:
                 refused.append((name, _reason(error)))
                 continue
@@ -189,7 +192,7 @@ class Store:
             CheckpointError: it is missing, or the disk refuses.
         """
         with self._telling("set aside", f"{name!r:.80}"):
-            self._find(name)
+            self._kind(name)
             target = self._folder / names.set_aside(name)
             self._disk.rename(self._folder / name, target)
             self._disk.sync_folder(self._folder)
@@ -200,32 +203,39 @@ class Store:
         What is of another run, is damaged or holds anything but our files stays.
 
         Args:
-            keep: names; at least one must be there, if there are any.
+            keep: names, of which at least one must be sound. It is read for that, if
+                this store has neither saved nor loaded it.
 
         Returns:
             The names of those that were deleted, oldest first.
 
         Raises:
-            CheckpointError: nothing would be left, or the disk refuses. What was not
-                deleted is deleted the next time.
+            CheckpointError: nothing sound would be left, or the disk refuses. What was
+                not deleted is deleted the next time.
         """
         present = self.names()
-        if present and not set(keep) & set(present):
-            raise CheckpointError(
-                f"All {len(present)} checkpoints in {self._folder} were to be "
-                f"deleted: none is among {sorted(keep)}. "
-                "Expected at least one to stay. Name it, or delete the folder by hand."
-            )
+        kept = [name for name in present if name in keep]
         with self._telling("prune", "the checkpoints"):
-            superseded = [n for n in present if n not in keep and self._is_ours(n)]
+            superseded = [n for n in present if n not in kept and self._is_ours(n)]
+            if superseded and not any(map(self._is_sound, reversed(kept))):
+                raise CheckpointError(
+                    f"{superseded} were to be deleted in {self._folder}, and none of "
+                    f"{kept}, which would stay, can be trusted. Expected a sound one "
+                    "to stay. Name it, or delete the folder by hand."
+                )
+            if superseded:
+                # The one that stays may be there by the rename of a killed process.
+                self._disk.sync_folder(self._folder)
             for name in superseded:
                 self._disk.rename(self._folder / name, self._folder / names.trash(name))
-            if superseded:
-                # Else a power cut might bring one back that is half deleted.
+            found = {item.name for item in self._items()} - self._unfinished
+            leftovers = sorted(filter(names.is_leftover, found))
+            if leftovers:
+                # Else a power cut might bring one back that is half deleted. Also those
+                # of a killed process, which may not have come to this line.
                 self._disk.sync_folder(self._folder)
-            for item in self._items():
-                if names.is_leftover(item.name) and item.name not in self._unfinished:
-                    self._remove(self._folder / item.name)
+            for name in leftovers:
+                self._remove(self._folder / name)
         return superseded
 
     def verify(self) -> list[Finding]:
@@ -241,13 +251,15 @@ class Store:
         try:
             items = self._disk.list(self._folder / name)
             size = sum(item.bytes for item in items if item.kind == "file")
-            read_checkpoint(self._disk, self._folder / name, self._open(name))
+            self._read(name)
         except (RefusedError, OSError) as error:
             return Finding(name, size, False, _reason(error))
         return Finding(name, size, True)
 
     def _make_folder(self) -> None:
         """Make the folder and those above it, if they are missing, durably."""
+        if self._folder_is_durable:
+            return
         missing = []
         folder = self._folder
         while True:
@@ -260,6 +272,10 @@ class Store:
         for folder in reversed(missing):
             self._disk.make_folder(folder)
             self._disk.sync_folder(folder.parent)
+        if not missing:
+            # Whoever made it may have been killed before it was durable.
+            self._disk.sync_folder(self._folder.parent)
+        self._folder_is_durable = True
 
     def _items(self) -> list[Item]:
         try:
@@ -284,20 +300,29 @@ class Store:
         name = str(Position(step, max(numbers, default=0) + 1))
         return name, None if last is None else str(last)
 
-    def _find(self, name: str) -> None:
-        """Refuse a name that is none, or not there, or that of something else."""
+    def _kind(self, name: str) -> Kind:
+        """Refuse a name that is none, or not there; say what is there."""
         if names.parse(name) is None:
-            raise RefusedError("that is no name of a checkpoint")
+            raise RefusedError("that is no name of a checkpoint", _CHOOSE)
         kinds = {item.name: item.kind for item in self._items()}
         if name not in kinds:
-            raise RefusedError("there is none of that name")
-        if kinds[name] != "folder":
-            raise RefusedError("it is no folder but a file, a link or a device")
+            raise RefusedError("there is none of that name", _CHOOSE)
+        return kinds[name]
 
     def _open(self, name: str) -> Manifest:
-        self._find(name)
+        if self._kind(name) != "folder":
+            raise RefusedError("it is no folder but a file, a link or a device")
         folder = self._folder / name
         return read_manifest(self._disk, folder, run=self._run, name=name)
+
+    def _read(self, name: str) -> Checkpoint:
+        manifest = self._open(name)
+        checkpoint = read_checkpoint(self._disk, self._folder / name, manifest)
+        self._verified.add(name)
+        return checkpoint
+
+    def _is_sound(self, name: str) -> bool:
+        return name in self._verified or self._look(name).ok
 
     def _is_ours(self, name: str) -> bool:
         try:
@@ -338,16 +363,22 @@ class Store:
         try:
             yield
         except (RefusedError, OSError) as error:
-            advice = "Expected a folder that can be read and written. See to the disk"
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                advice = (
-                    f"Expected room for {needed} bytes, where {self._free()} are free. "
-                    "Make room, or keep fewer checkpoints"
-                )
             raise CheckpointError(
                 f"Could not {verb} {what} in {self._folder}: {_reason(error)}. "
-                f"{advice}; the checkpoints that were committed are untouched."
+                f"{self._advice(error, needed)}"
             ) from error
+
+    def _advice(self, error: RefusedError | OSError, needed: int) -> str:
+        if isinstance(error, RefusedError):
+            return f"Expected a folder that Store.commit made. {error.remedy}"
+        expected = "a folder that can be read and written. See to the disk"
+        if error.errno in _NO_ROOM:
+            free = self._free()
+            expected = (
+                f"room for {needed} bytes, where {free} are free. Make room, or keep "
+                "fewer checkpoints"
+            )
+        return f"Expected {expected}; those that were committed are untouched."
 
     def _free(self) -> str:
         try:

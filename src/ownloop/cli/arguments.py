@@ -8,51 +8,26 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Final
 
 import ownloop
+from ownloop.cli.commands import (
+    Command,
+    Doctor,
+    Job,
+    ListRuns,
+    ShowRun,
+    Train,
+    VerifyRun,
+)
 
 BACKENDS: Final = ("jax", "tensorflow", "torch")
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """The handwritten-digit job, as the user asked for it.
-
-    Attributes:
-        epochs: how often all training examples are seen.
-        batch_size: examples per step.
-        learning_rate: Adam's step size.
-        classes: the digits to tell apart; output 0 stands for the first, and so on.
-        every: batches between two printed lines, the first after the first batch.
-        seed: of the shuffle and of the weights.
-        out: the folder for history.csv, history.json and history.png.
-    """
-
-    epochs: int = 10
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    classes: tuple[int, ...] = tuple(range(10))
-    every: int = 300
-    seed: int = 0
-    out: Path = Path("runs/mnist")
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """One command: the job to train, or None for the doctor."""
-
-    job: Job | None = None
-    backend: str | None = None
-
-
-def parse(words: Sequence[str] | None = None) -> Options:
-    """Turn words into options, or end the program as argparse does.
+def parse(words: Sequence[str] | None = None) -> Command:
+    """Turn words into a command, or end the program as argparse does.
 
     Raises:
         SystemExit: with code 2 and a message for a wrong word, 0 after ``--help``.
@@ -62,15 +37,25 @@ def parse(words: Sequence[str] | None = None) -> Options:
         (0, 1)
     """
     found = vars(_parser().parse_args(words))
-    if found.pop("command") == "doctor":
-        return Options()
-    backend = found.pop("backend")
-    return Options(Job(**found), backend)
+    name = found.pop("command")
+    if name == "mnist":
+        wanted = found.pop("backend")
+        return Train(Job(**found), wanted)
+    return _COMMANDS[name](**found)
+
+
+_COMMANDS: Final[dict[str, Callable[..., Command]]] = {
+    "doctor": Doctor,
+    "runs": ListRuns,
+    "show": ShowRun,
+    "verify": VerifyRun,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ownloop", description="Own your training loop: the demo and the doctor."
+        prog="ownloop",
+        description="Own your training loop: the demo, the doctor, and your runs.",
     )
     parser.add_argument(
         "--version", action="version", version=f"ownloop {ownloop.__version__}"
@@ -83,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
             help="train a classifier of handwritten digits with a loop of one's own",
         )
     )
+    _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
+    _add_show(commands.add_parser("show", help="print what is in a run's folder"))
+    verify = commands.add_parser("verify", help="look at every byte of a run's folder")
+    verify.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
     return parser
 
 
@@ -104,7 +93,7 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
         ("--classes", classes, digits, "DIGITS", "the digits to tell apart"),
         ("--every", count, usual.every, "N", "batches between two printed lines"),
         ("--seed", seed, usual.seed, "N", "of the shuffle and of the weights"),
-        ("--out", Path, usual.out, "DIR", "for history.csv, .json and .png"),
+        ("--out", Path, usual.out, "DIR", "the run's folder; history.csv, .json, .png"),
     ):
         parser.add_argument(
             flag,
@@ -113,6 +102,44 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
             metavar=metavar,
             help=f"{words} (%(default)s)",
         )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        type=inexact,
+        const=True,
+        default=usual.resume,
+        metavar="inexact",
+        help="continue the run that is in DIR, to the same bits; with the word inexact "
+        "also where versions, threads or code differ",
+    )
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=ListRuns().folder,
+        metavar="DIR",
+        help="where they are, at most two levels below (%(default)s)",
+    )
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
+    parser.add_argument(
+        "--log", action="store_true", help="print log.txt, all of it and nothing else"
+    )
+    parser.add_argument(
+        "--history",
+        type=table_file,
+        metavar="FILE",
+        help="write the history to FILE.csv, a row for each epoch, or to FILE.json, "
+        "all of it",
+    )
+    parser.add_argument(
+        "--plot", type=picture_file, metavar="FILE", help="draw the history to FILE.png"
+    )
 
 
 def backend(word: str) -> str:
@@ -169,6 +196,35 @@ def classes(word: str) -> tuple[int, ...]:
             "commas between them; write, for example, 0,1,2"
         )
     return digits
+
+
+def inexact(word: str) -> str:
+    """Read the one word that may follow ``--resume``."""
+    if word != "inexact":
+        raise argparse.ArgumentTypeError(
+            f"got {word!r}; expected nothing, or the word inexact; write --resume, and "
+            "the folder after --out"
+        )
+    return word
+
+
+def table_file(word: str) -> Path:
+    """Read the name of a file for numbers."""
+    return _file(word, (".csv", ".json"))
+
+
+def picture_file(word: str) -> Path:
+    """Read the name of a file for a picture."""
+    return _file(word, (".png", ".svg", ".pdf"))
+
+
+def _file(word: str, endings: tuple[str, ...]) -> Path:
+    if not word.lower().endswith(endings):
+        raise argparse.ArgumentTypeError(
+            f"got {word!r}; expected a name that ends with {' or '.join(endings)}; "
+            f"write, for example, history{endings[0]}"
+        )
+    return Path(word)
 
 
 def _whole(word: str) -> int | None:

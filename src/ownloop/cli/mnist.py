@@ -9,14 +9,20 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 import ownloop as ol
-from ownloop.cli.arguments import Job
+from ownloop.cli.commands import Job
+from ownloop.cli.job_folder import (
+    SETTINGS,
+    result_in_words,
+    settings_of,
+    write_history,
+)
 from ownloop.observers import Console, Progress
 
 # Of the 60,000 examples, 50,000 are for training; any subset is split alike.
@@ -24,8 +30,11 @@ _TRAINING_SHARE = 5 / 6
 
 
 def train(job: Job) -> None:
-    """Train, print what a textbook's loop prints, and write the history."""
-    training, validation = load(job)
+    """Train, print what a textbook's loop prints, and write the history.
+
+    What is printed is kept in the folder's log as well, except for times, by which two
+    equal runs would differ.
+    """
     model = build(len(job.classes), job.seed)
     optimizer = keras.optimizers.Adam(job.learning_rate)
     loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -47,37 +56,45 @@ def train(job: Job) -> None:
         accuracy.update_state(y, logits)
         return {"loss": loss_fn(y, logits), "accuracy": accuracy}
 
-    loop = ol.Loop(model=model, optimizer=optimizer, observers=observers())
+    loop = ol.Loop(
+        model=model,
+        optimizer=optimizer,
+        observers=observers(),
+        folder=job.out,
+        resume=job.resume,
+    )
+    loop.memory[SETTINGS] = settings_of(job)
+    training, validation = load(job, say=loop.print)
     seconds = []
     for epoch in loop.epochs(job.epochs):
         begin = time.perf_counter()
-        print("Epoch", epoch.number)
+        loop.print("Epoch", epoch.number)
         looks = ol.every(job.every, start=1)
         for chunk in epoch.train(train_step, training, every=looks):
             index = chunk.batch - 1  # of the batch just done, counted from 0
             if index % job.every == 0:  # the pass's last chunk may end elsewhere
-                print(
+                loop.print(
                     f"  batch {index}: loss {chunk.last.loss:.4f}, "
                     f"accuracy {chunk.mean.accuracy:.4f}"
                 )
         result = epoch.validate(val_step, validation)
-        print(f"  validation accuracy {result.accuracy:.4f}")
+        loop.print(f"  validation accuracy {result.accuracy:.4f}")
         seconds.append(time.perf_counter() - begin)
 
-    write(loop.history, job.out)
+    write_history(loop.history, job.out)
     epochs = "1 epoch" if job.epochs == 1 else f"{job.epochs} epochs"
     print(
         f"{epochs}, {statistics.median(seconds):.2f} s per epoch (median); "
-        f"training accuracy {epoch['train_accuracy']:.4f}, "
-        f"validation accuracy {epoch['val_accuracy']:.4f}; "
-        f"history.csv, history.json and history.png are in {job.out}"
+        f"{result_in_words(loop.history, job.out)}"
     )
 
 
-def load(job: Job) -> tuple[ol.Batches, ol.Batches]:
+def load(
+    job: Job, *, say: Callable[[str], None] = print
+) -> tuple[ol.Batches, ol.Batches]:
     """Read the digits and split them into batches for training and for validation."""
     (x, y), _ = ol.datasets.mnist()
-    print(f"data: shape {x.shape}, minimum {x.min()}, maximum {x.max()}")
+    say(f"data: shape {x.shape}, minimum {x.min()}, maximum {x.max()}")
     chosen = np.flatnonzero(np.isin(y, job.classes))
     order = chosen[np.random.default_rng(job.seed).permutation(len(chosen))]
     pixels = x.reshape(len(x), -1)[order]
@@ -124,10 +141,3 @@ def build(outputs: int, seed: int) -> keras.Model:
 def observers() -> list[Any]:
     """Choose who shows the run: a bar where it can be drawn, else the lines alone."""
     return [Console(), Progress()] if sys.stderr.isatty() else [Console()]
-
-
-def write(history: Any, folder: Path) -> None:
-    """Write the history as numbers and as a picture."""
-    history.to_csv(folder / "history.csv")
-    history.to_json(folder / "history.json")
-    history.plot(folder / "history.png")

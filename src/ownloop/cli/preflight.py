@@ -92,6 +92,20 @@ def require_package(name: str, *, extra: str, purpose: str) -> None:
         )
 
 
+def require_sqlite() -> None:
+    """Refuse to start on a Python without SQLite, in which histories are kept.
+
+    Raises:
+        OwnloopError: if it was built without.
+    """
+    if find_spec("_sqlite3") is None:
+        raise OwnloopError(
+            f"The Python in {sys.executable} has no SQLite; its module sqlite3 is "
+            "needed to keep and read the history of a run; use a Python that was "
+            "built with it."
+        )
+
+
 def require_writable(folder: Path) -> None:
     """Make ``folder`` and prove, with a file that is removed again, that it is ours.
 

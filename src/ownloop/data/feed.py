@@ -74,11 +74,11 @@ class AbstractFeed(abc.ABC):
         """
 
     @abc.abstractmethod
-    def begin(self, steps: int) -> None:
+    def begin(self, steps: int, *, done: int = 0) -> None:
         """Begin a pass of exactly ``steps`` batches where the last pass stopped.
 
-        The data begin again at their end, as often as it takes. Of a pass that is gone
-        on with, perhaps none are left.
+        The data begin again at their end, as often as it takes. Of the batches,
+        ``done`` were handed out by an earlier feed.
         """
 
     @abc.abstractmethod
@@ -139,6 +139,7 @@ class ResidentFeed(AbstractFeed):
         self._float_type = float_type
         self._epoch, self._index = epoch, start
         self._left = len(batches) - start if steps is None else check_steps(steps)
+        self._signatures: dict[int, Signature] = {}
 
     @property
     def batches(self) -> Batches:
@@ -155,8 +156,8 @@ class ResidentFeed(AbstractFeed):
         """Where the next batch stands: ``epoch`` and ``start`` for another feed."""
         return Position(self._epoch, self._index)
 
-    def begin(self, steps: int) -> None:
-        self._left = check_steps(steps, least=0)
+    def begin(self, steps: int, *, done: int = 0) -> None:
+        self._left = check_steps(steps) - done
 
     def take(self, limit: int) -> Segment | None:
         check_limit(limit)
@@ -200,24 +201,20 @@ class ResidentFeed(AbstractFeed):
             self._epoch, self._index = self._epoch + 1, 0
 
     def _signature(self, size: int) -> Signature:
-        return Signature(
-            self._batches.structure,
-            tuple(((size, *leaf.shape[1:]), leaf.dtype.name) for leaf in self.resident),
-        )
+        if size not in self._signatures:
+            leaves = (((size, *a.shape[1:]), a.dtype.name) for a in self.resident)
+            self._signatures[size] = Signature(self._batches.structure, tuple(leaves))
+        return self._signatures[size]
 
 
-def check_steps(steps: int, *, least: int = 1) -> int:
+def check_steps(steps: int) -> int:
     """Refuse a number of steps that is not a positive integer; else give it back.
-
-    Args:
-        steps: the number.
-        least: 0 where it is what is left of a pass.
 
     Example:
         >>> check_steps(1000)
         1000
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise DataError(
             f"steps is {steps!r}. Expected a positive integer: how many batches make "
             "the pass. Leave steps out for a pass over all the data."

@@ -39,7 +39,7 @@ class GivenFeed(AbstractFeed):
         check_limit(limit)
         return self._waiting.pop(0) if self._waiting else None
 
-    def begin(self, steps: int) -> None:
+    def begin(self, steps: int, *, done: int = 0) -> None:
         """There is nothing to begin: batches come when they are given."""
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class NoDataFeed(AbstractFeed):
     """
 
     def __init__(self, *, steps: int, done: int = 0) -> None:
-        self._left = check_steps(steps) - done
+        self.begin(steps, done=done)
 
     @property
     def resident(self) -> None:
@@ -74,8 +74,8 @@ class NoDataFeed(AbstractFeed):
         self._left -= count
         return Segment(None, count, np.ones(count, np.int64))
 
-    def begin(self, steps: int) -> None:
-        self._left = check_steps(steps, least=0)
+    def begin(self, steps: int, *, done: int = 0) -> None:
+        self._left = check_steps(steps) - done
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -79,8 +79,8 @@ class StreamFeed(AbstractFeed):
         check_limit(limit)
         return self._prefetch.take(limit)
 
-    def begin(self, steps: int) -> None:
-        self._prefetch.begin(check_steps(steps, least=0))
+    def begin(self, steps: int, *, done: int = 0) -> None:
+        self._prefetch.begin(check_steps(steps) - done)
 
     def close(self) -> None:
         self._finalizer()

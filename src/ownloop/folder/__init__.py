@@ -2,13 +2,15 @@
 
     Layout    where everything is, and run.json, which says whose it is
     RunLock   one process at a time
+    Holder    which process that is, by ``find_holder``
     Log       log.txt, which can be cut back to what a checkpoint is about
 
 This room knows the file system only: no loop, no Keras, no framework.
 """
 
+from ownloop.folder.holder import Holder, find_holder
 from ownloop.folder.layout import Layout
 from ownloop.folder.lock import RunLock
 from ownloop.folder.log import Log
 
-__all__ = ["Layout", "Log", "RunLock"]
+__all__ = ["Holder", "Layout", "Log", "RunLock", "find_holder"]

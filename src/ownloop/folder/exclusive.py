@@ -7,6 +7,7 @@ import errno
 import importlib
 import importlib.util
 import os
+import time
 from typing import Any, Final
 
 
@@ -24,8 +25,14 @@ _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _FAR: Final = 1 << 30
 
 
+# Whoever asks `is_claimed` has a lock for some microseconds, or, where it was held up
+# just then, for longer. It must not look like somebody who has come to stay.
+_ATTEMPTS: Final = 11
+_SECONDS_BETWEEN: Final = 0.01
+
+
 def claim(file: int) -> bool:
-    """Lock an open file for this process, at once or not at all.
+    """Lock an open file for this process, within a tenth of a second or not at all.
 
     Returns:
         Whether it is locked now: False where the system or the folder has no locks.
@@ -34,6 +41,37 @@ def claim(file: int) -> bool:
         BlockingIOError: somebody else has locked it.
         OSError: the system refuses for another reason.
     """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _claim(file)
+        except BlockingIOError:
+            time.sleep(_SECONDS_BETWEEN)
+    return _claim(file)
+
+
+def is_claimed(file: int) -> bool:
+    """Tell whether an open file is locked, or may be, as far as the system knows.
+
+    Between two instructions it is locked for the one who asks; `claim` waits for that.
+
+    Args:
+        file: open for reading.
+    """
+    try:
+        if _UNIX is not None:
+            _UNIX.flock(file, _UNIX.LOCK_SH | _UNIX.LOCK_NB)
+            _UNIX.flock(file, _UNIX.LOCK_UN)
+            return False
+        if _WINDOWS is not None:
+            _on_windows(file, _WINDOWS.LK_NBLCK)
+            _on_windows(file, _WINDOWS.LK_UNLCK)
+            return False
+    except OSError:
+        return True
+    return True
+
+
+def _claim(file: int) -> bool:
     if _UNIX is not None:
         try:
             _UNIX.flock(file, _UNIX.LOCK_EX | _UNIX.LOCK_NB)
@@ -43,12 +81,16 @@ def claim(file: int) -> bool:
             raise
         return True
     if _WINDOWS is not None:
-        os.lseek(file, _FAR, os.SEEK_SET)
-        try:
-            _WINDOWS.locking(file, _WINDOWS.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError(error.errno, error.strerror) from error
-        finally:
-            os.lseek(file, 0, os.SEEK_SET)
+        _on_windows(file, _WINDOWS.LK_NBLCK)
         return True
     return False
+
+
+def _on_windows(file: int, verb: int) -> None:
+    os.lseek(file, _FAR, os.SEEK_SET)
+    try:
+        _WINDOWS.locking(file, verb, 1)
+    except OSError as error:
+        raise BlockingIOError(error.errno, error.strerror) from error
+    finally:
+        os.lseek(file, 0, os.SEEK_SET)

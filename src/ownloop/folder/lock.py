@@ -4,18 +4,16 @@ Owns the lock of a run, which the system frees when its process ends, also after
 kill -9. The file stays behind and means nothing: its words are only for messages.
 """
 
-import json
 import os
-import socket
 import sys
 import warnings
-from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Final, final
 
 from ownloop.errors import FolderError
 from ownloop.folder.exclusive import claim
+from ownloop.folder.holder import Holder
 
 _HELD: Final[dict[Path, "RunLock"]] = {}
 """The locks of this process: the system only knows that somebody has a lock."""
@@ -48,7 +46,7 @@ class RunLock:
         return self._file is not None
 
     def acquire(self) -> None:
-        """Take the lock at once, or say who has it; what we hold already we keep.
+        """Take the lock now, or say who has it; what we hold already we keep.
 
         Where the system has no locks it warns, and goes on without one.
 
@@ -109,12 +107,12 @@ class RunLock:
                     stacklevel=3,
                 )
             os.ftruncate(file, 0)
-            os.write(file, json.dumps(_ourselves()).encode() + b"\n")
+            os.write(file, Holder.here().to_bytes())
         except BlockingIOError:
             os.close(file)
             raise FolderError(
-                f"{self._path.parent} is in use by {_words(self._path)}. Expected one "
-                "run at a time in a folder. Wait for that run, stop it, or choose "
+                f"{self._path.parent} is in use by {Holder.of(self._path)}. Expected "
+                "one run at a time in a folder. Wait for that run, stop it, or choose "
                 "another folder."
             ) from None
         except OSError as error:
@@ -136,21 +134,6 @@ class RunLock:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
-
-
-def _ourselves() -> dict[str, str | int]:
-    # The time is for people who read the message, and decides nothing.
-    started = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
-
-
-def _words(path: Path) -> str:
-    """Say who has a lock, by what they wrote into it."""
-    try:
-        holder = json.loads(path.read_bytes())
-        return "process {pid} on {host}, since {since}".format(**holder)
-    except (OSError, ValueError, TypeError, KeyError):
-        return "another process, which has not said who it is"
 
 
 def _let_go() -> None:

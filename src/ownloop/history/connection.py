@@ -7,9 +7,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from ownloop.errors import FolderError
+
+Mode: TypeAlias = Literal["rw", "ro", "immutable"]
+
+_QUERIES: Final[dict[Mode, str]] = {
+    "rw": "mode=rw",
+    "ro": "mode=ro",
+    "immutable": "mode=ro&immutable=1",
+}
 
 PATIENCE_SECONDS: Final = 30.0
 """How long we wait for a program that writes, or without WAL reads."""
@@ -17,25 +25,37 @@ PATIENCE_SECONDS: Final = 30.0
 _PAGES_IN_LOG: Final = 4_000
 """About 16 MB of new pages before they move from the log to the database."""
 
-_REMEDIES: Final = {
-    sqlite3.SQLITE_BUSY: "Close the program that holds it open for writing.",
-    sqlite3.SQLITE_CANTOPEN: "See that it exists and that we may read and write it.",
-    sqlite3.SQLITE_CORRUPT: "Put back a copy of it, or start in a new folder.",
-    sqlite3.SQLITE_FULL: "Make room on the disk; what was marked before is kept.",
-    sqlite3.SQLITE_IOERR: "Look at the disk and its room; what was marked is kept.",
-    sqlite3.SQLITE_NOTADB: "Move it away, or choose another folder.",
-    sqlite3.SQLITE_READONLY: "Allow us to write it, or choose another folder.",
+_ADVICE: Final = {
+    sqlite3.SQLITE_BUSY: "Expected to be the only program that writes it. Close the "
+    "one that holds it open.",
+    sqlite3.SQLITE_CANTOPEN: "Expected a file that we may open. See that it exists, "
+    "and to its permissions.",
+    sqlite3.SQLITE_CORRUPT: "Expected a whole database, as ownloop wrote it. Put back "
+    "a copy of it, or start in a new folder.",
+    sqlite3.SQLITE_FULL: "Expected room for more. Free some; what was marked before "
+    "is kept.",
+    sqlite3.SQLITE_IOERR: "Expected a disk with room that works. Look at it; what was "
+    "marked before is kept.",
+    sqlite3.SQLITE_NOTADB: "Expected a file that ownloop wrote. Move it away, or "
+    "choose another folder.",
+    sqlite3.SQLITE_READONLY: "Expected a file and a folder that we may write. See to "
+    "their permissions, or choose another folder.",
 }
 
 
-def connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
+def connect(path: Path, mode: Mode) -> sqlite3.Connection:
     """Open a file that exists, without transactions that begin by themselves.
+
+    Args:
+        path: the file, absolute.
+        mode: for reading and writing, for reading, or for reading what nobody writes:
+            then no file is made beside it, as SQLite's log would be.
 
     Raises:
         sqlite3.Error: it cannot be opened.
     """
     return sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}",
+        f"{path.as_uri()}?{_QUERIES[mode]}",
         uri=True,
         timeout=PATIENCE_SECONDS,
         isolation_level=None,
@@ -59,6 +79,17 @@ def wait_for_disk(connection: sqlite3.Connection, wait: bool) -> None:
 
 
 @contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Read as of one moment, whatever others write meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:  # SQLite ends it by itself where it must
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
 def telling(path: Path, done: str) -> Iterator[None]:
     """Turn what SQLite and the system complain about into an error with the file.
 
@@ -72,18 +103,13 @@ def telling(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        # Python's module and ours complain without a code; its low byte is the kind.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        why, advice = str(error), _ADVICE.get(code, _ADVICE[sqlite3.SQLITE_CORRUPT])
         if path.is_dir():
-            why, remedy = "it is a folder", "Move it away, or choose another folder."
+            why, advice = "it is a folder", _ADVICE[sqlite3.SQLITE_NOTADB]
         elif not path.parent.is_dir():
-            why, remedy = "its folder is missing", "Make the folder first."
+            why, advice = "its folder is missing", _ADVICE[sqlite3.SQLITE_CANTOPEN]
         elif isinstance(error, OSError):
-            why, remedy = str(error), _REMEDIES[sqlite3.SQLITE_READONLY]
-        else:
-            # Python's module and ours complain without a code, so: damaged.
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-            why = str(error)
-            remedy = _REMEDIES.get(code, _REMEDIES[sqlite3.SQLITE_CORRUPT])
-        raise FolderError(
-            f"{path} cannot be {done}: {why}. Expected a history that ownloop wrote, "
-            f"in a folder of ours. {remedy}"
-        ) from error
+            why, advice = str(error.strerror), _ADVICE[sqlite3.SQLITE_READONLY]
+        raise FolderError(f"{path} cannot be {done}: {why}. {advice}") from error

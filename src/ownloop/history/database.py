@@ -37,12 +37,20 @@ from typing import Final, Literal, final
 
 from ownloop.errors import FolderError
 from ownloop.history import schema
-from ownloop.history.connection import choose_journal, connect, telling, wait_for_disk
+from ownloop.history.asking import ask
+from ownloop.history.connection import (
+    choose_journal,
+    connect,
+    one_moment,
+    telling,
+    wait_for_disk,
+)
 from ownloop.history.history import History
 from ownloop.history.reading import read_history, read_tail
 from ownloop.history.records import Record
 from ownloop.history.tail import Tail
 from ownloop.history.tally import TABLES, Mark
+from ownloop.history.verification import verify
 
 _CUT: Final = {
     "names": "DELETE FROM names WHERE id > ?",
@@ -184,16 +192,7 @@ class Database:
         """
         self._tail = None
         with self._transaction("cut back") as connection:
-            self._verify_pages(connection)
-            self._verify_counts(connection, mark)
-            tail = read_tail(connection, mark)
-            if tail.tally.mark() != mark:
-                raise FolderError(
-                    f"{self.path} was altered: the rows that the checkpoint is about "
-                    f"have the digest {tail.tally.mark().digest[:12]}. Expected "
-                    f"{mark.digest[:12]}. Put back a copy of the file, or resume from "
-                    "another checkpoint."
-                )
+            tail = verify(connection, self.path, mark)
             for table in TABLES:
                 connection.execute(_CUT[table], (tail.tally[table],))
             _note(connection, mark)
@@ -207,8 +206,11 @@ class Database:
         Raises:
             FolderError: the file cannot be read, or is damaged.
         """
-        with telling(self.path, "read"):
-            return read_history(self._open_connection())
+        with (
+            telling(self.path, "read"),
+            one_moment(self._open_connection()) as connection,
+        ):
+            return read_history(connection)
 
     # -------------------------------------------------------------------- inside
 
@@ -238,24 +240,6 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def _verify_pages(self, connection: sqlite3.Connection) -> None:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise FolderError(
-                f"{self.path} is damaged: {' '.join(found.split())}. Expected a whole "
-                "database. Put back a copy of the file, or start in a new folder."
-            )
-
-    def _verify_counts(self, connection: sqlite3.Connection, mark: Mark) -> None:
-        for table in TABLES:
-            (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-            if count < getattr(mark, table):
-                raise FolderError(
-                    f"{self.path} holds {count:,} rows of {table}. Expected at least "
-                    f"{getattr(mark, table):,}, which the checkpoint is about. Put "
-                    "back the file that belongs to it, or resume from an earlier one."
-                )
-
 
 def _note(connection: sqlite3.Connection, mark: Mark) -> None:
     """Keep the mark in the file, too, for people: nothing here reads it."""
@@ -263,22 +247,33 @@ def _note(connection: sqlite3.Connection, mark: Mark) -> None:
     connection.execute("REPLACE INTO meta VALUES ('mark', ?)", (content,))
 
 
-def read_database(path: str | PathLike[str]) -> History:
+def read_database(path: str | PathLike[str], *, steps: bool = True) -> History:
     """Read the history from a file that perhaps a run is writing now.
 
     Nothing is written, and the run is not held up.
 
     Args:
         path: a file ``history.db``.
+        steps: whether the values of each step are wanted, which are most of the file.
 
     Raises:
         FolderError: there is no such file, or it is no history, or damaged.
     """
+    return ask(Path(path).absolute(), lambda c: read_history(c, steps=steps), run=None)
+
+
+def verify_database(path: str | PathLike[str], mark: Mark, *, run: str | None) -> None:
+    """See that a file holds what a checkpoint is about, perhaps while the run writes.
+
+    Nothing is written, and the run is not held up.
+
+    Args:
+        path: a file ``history.db``.
+        mark: how much there must be; later rows may follow.
+        run: whose history it must be; None takes any.
+
+    Raises:
+        FolderError: there is no such file, or it is damaged, altered or another run's.
+    """
     absolute = Path(path).absolute()
-    with telling(absolute, "read"):
-        connection = connect(absolute, "ro")
-        try:
-            schema.check(connection, absolute, None)
-            return read_history(connection)
-        finally:
-            connection.close()
+    ask(absolute, lambda connection: verify(connection, absolute, mark), run=run)

@@ -30,7 +30,7 @@ def read_tail(connection: sqlite3.Connection, mark: Mark | None = None) -> Tail:
     """
     counts = _counts(connection, mark)
     tail = Tail()
-    with _doubting():
+    with doubting():
         for row in _names(connection, counts["names"]):
             tail.take_name(row)
         shapes = _shapes(connection)
@@ -43,22 +43,21 @@ def read_tail(connection: sqlite3.Connection, mark: Mark | None = None) -> Tail:
     return tail
 
 
-def read_history(connection: sqlite3.Connection) -> History:
-    """Make a history of all rows, as one moment saw them.
+def read_history(connection: sqlite3.Connection, *, steps: bool = True) -> History:
+    """Make a history of all rows; a transaction makes them those of one moment.
+
+    Args:
+        connection: to the file.
+        steps: whether the values of each step are wanted, which are most of the rows.
 
     Raises:
         sqlite3.Error: the rows cannot be read, or were not written by us.
     """
-    connection.execute("BEGIN")
-    try:
-        with _doubting():
-            return _history(connection)
-    finally:
-        if connection.in_transaction:  # SQLite ends it by itself where it must
-            connection.execute("ROLLBACK")
+    with doubting():
+        return _history(connection, steps)
 
 
-def _history(connection: sqlite3.Connection) -> History:
+def _history(connection: sqlite3.Connection, steps: bool) -> History:
     counts = _counts(connection, None)
     history = History()
     names = {row[0]: row for row in _names(connection, counts["names"])}
@@ -77,7 +76,7 @@ def _history(connection: sqlite3.Connection) -> History:
         value = from_cell(cell, shapes[name])
         history.record_pass(own, {key: value}, step=step, epoch=epoch)
     declare(before=float("inf"))
-    for rows in _step_blocks(connection, counts["steps"]):
+    for rows in _step_blocks(connection, counts["steps"] if steps else 0):
         for name in np.unique(rows["name"]).tolist():
             _, _, _, own, key, _ = names[name]
             its = rows[rows["name"] == name]
@@ -136,7 +135,7 @@ def _epochs(connection: sqlite3.Connection, count: int) -> Iterator[tuple[int, i
 
 
 @contextmanager
-def _doubting() -> Iterator[None]:
+def doubting() -> Iterator[None]:
     """Let what a strange row leads to look like an error of the database."""
     try:
         yield

@@ -42,12 +42,12 @@ def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
 def _column(name: str, values: np.ndarray) -> list[str]:
     """Give a column's cells, its name on top, all of one width."""
     whole = np.issubdtype(values.dtype, np.integer)
-    cells = [f"{value}" if whole else _decimal(float(value)) for value in values]
+    cells = [f"{value}" if whole else decimal(float(value)) for value in values]
     width = max(map(len, [name, *cells]))
     return [cell.rjust(width) for cell in [name, *cells]]
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """Four decimals where they say something, else four digits."""
     if np.isnan(value):
         return "-"

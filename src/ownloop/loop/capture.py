@@ -69,6 +69,7 @@ def capture(
     meta = {
         "place": tracked.calls.place(open).to_json(),
         "epoch": run.epoch,
+        "skipped": run.guard.skipped,
         "stopping": run.stop_reason,
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
@@ -108,6 +109,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     tracked.passes, tracked.kinds = dict(meta["passes"]), dict(meta["kinds"])
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
+    run.guard.skipped = meta["skipped"]
     run.data.go_to(meta["data"])
     run.saved = {
         n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))

@@ -25,8 +25,10 @@ class StepPass:
         self.function = function
         self._run = run
         self._feed = GivenFeed(float_type=keras.config.floatx())
-        self._runner = run.runner(function, self._feed, name=name)
         self._record = Record(run, name)
+        self._runner = run.runner(
+            function, self._feed, name=name, where=self._record.where
+        )
         self._ended = False
 
     def step(self, batch: tuple[Any, ...]) -> Values:
@@ -39,7 +41,10 @@ class StepPass:
             name, done = step_name(self.function), self._record.batch
             self._run.fail(error, name, self.name, done)
             raise
-        assert advance is not None
+        if advance is None:
+            # The step was undone, and the run is stopped: what it logged says why.
+            assert self._run.guard.latest is not None
+            return Values(self._run.guard.latest.evidence.logged)
         return advance.last
 
     def end(self) -> None:

@@ -12,11 +12,14 @@ from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
 from ownloop.errors import LoopError
 from ownloop.events import Observer, Started, Stopped
+from ownloop.guards import Evidence, Report
 from ownloop.history import History
 from ownloop.loop import workflow
 from ownloop.loop.epoch import Epoch
 from ownloop.loop.keeping import Keeping
+from ownloop.loop.nonfinite import Policy
 from ownloop.loop.programs import Step
+from ownloop.loop.resume_check import ResumeReport, Trial, check_resume
 from ownloop.loop.run import Run
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
@@ -46,6 +49,12 @@ class Loop:
         save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
             steps, or None.
         keep: Which checkpoints stay: a number for the last ones, or `Keep`.
+        nonfinite: What to do with a step that makes a logged loss (a scalar named
+            "loss", or with a name that ends so) or a variable NaN or infinite; the
+            state never keeps what it did. "raise": end with a `NonFiniteError`.
+            "skip": leave it out, as if its batch were not in the data; after 100 in a
+            run, raise. A whole number: the same with another limit. "stop": stop the
+            run before it.
         **objects: Keras models, layers, optimizers, metrics, seed generators and
             variables, and objects with `get_state()` and `set_state(state)`.
 
@@ -85,6 +94,7 @@ class Loop:
         resume: bool | str = True,
         save: int | Every | SaveEvery | None = _FIVE_MINUTES,
         keep: int | Keep = 3,
+        nonfinite: str | int = "raise",
         **objects: Any,
     ) -> None:
         for name, thing in objects.items():
@@ -95,6 +105,7 @@ class Loop:
             objects,
             compiled=compile,
             observers=(Console(),) if observers is None else observers,
+            nonfinite=Policy.of(nonfinite),
         )
         how = Keeping.of(resume=resume, save=save, keep=keep)
         if folder is not None:
@@ -126,6 +137,20 @@ class Loop:
     def stopped(self) -> str | None:
         """The reason that `stop` was given; None while nothing has stopped the run."""
         return self._run.stop_reason
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were left out of the state, being NaN or infinite."""
+        return self._run.guard.skipped
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What is kept of the latest step that was NaN or infinite, if there was one.
+
+        Its batch, and the state before it, as NumPy arrays.
+        """
+        latest = self._run.guard.latest
+        return None if latest is None else latest.evidence
 
     @property
     def compilations(self) -> Mapping[str, int]:
@@ -221,7 +246,38 @@ class Loop:
         Args:
             reason: Why, in words; kept in `stopped` and told to observers.
         """
-        self._run.stop_reason = str(reason)
+        self._run.stop(str(reason))
+
+    def replay(self, step: Step) -> Report:
+        """Runs the latest step that was NaN or infinite again, and says where it began.
+
+        Eagerly, from the state before it and on its batch, with the output of every
+        layer, the gradients and the new values looked at. Leaves no trace.
+
+        Args:
+            step: The step that it was.
+
+        Raises:
+            LoopError: No step was NaN or infinite in this run.
+
+        Example:
+            >>> import keras, numpy as np
+            >>> import ownloop as ol
+            >>> layer = keras.layers.Rescaling(2.0, name="double")
+            >>> def step(x):
+            ...     return keras.ops.mean(layer(x))
+            ...
+            >>> loop = ol.Loop(nonfinite="stop", observers=[])
+            >>> data = ol.Batches(np.array([1, 2, np.nan, 4], "float32"), batch_size=1)
+            >>> for epoch in loop.epochs(1):
+            ...     chunks = list(epoch.train(step, data))
+            ...
+            >>> loop.stopped
+            'step 3: loss is nan'
+            >>> print(loop.replay(step).first)
+            the batch is nan
+        """
+        return self._run.guard.replay(step)
 
     def run(
         self,
@@ -312,6 +368,38 @@ class Loop:
                 f"`loop.save({name!r})` first, or load one of these."
             )
         owned.load(self._run.objects, saved[name])
+
+    def check_resume(
+        self, *, steps: int = 200, kills: int = 3, seed: int = 0
+    ) -> ResumeReport:
+        """Kills this very script on its way, and says whether it ends the same.
+
+        The script is run in child processes: once for some steps, and once more with
+        real kills, continuing after each. Call it before `loop.epochs`; a script that
+        passes may be killed anywhere, while one that keeps what it needs in variables
+        of its own is told what differs.
+
+        Args:
+            steps: How many steps to compare.
+            kills: How often to kill.
+            seed: Of the steps at which it is killed.
+
+        Returns:
+            Whether the ends are equal in every bit, or the first difference.
+
+        Raises:
+            LoopError: There is no script that could be run again, it fails, or an
+                argument makes no sense.
+
+        Example: `if "--check" in sys.argv: print(loop.check_resume(steps=300))`
+        """
+        trial = Trial.of_this_process()
+        if trial is None:
+            return check_resume(steps, kills, seed)
+        home = import_module("ownloop.loop.run_folder")
+        how = Keeping.of(resume=True, save=max(1, trial.steps // 7), keep=2)
+        self._run.home = home.RunFolder(Path(trial.folder), self._run, how, trial)
+        return ResumeReport(trial.steps)
 
     def __str__(self) -> str:
         return workflow.draw(self._run)

@@ -1,11 +1,13 @@
 """The mean of a pass: scalars weighted by examples, metrics by their running value."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from ownloop.backends.contract import ChunkValues
+from ownloop.loop.part import Part
 from ownloop.loop.values import Values
 from ownloop.resume.plain import pack, unpack
 from ownloop.step import Kind, Logged
@@ -25,34 +27,37 @@ class PassMean:
         self._running: dict[str, Any] = {}
         self._names: dict[str, None] = {}
 
-    def add(
-        self, logged: Sequence[Logged], values: ChunkValues, sizes: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """Takes in some steps; returns what each of them logged, by name."""
-        weights = np.asarray(sizes, np.float64)
+    def add(self, part: Part) -> dict[str, np.ndarray]:
+        """Takes in some steps; returns what each of them logged, by name.
+
+        Skipped steps are left out of the mean.
+        """
+        weights = np.asarray(part.sizes, np.float64)
+        if part.is_skipped:
+            weights = weights[:0]
         self._examples += float(weights.sum())
-        every, final_values = iter(values.every), iter(values.final)
+        every, final_values = iter(part.values.every), iter(part.values.final)
         columns: dict[str, np.ndarray] = {}
-        for entry in logged:
+        for entry in part.logged:
             if entry.kind is not Kind.SHOWN:
                 self._names[entry.name] = None
-            if entry.kind is Kind.SCALAR:
+            if entry.kind in (Kind.SCALAR, Kind.METRIC):
                 column = columns[entry.name] = next(every)
-                self._add_scalar(entry.name, column, weights)
-            elif entry.kind is Kind.METRIC:
-                column = columns[entry.name] = next(every)
-                self._running[entry.name] = float(column[-1])
-            elif entry.kind is Kind.ARRAY:
-                self._running[entry.name] = next(final_values)
+                if entry.kind is Kind.SCALAR:
+                    self._add_scalar(entry.name, column, weights)
+                elif not part.is_skipped:
+                    self._running[entry.name] = float(column[-1])
             else:
-                next(final_values)
+                value = next(final_values)
+                if entry.kind is Kind.ARRAY and not part.is_skipped:
+                    self._running[entry.name] = value
         return columns
 
     def _add_scalar(self, name: str, column: np.ndarray, weights: np.ndarray) -> None:
         # One step after the other, in order: a sum over a whole chunk at once would
         # round differently for other chunk lengths.
         total = self._sums.get(name, 0.0)
-        for product in (column.astype(np.float64) * weights).tolist():
+        for product in (column[: len(weights)].astype(np.float64) * weights).tolist():
             total += product
         self._sums[name] = total
 
@@ -73,10 +78,14 @@ class PassMean:
         self._names = dict.fromkeys(state["names"])
 
     def values(self) -> Values:
-        """Returns the means, in the order in which the step logs them."""
-        means = {n: total / self._examples for n, total in self._sums.items()}
+        """Returns the means, in the order in which the step logs them.
+
+        NaN as long as every step was skipped.
+        """
+        examples = self._examples or math.nan
+        means = {name: total / examples for name, total in self._sums.items()}
         known = means | self._running
-        return Values({name: known[name] for name in self._names})
+        return Values({name: known.get(name, math.nan) for name in self._names})
 
 
 def last_values(logged: Sequence[Logged], values: ChunkValues) -> Values:

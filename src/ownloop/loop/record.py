@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 
 from ownloop.events import ChunkDone, PassDone
+from ownloop.guards import Where
 from ownloop.loop.run import Run
 from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.values import Values
@@ -38,6 +39,10 @@ class Record:
         self._run = run
         self._batches = batches
         self._begin = time.perf_counter()
+
+    def where(self) -> Where:
+        """Says which step was the last that counted."""
+        return Where(self._run.step, self._run.current, self.name, self.batch)
 
     def add_training(self, advance: Advance) -> None:
         """Counts steps of training, and keeps what each of them logged.
@@ -90,4 +95,5 @@ class Record:
                 seconds=time.perf_counter() - self._begin,
             )
         )
+        run.guard.sum_up(self.name)
         return mean

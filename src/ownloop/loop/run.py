@@ -14,9 +14,13 @@ import keras
 from ownloop.data import AbstractFeed
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
+from ownloop.guards import Where
 from ownloop.history import History
+from ownloop.loop.claims import Claims
+from ownloop.loop.guard import Guard, PassGuard
 from ownloop.loop.home import AbstractHome, Nowhere
-from ownloop.loop.programs import Programs, Step
+from ownloop.loop.nonfinite import Policy
+from ownloop.loop.programs import Programs, Step, step_name
 from ownloop.loop.runner import Runner
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
@@ -34,6 +38,7 @@ class Run:
         *,
         compiled: bool,
         observers: Sequence[Observer],
+        nonfinite: Policy,
     ) -> None:
         self.objects = dict(objects)
         self.compiled = compiled
@@ -46,6 +51,7 @@ class Run:
         self.failed: BaseException | None = None
         self.observers = list(observers)
         self.programs = Programs(compiled=compiled, say=self.say)
+        self.guard = Guard(nonfinite, say=self.say, stop=self.stop)
         self.plan: dict[str, list[str]] = {}
         self.kinds: dict[str, tuple[tuple[str, str], ...]] = {}
         self.data = Supply()
@@ -61,6 +67,10 @@ class Run:
     def say(self, text: str) -> None:
         """Tells a person something in one sentence."""
         self.tell(Notice(text))
+
+    def stop(self, reason: str) -> None:
+        """Ends the pass after this chunk, and the run after this epoch's body."""
+        self.stop_reason = reason
 
     def fail(self, error: BaseException, step: str, name: str, batch: int) -> None:
         """Says on an exception where it happened; the exception itself stays as it is.
@@ -90,18 +100,34 @@ class Run:
         return tuple(v for entry in self.objects.values() for v in variables_of(entry))
 
     def runner(
-        self, step: Step, feed: AbstractFeed, *, name: str, keep: bool = False
+        self,
+        step: Step,
+        feed: AbstractFeed,
+        *,
+        name: str,
+        where: Callable[[], Where] | None = None,
+        keep: bool = False,
     ) -> Runner:
-        """Makes what runs a step over a feed."""
+        """Makes what runs a step over a feed.
+
+        Args:
+            step: The user's step.
+            feed: Where its batches come from.
+            name: The pass's name.
+            where: Says which step of training was the last; with it, steps that go
+                wrong are kept out of the state.
+            keep: Whether everything that the pass touches is put back at its end.
+        """
         check_step(step)
+        claims = Claims(self.home, f"{name}: {step_name(step)}", self.variables)
+        guard = None if where is None else PassGuard(self.guard, where, feed.resident)
         return Runner(
             step,
             feed,
             programs=self.programs,
             data=self.data.place(feed),
-            known=self.variables,
-            name=name,
-            home=self.home,
+            claims=claims,
+            guard=guard,
             keep=keep,
         )
 

@@ -23,6 +23,8 @@ from ownloop.history.tally import Mark
 from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
+from ownloop.loop.programs import step_name
+from ownloop.loop.resume_check import Trial
 from ownloop.loop.run import Run
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
@@ -30,6 +32,7 @@ from ownloop.resume import fingerprint
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
 from ownloop.resume.plain import pack
+from ownloop.step import Surroundings
 
 _FLUSH_SECONDS = 1.0
 """The history's rows are written about once a second, and before each checkpoint."""
@@ -43,11 +46,15 @@ class RunFolder(AbstractHome):
         folder: Where; made by the first epoch, in a folder that exists.
         run: The run that is kept.
         how: Whether it is continued, when it is saved, and what stays.
+        trial: What this process tries for `check_resume`, if it is one of its own.
     """
 
-    def __init__(self, folder: Path, run: Run, how: Keeping) -> None:
+    def __init__(
+        self, folder: Path, run: Run, how: Keeping, trial: Trial | None = None
+    ) -> None:
         self._layout = Layout(folder)
         self._run = run
+        self._trial = trial
         self._resume = how.resume
         self._save = how.save
         self._keep = how.keep
@@ -92,6 +99,8 @@ class RunFolder(AbstractHome):
         if not was_returning:
             self._commit_now(None)
         self._writer.drain()
+        if self._trial is not None and self._run.epochs_total is not None:
+            raise SystemExit(0)  # What comes after the loop is not tried.
         self._leave_if_asked()
         self._signals.stop()
 
@@ -130,6 +139,9 @@ class RunFolder(AbstractHome):
     def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
         tracked = self._tracked
         call = tracked.calls.enter()
+        reach = Surroundings.of(step).variables()
+        tracked.names.note_reach(f"{name}: {step_name(step)}", reach)
+        tracked.waiting.assign(tracked.names.variables(), {})
         if call.is_over:
             return call
         now = fingerprint.of_pass(step, data)
@@ -158,12 +170,20 @@ class RunFolder(AbstractHome):
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         self._writer.check()
         self._flush_if_due()
+        if self._trial is not None and self._can_save(call):
+            self._try(self._trial, where)
         if self.is_interrupted(call):
             if self._can_save(call):
                 self._commit_now(where())
             self._leave_if_asked()
         elif self._can_save(call) and self._is_due():
             self._begin_commit(where())
+
+    def _try(self, trial: Trial, where: Callable[[], Open | None]) -> None:
+        trial.kill_if_due(self._run.step)
+        if self._run.step >= trial.steps:
+            self._commit_now(where())
+            raise SystemExit(0)
 
     def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
         if self._can_save(call):
@@ -289,8 +309,25 @@ class RunFolder(AbstractHome):
         name, checkpoint = self._found
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
-        if place_of(checkpoint).is_inside:
+        place = place_of(checkpoint)
+        if place.is_inside:
             self._compare_flags(checkpoint)
+        if place.epoch is None:
+            self._tell_what_is_waiting()
+
+    def _tell_what_is_waiting(self) -> None:
+        """Says which variables have no value yet, as their steps are not run again."""
+        paths = [
+            entry.path
+            for name, entry in self._tracked.waiting.entries.items()
+            if name.startswith("found/")
+        ]
+        if paths:
+            self._run.say(
+                f"{len(paths)} variables of this run, such as {paths[0]!r}, get their "
+                "values when their step is met again; objects that `Loop(...)` owns "
+                "by name have theirs at once"
+            )
 
     def _compare_flags(self, checkpoint: Checkpoint) -> None:
         """Compares `trainable` flags, which the head of an epoch may set."""

@@ -14,16 +14,21 @@ import keras
 import numpy as np
 
 from ownloop import backends
-from ownloop.backends.contract import EAGER, ChunkValues, Placed, Snapshot
+from ownloop.backends.births import Births
+from ownloop.backends.contract import EAGER, Placed, Snapshot
 from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
-from ownloop.loop.home import AbstractHome
+from ownloop.loop.bisection import Stretch
+from ownloop.loop.claims import Claims
+from ownloop.loop.guard import PassGuard, Settled
 from ownloop.loop.interrupts import held
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
+from ownloop.loop.part import Part
+from ownloop.loop.pieces import Pieces, split
 from ownloop.loop.programs import Prepared, Programs, Step, step_name
 from ownloop.loop.values import Values
-from ownloop.step import Logged, Surroundings
+from ownloop.step import Surroundings
 
 _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 
@@ -33,13 +38,15 @@ _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 class Advance:
     """What some steps gave: how many there were, and what they logged.
 
-    is_cut: whether the clock ended them before their limit or their data did.
+    is_cut: whether the clock ended them before their limit or their data did. is_over:
+    whether a step after them was bad, and the run stops here.
     """
 
     count: int
     last: Values
     columns: dict[str, np.ndarray]
     is_cut: bool = False
+    is_over: bool = False
 
     @staticmethod
     def joined(parts: Sequence["Advance"]) -> "Advance":
@@ -62,10 +69,8 @@ class Runner:
         feed: Where its batches come from.
         programs: Where compiled programs are found.
         data: The feed's whole arrays on the device, where it has them.
-        known: Gives the variables that the user named, for steps that are not traced.
-        name: The pass's name; with the step's name and the shape of a batch it says,
-            in every process, which variables are meant.
-        home: What is told which variables there are.
+        claims: What is known of variables, by name.
+        guard: What keeps steps that go wrong out of the state; None: nothing does.
         keep: Whether `restore` is to put back everything that the pass touches.
     """
 
@@ -76,9 +81,8 @@ class Runner:
         *,
         programs: Programs,
         data: Placed | None,
-        known: Callable[[], Sequence[keras.Variable]],
-        name: str,
-        home: AbstractHome,
+        claims: Claims,
+        guard: PassGuard | None = None,
         keep: bool = False,
     ) -> None:
         self.mean = PassMean()
@@ -86,9 +90,8 @@ class Runner:
         self._feed = feed
         self._programs = programs
         self._data = data
-        self._known = known
-        self._name = name
-        self._home = home
+        self._claims = claims
+        self._guard = guard
         self._surroundings, self._why = programs.look(step)
         self._prepared: dict[Signature | None, Prepared] = {}
         self._before: _Kept | None = [] if keep else None
@@ -114,54 +117,97 @@ class Runner:
         after both, and never in between.
         """
         kept: _Kept = []
-        parts: list[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]] = []
+        settled: list[Settled] = []
         left, reset, begun = limit, dict(self._reset), set(self._begun)
         advance, done, watch = None, False, Watch()
         try:
             while (first := self._take(left, 0)) is not None:
-                prepared = self._prepare(first.signature)
-                variables = self._claimed(first.signature, prepared)
-                kept.append((variables, backends.current().read(variables)))
-                self._begin(first.signature, prepared, kept[-1])
-                stretch = _Stretch(self._take, first, prepared, left, watch)
-                begin = watch.seconds()
-                values = prepared.program.run(iter(stretch), self._data)
-                if prepared.program.kind == EAGER:
-                    # It has returned, and may have built, nothing until now.
-                    self._check_same_names(prepared)
-                    self._claimed(first.signature, prepared)
-                self._next = stretch.rest
-                sizes = np.concatenate(stretch.sizes)
-                parts.append((prepared.call.logged, values, sizes))
-                left = None if left is None else left - len(sizes)
-                seconds = watch.seconds() - begin
-                prepared.pace.learn(steps=len(sizes), seconds=seconds)
-                if stretch.is_cut:
+                cutter = self._stretch(first, left, watch, kept, settled)
+                left = None if left is None else left - len(cutter.pieces)
+                if cutter.is_cut or settled[-1].is_over:
                     break
             with held():
+                parts = [part for one in settled for part in one.parts]
                 if parts:
-                    advance = self._sum_up(parts, is_cut=stretch.is_cut)
+                    ends = cutter.is_cut, settled[-1].is_over
+                    advance = self._sum_up(parts, *ends)
                     if commit is not None:
                         commit(advance)
+                elif settled:
+                    self._undo(kept, reset, begun)
+                if self._guard is not None:
+                    self._guard.run.count(settled)
                 done = True
         except BaseException:
             if not done:
                 with held():
-                    _write(kept)
-                    self._reset, self._begun = reset, begun
+                    self._undo(kept, reset, begun)
             raise
+        if self._guard is not None:
+            self._guard.run.conclude(settled)
         return advance
 
     def state(self) -> dict[str, Any]:
         """Returns what another process needs to go on with this pass, as JSON."""
         metrics = (m for metric in self._reset.values() for m in metric.variables)
-        names = self._reset_before | set(self._home.names(tuple(metrics)))
+        names = self._reset_before | set(self._claims.names(tuple(metrics)))
         return {"mean": self.mean.state(), "reset": sorted(names)}
 
     def go_to(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave: means and metrics do not start from zero."""
         self.mean.go_to(state["mean"])
         self._reset_before = set(state["reset"])
+
+    def _stretch(
+        self,
+        first: Segment,
+        left: int | None,
+        watch: Watch,
+        kept: _Kept,
+        settled: list[Settled],
+    ) -> "_Cutter":
+        """Runs a stretch; adds what was before it, and what counts of it."""
+        prepared = self._prepare(first.signature)
+        variables = self._claimed(first.signature, prepared)
+        kept.append((variables, backends.current().read(variables)))
+        before = self._begin(first.signature, prepared, kept[-1])
+        pieces = Pieces(kept=self._guard is not None)
+        cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
+        begin, births = watch.seconds(), Births()
+        # What is traced has its variables by now.
+        is_traced = prepared.program.kind != EAGER
+        with contextlib.nullcontext() if is_traced else births:
+            values = prepared.program.run(iter(cutter), self._data)
+        seconds = watch.seconds() - begin
+        prepared.pace.learn(steps=len(pieces), seconds=seconds)
+        if births.variables:
+            kept.append((births.variables, Snapshot(births.values, before.random)))
+            variables += births.variables
+            before = Snapshot((*before.values, *births.values), before.random)
+        if not is_traced:
+            # It has returned, and may have built, nothing until now.
+            self._check_same_names(prepared)
+            self._claimed(first.signature, prepared)
+        self._next = cutter.rest
+        part = Part(prepared.call.logged, values, pieces.sizes)
+        stretch = Stretch(
+            prepared.program, self._data, pieces, variables, before, part.logged
+        )
+        settled.append(self._settle(stretch, part, settled))
+        return cutter
+
+    def _settle(
+        self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
+    ) -> Settled:
+        if self._guard is None:
+            return Settled([part], [], is_over=False)
+        return self._guard.settle(stretch, part, earlier)
+
+    def _undo(
+        self, kept: _Kept, reset: dict[int, keras.Metric], begun: set[Signature | None]
+    ) -> None:
+        _write(kept)
+        self._reset, self._begun = reset, begun
 
     def restore(self) -> None:
         """Puts back everything that this pass has touched; may be called twice."""
@@ -181,17 +227,12 @@ class Runner:
             if any(id(variable) not in kept for variable in metric.variables):
                 metric.reset_state()
 
-    def _sum_up(
-        self,
-        parts: Sequence[tuple[tuple[Logged, ...], ChunkValues, np.ndarray]],
-        *,
-        is_cut: bool,
-    ) -> Advance:
-        columns = [self.mean.add(*part) for part in parts]
-        logged, values, _ = parts[-1]
+    def _sum_up(self, parts: Sequence[Part], is_cut: bool, is_over: bool) -> Advance:
+        columns = [self.mean.add(part) for part in parts]
         joined = {n: np.concatenate([c[n] for c in columns]) for n in columns[0]}
-        count = sum(len(sizes) for _, _, sizes in parts)
-        return Advance(count, last_values(logged, values), joined, is_cut)
+        count = sum(len(part.sizes) for part in parts)
+        last = last_values(parts[-1].logged, parts[-1].values)
+        return Advance(count, last, joined, is_cut, is_over)
 
     def _take(self, left: int | None, room: int) -> Segment | None:
         """Draws the next segment, of at most `left` batches.
@@ -243,10 +284,14 @@ class Runner:
         signature: Signature | None,
         prepared: Prepared,
         now: tuple[tuple[keras.Variable, ...], Snapshot],
-    ) -> None:
-        """Keeps what is to be put back, and starts the step's metrics from zero."""
+    ) -> Snapshot:
+        """Keeps what is to be put back, and starts the step's metrics from zero.
+
+        Returns the values that the steps start from.
+        """
+        variables, start = now
         if signature in self._begun:
-            return
+            return start
         first = not self._begun
         self._begun.add(signature)
         if prepared.program.kind == EAGER and not first:
@@ -256,21 +301,31 @@ class Runner:
         if self._before is not None:
             self._before.append(now)
         touched = {id(variable) for variable in now[0]}
+        cleared: list[keras.Variable] = []
         for metric in (*self._surroundings.metrics, *prepared.call.metrics):
             mine = {id(variable) for variable in metric.variables}
             if not mine & touched or id(metric) in self._reset:
                 continue
-            if self._reset_before.isdisjoint(self._home.names(metric.variables)):
+            if self._reset_before.isdisjoint(self._claims.names(metric.variables)):
                 metric.reset_state()
+                cleared.extend(metric.variables)
             self._reset[id(metric)] = metric
+        if not cleared:
+            return start
+        zeros = backends.current().read(cleared)
+        new = dict(zip(map(id, cleared), zeros.values, strict=True))
+        values = zip(variables, start.values, strict=True)
+        return Snapshot(
+            tuple(new.get(id(variable), value) for variable, value in values),
+            start.random,
+        )
 
     def _claimed(
         self, signature: Signature | None, prepared: Prepared
     ) -> tuple[keras.Variable, ...]:
         """Returns the variables of a program, with what is known of them by name."""
         variables = self._variables(prepared)
-        step = f"{self._name}: {step_name(self._step)}"
-        self._home.claim(step, f"{signature}", prepared.program, variables)
+        self._claims.claim(signature, prepared.program, variables)
         return variables
 
     def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:
@@ -278,16 +333,20 @@ class Runner:
         if program.kind != EAGER:
             return program.variables
         # Not traced, so all that is within reach.
-        found = (*program.variables, *self._surroundings.variables(), *self._known())
+        found = (
+            *program.variables,
+            *self._surroundings.variables(),
+            *self._claims.owned(),
+        )
         return tuple({id(variable): variable for variable in found}.values())
 
 
-class _Stretch:
+class _Cutter:
     """Consecutive segments of equal signature, in pieces of the right size.
 
     Iterating draws segments one at a time, until the data, the limit or the clock ends
-    it. `sizes` fills on the way; `rest` is what was drawn and has to come next: it has
-    another signature, or the clock came first (`is_cut`).
+    it. `pieces` fills on the way; `rest` is what was drawn and has to come next: it has
+    another signature, or the clock came first (`is_cut`), or `pieces` is full.
     """
 
     def __init__(
@@ -297,8 +356,8 @@ class _Stretch:
         prepared: Prepared,
         left: int | None,
         watch: Watch,
+        pieces: Pieces,
     ) -> None:
-        self.sizes: list[np.ndarray] = []
         self.rest: Segment | None = None
         self.is_cut = False
         self._take = take
@@ -306,18 +365,19 @@ class _Stretch:
         self._prepared = prepared
         self._left = left
         self._watch = watch
+        self.pieces = pieces
 
     def __iter__(self) -> Iterator[Segment]:
         segment: Segment | None = self._first
         done = 0
         while segment is not None:
-            piece, rest = _split(segment, self._room(done))
-            self.sizes.append(piece.sizes)
+            piece, rest = split(segment, self._room(done))
+            self.pieces.add(piece)
             yield piece
             done += piece.count
             if self._left is not None:
                 self._left -= piece.count
-            if self._left != 0 and self._watch.is_over():
+            if self._left != 0 and (self._watch.is_over() or self.pieces.is_full):
                 self.rest, self.is_cut = rest, True
                 return
             segment = rest or self._take(self._left, self._room(done))
@@ -326,24 +386,6 @@ class _Stretch:
 
     def _room(self, done: int) -> int:
         return min(self._prepared.program.capacity, self._prepared.pace.room(done))
-
-
-def _split(segment: Segment, count: int) -> tuple[Segment, Segment | None]:
-    """Returns the first `count` batches of a segment, and the others."""
-    if segment.count <= count:
-        return segment, None
-    return _part(segment, slice(count)), _part(segment, slice(count, None))
-
-
-def _part(segment: Segment, which: slice) -> Segment:
-    leaves = segment.leaves
-    return Segment(
-        segment.signature,
-        len(segment.sizes[which]),
-        segment.sizes[which],
-        None if segment.rows is None else segment.rows[which],
-        None if leaves is None else [leaf[which] for leaf in leaves],
-    )
 
 
 def _write(kept: _Kept) -> None:

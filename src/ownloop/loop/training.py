@@ -170,8 +170,10 @@ class Pass:
         if run.data.is_shared(self._feed):
             # Now and not when it was made: other passes may have run in between.
             assert self._batches is not None
-            self._feed.begin(self._batches - self.batch)
-        self._runner = run.runner(self._step, self._feed, name=self.name)
+            self._feed.begin(self._batches, done=self.batch)
+        self._runner = run.runner(
+            self._step, self._feed, name=self.name, where=self._record.where
+        )
         if self._call.open is not None:
             self._runner.go_to(self._call.open)
             self._parts = self._stretches_of(self._call.open)
@@ -196,6 +198,8 @@ class Pass:
                 # The clock has ended it, or a save that is due.
                 is_part = advance.is_cut or (limit != left and advance.count == limit)
                 left = None if left is None else left - advance.count
+                if advance.is_over:
+                    break
                 if is_part:
                     begin = self._tell(runner, advance, begin, looks=False)
                     self._pause(runner)
@@ -267,7 +271,7 @@ class Pass:
         return now
 
     def _check_not_empty(self) -> None:
-        if self.batch == 0:
+        if self.batch == 0 and self._run.stop_reason is None:
             raise DataError(
                 f"The pass {self.name!r} got no batch: the data were at their end at "
                 "once. Expected at least one batch. Check the data, and pass something "

@@ -69,36 +69,62 @@ class Names:
         Raises:
             LoopError: An earlier process found other variables in this step.
         """
-        known = self._known()
         expected = self._expected.pop(step, None)
-        if expected is not None and len(expected) == len(variables):
-            for name, variable in zip(expected, variables, strict=True):
-                now = known.get(id(variable))
-                if now is None and name not in known.values():
-                    self._found[name] = variable
-                elif now != name:
-                    raise _other(
-                        step, name, f"{now or 'another one'} ({variable.path})"
-                    )
-        elif expected is not None:
-            raise _other(step, f"{len(expected)} variables", f"{len(variables)}")
-        else:
+        if expected is None:
+            known = self._known()
             names = [known.get(id(v)) or self._add(v) for v in variables]
             self.steps[step] = list(dict.fromkeys([*self.steps.get(step, ()), *names]))
+        elif difference := self._difference(expected, variables):
+            raise _other(step, difference)
+        else:
+            self._take(expected, variables)
+
+    def note_reach(self, step: str, variables: Sequence[keras.Variable]) -> None:
+        """Names what lies within a step's reach, before it was traced.
+
+        So the variables of a pass that an earlier process has finished get their
+        values, too. What looks different now is left for tracing to find.
+        """
+        key = f"{step}, within reach"
+        expected = self._expected.pop(key, None)
+        if expected is None:
+            if key not in self.steps:
+                self.note(key, variables)
+        elif not self._difference(expected, variables):
+            self._take(expected, variables)
+
+    def _difference(
+        self, expected: Sequence[str], variables: Sequence[keras.Variable]
+    ) -> str:
+        if len(expected) != len(variables):
+            return f"{len(variables)} variables, and there were {len(expected)}"
+        known = self._known()
+        for name, variable in zip(expected, variables, strict=True):
+            now = known.get(id(variable))
+            if now != name and (now is not None or name in known.values()):
+                return f"{now or 'another one'} ({variable.path}) in place of {name}"
+        return ""
+
+    def _take(
+        self, expected: Sequence[str], variables: Sequence[keras.Variable]
+    ) -> None:
+        known = self._known()
+        for name, variable in zip(expected, variables, strict=True):
+            if id(variable) not in known:
+                self._found[name] = variable
 
     def _known(self) -> dict[int, str]:
         return {id(v): name for name, v in self.variables().items()}
 
     def _add(self, variable: keras.Variable) -> str:
         """Names a variable as the earlier process did, or by a number of its own."""
-        free = {n: path for n, path in self._paths.items() if n not in self._found}
-        for form in (str, plain_path):
-            alike = [n for n, path in free.items() if form(path) == form(variable.path)]
-            if len(alike) > 1:
-                raise _unclear(variable, alike)
-            if alike:
-                self._found[alike[0]] = variable
-                return alike[0]
+        path = plain_path(variable.path)
+        alike = [n for n, p in self._paths.items() if plain_path(p) == path]
+        if len(alike) > 1:
+            raise _unclear(variable, alike)
+        if alike and alike[0] not in self._found:
+            self._found[alike[0]] = variable
+            return alike[0]
         number = 0
         while (name := f"{_FOUND}{number}") in self._found or name in self._paths:
             number += 1
@@ -116,13 +142,13 @@ def plain_path(path: str) -> str:
     return re.sub(r"_\d+(?=[_/]|$)", "", path)
 
 
-def _other(step: str, before: str, now: str) -> LoopError:
+def _other(step: str, difference: str) -> LoopError:
     return LoopError(
-        f"The step {step} uses {now} where the run in this folder had {before}. "
-        "Expected the same step over the same objects. Resume with the code that began "
-        "the run, building models with `keras.Input` and optimizers with "
-        "`optimizer.build(...)` before `loop.epochs` where steps are not compiled; or "
-        "choose another folder."
+        f"The step {step} uses other variables than in the run in this folder: "
+        f"{difference}. Expected the same step over the same objects. Resume with the "
+        "code that began the run, building models with `keras.Input` and optimizers "
+        "with `optimizer.build(...)` before `loop.epochs` where steps are not "
+        "compiled; or choose another folder."
     )
 
 

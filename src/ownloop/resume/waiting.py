@@ -50,7 +50,7 @@ class Waiting:
             raise CheckpointError(
                 f"{self._origin} does not fit, {len(differences)} variables differ:\n  "
                 + "\n  ".join(differences)
-                + "\nExpected the objects of the run that wrote it. Nothing was changed. "
+                + "\nExpected the objects of the run that wrote it; nothing changed. "
                 "Build them as then, or choose another folder."
             )
         for name, variable in chosen.items():

@@ -40,6 +40,11 @@ Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
 _SLOW_IN_A_LOOP_ON_CPU = ("conv_general_dilated",)
 
+_MANY_STEPS = 128
+"""A step updates its state, so a copy for so many costs less than 1 % of them."""
+
+_NUMBER = jax.ShapeDtypeStruct((), np.int32)
+
 _OPTIONS_ON_CPU = {"xla_cpu_copy_insertion_use_region_analysis": True}
 """Spares XLA the copies of weights in each turn of the loop, and changes no number."""
 
@@ -73,18 +78,23 @@ class JaxProgram(AbstractProgram):
         slow = _slow_primitive(traced.jaxpr)
         self.kind = STEPWISE if slow else FUSED
         self.reason = f"XLA on the CPU is slow at {slow} inside a loop" if slow else ""
-        self._advance = _compile(traced, batch, self.capacity, fused=not slow)
+        self._donates = bool(slow) or not _keeps_its_arguments(self.capacity)
+        build = _stepwise if slow else _fused
+        self._advance: Callable[..., Carry] = build(
+            traced, batch, self.capacity, donate=self._donates
+        )
         self._outputs = jax.jit(lambda: _empty(traced, self.capacity))
 
     def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
-        # Programs destroy the state that they are given; the user's arrays are copied.
-        state = _copy([variable.value for variable in self.variables])
+        state = [variable.value for variable in self.variables]
+        if self._donates:
+            # The program destroys the state that it is given: not the user's arrays.
+            state = _copy(state)
         results: list[tuple[list[Tensor], int]] = []
         final_values: list[Tensor] = []
         for segment in segments:
             block = self._blocks.fill(segment, data)
-            carry = (state, *self._outputs())
-            state, every, final_values = self._run_block(carry, block, segment.count)
+            state, every, final_values = self._run_block(state, block, segment.count)
             results.append((every, segment.count))
             if len(results) > 1:
                 # At most two blocks are under way, which bounds the memory they take.
@@ -93,9 +103,10 @@ class JaxProgram(AbstractProgram):
             variable.assign(value)
         return _fetch(results, final_values)
 
-    def _run_block(self, carry: Carry, block: list[Tensor], count: int) -> Carry:
+    def _run_block(self, state: list[Tensor], block: list[Tensor], count: int) -> Carry:
         if self.kind == FUSED:
-            return self._advance(carry, block, np.int32(count))
+            return self._advance(state, block, np.int32(count))
+        carry = (state, *self._outputs())
         for i in range(count):
             carry = self._advance(carry, block, np.int32(i))
         return carry
@@ -141,14 +152,37 @@ def _strong(value: Tensor) -> Tensor:
     return jax.lax.convert_element_type(value, value.dtype)
 
 
-def _compile(
-    traced: _Traced, batch: Sequence[LeafSpec], capacity: int, *, fused: bool
+def _fused(
+    traced: _Traced, batch: Sequence[LeafSpec], capacity: int, *, donate: bool
+) -> Callable[[list[Tensor], list[Tensor], Any], Carry]:
+    """Compiles state, block and a count of steps -> state, values, final tensors."""
+    step = _at_a_place(traced)
+
+    def advance(state: list[Tensor], block: list[Tensor], count: Tensor) -> Carry:
+        carry = (state, *_empty(traced, capacity))
+        return jax.lax.fori_loop(0, count, lambda i, c: step(c, block, i), carry)
+
+    compiled = jax.jit(advance, donate_argnums=0 if donate else ())
+    specs = list(traced.states), _block(batch, capacity), _NUMBER
+    return _finish(compiled.lower(*specs))
+
+
+def _stepwise(
+    traced: _Traced, batch: Sequence[LeafSpec], capacity: int, *, donate: bool
 ) -> Callable[[Carry, list[Tensor], Any], Carry]:
-    """Compiles the program; its last argument is a count if fused, else a place."""
+    """Compiles carry, block and the place of a batch in it -> carry."""
+    compiled = jax.jit(_at_a_place(traced), donate_argnums=0 if donate else ())
+    outputs = jax.eval_shape(lambda: _empty(traced, capacity))
+    specs = (list(traced.states), *outputs), _block(batch, capacity), _NUMBER
+    return _finish(compiled.lower(*specs))
+
+
+def _at_a_place(traced: _Traced) -> Callable[[Carry, list[Tensor], Tensor], Carry]:
+    """Returns the step on the batch at a place in a block."""
     step = jax.extend.core.jaxpr_as_fun(traced.jaxpr)
     cuts = (len(traced.states), len(traced.states) + len(traced.every))
 
-    def advance_at(i: Tensor, carry: Carry, block: list[Tensor]) -> Carry:
+    def advance(carry: Carry, block: list[Tensor], i: Tensor) -> Carry:
         state, every, _ = carry
         leaves = [jax.lax.dynamic_index_in_dim(b, i, keepdims=False) for b in block]
         results = step(*state, *leaves)
@@ -159,17 +193,11 @@ def _compile(
         ]
         return list(results[: cuts[0]]), every, list(results[cuts[1] :])
 
-    def advance(carry: Carry, block: list[Tensor], number: Tensor) -> Carry:
-        if not fused:
-            return advance_at(number, carry, block)
-        return jax.lax.fori_loop(
-            0, number, lambda i, carry: advance_at(i, carry, block), carry
-        )
+    return advance
 
-    carry = (list(traced.states), *jax.eval_shape(lambda: _empty(traced, capacity)))
-    block = [jax.ShapeDtypeStruct((capacity, *b.shape), b.dtype) for b in batch]
-    number = jax.ShapeDtypeStruct((), np.int32)
-    return _finish(jax.jit(advance, donate_argnums=0).lower(carry, block, number))
+
+def _block(batch: Sequence[LeafSpec], capacity: int) -> list[jax.ShapeDtypeStruct]:
+    return [jax.ShapeDtypeStruct((capacity, *b.shape), b.dtype) for b in batch]
 
 
 def _finish(lowered: Any) -> Callable[..., Any]:
@@ -188,6 +216,16 @@ def _empty(traced: _Traced, capacity: int) -> tuple[list[Tensor], list[Tensor]]:
 @jax.jit
 def _copy(state: list[Tensor]) -> list[Tensor]:
     return [jnp.copy(value) for value in state]
+
+
+def _keeps_its_arguments(capacity: int) -> bool:
+    """Returns whether the loop is to leave the state that it is given as it was.
+
+    It then begins by copying it, for each block. On the CPU that is cheaper than a
+    copy before the chunk's first block, and among the many steps of a large block it
+    does not count. Elsewhere memory is dearer than the copy for each chunk.
+    """
+    return jax.default_backend() == "cpu" and capacity >= _MANY_STEPS
 
 
 def _slow_primitive(jaxpr: jax.extend.core.ClosedJaxpr) -> str | None:

@@ -1,4 +1,4 @@
-"""The JAX room: the eight verbs, each in its own file beside this one."""
+"""The JAX room: the nine verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -18,7 +18,7 @@ from ownloop.backends.contract import (
     Tensor,
 )
 from ownloop.backends.eager import EagerProgram
-from ownloop.backends.jax import gradient, place, state
+from ownloop.backends.jax import finite, gradient, place, state
 from ownloop.backends.jax.compile import JaxProgram, keep_compilations
 from ownloop.backends.jax.recording import JaxTape
 
@@ -48,6 +48,9 @@ class Jax(AbstractBackend):
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         for variable, value in zip(variables, snapshot.values, strict=True):
             variable.assign(value)
+
+    def finite(self, variables: Sequence[keras.Variable]) -> np.ndarray:
+        return finite.finite(variables)
 
     def tape(self, *, persistent: bool, watch_accessed_variables: bool) -> JaxTape:
         # What is recorded lives as long as the tape: every tape is persistent.

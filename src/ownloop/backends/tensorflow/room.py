@@ -1,4 +1,4 @@
-"""The TensorFlow room: the eight verbs, each in its own file beside this one."""
+"""The TensorFlow room: the nine verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -18,7 +18,7 @@ from ownloop.backends.contract import (
     Tensor,
 )
 from ownloop.backends.eager import EagerProgram
-from ownloop.backends.tensorflow import gradient, place, state
+from ownloop.backends.tensorflow import finite, gradient, place, state
 from ownloop.backends.tensorflow.compile import TensorFlowProgram
 
 
@@ -45,6 +45,9 @@ class TensorFlow(AbstractBackend):
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         for variable, value in zip(variables, snapshot.values, strict=True):
             variable.assign(value)
+
+    def finite(self, variables: Sequence[keras.Variable]) -> np.ndarray:
+        return finite.finite(variables)
 
     def tape(
         self, *, persistent: bool, watch_accessed_variables: bool

@@ -1,4 +1,4 @@
-"""The PyTorch room: the eight verbs, each in its own file beside this one."""
+"""The PyTorch room: the nine verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -17,7 +17,7 @@ from ownloop.backends.contract import (
     StepFunction,
     Tensor,
 )
-from ownloop.backends.torch import gradient, inductor, place, state
+from ownloop.backends.torch import finite, gradient, inductor, place, state
 from ownloop.backends.torch.compile import compile_step
 
 
@@ -38,6 +38,9 @@ class Torch(AbstractBackend):
 
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         state.write(variables, snapshot)
+
+    def finite(self, variables: Sequence[keras.Variable]) -> np.ndarray:
+        return finite.finite(variables)
 
     def tape(
         self, *, persistent: bool, watch_accessed_variables: bool

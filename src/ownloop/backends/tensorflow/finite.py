@@ -1,0 +1,71 @@
+"""Whether variables are finite, on TensorFlow: one small graph for all of them."""
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ownloop.backends.contract import Tensor
+
+_CURT_HEALTH = 2
+"""Makes a summary two numbers: an identity, and 1 if a value is not finite."""
+
+_programs: dict[tuple[int, ...], Callable[[], Any]] = {}
+"""By the identities of the variables, as long as all of them live. A graph has them
+built in: to hand them over each time takes longer than to look at them."""
+
+
+def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
+    """Returns for each variable whether all of its values are finite.
+
+    Example:
+        >>> count = keras.Variable(2, trainable=False)
+        >>> finite([keras.Variable([1.0, float("nan")]), count]).tolist()
+        [False, True]
+    """
+    flags = np.ones(len(variables), bool)
+    places = [i for i, variable in enumerate(variables) if _can_be_infinite(variable)]
+    if places:
+        program = _program([variables[i] for i in places])
+        flags[places] = program().numpy()
+    return flags
+
+
+def _can_be_infinite(variable: keras.Variable) -> bool:
+    return "float" in variable.dtype or "complex" in variable.dtype
+
+
+def _program(variables: Sequence[keras.Variable]) -> Callable[[], Any]:
+    key = tuple(map(id, variables))
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = _build([weakref.ref(v) for v in variables])
+        for variable in variables:
+            weakref.finalize(variable, _programs.pop, key, None).atexit = False
+    return program
+
+
+def _build(references: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
+    # Not the variables themselves, which the graph's function would keep alive.
+    def flags() -> Tensor:
+        values = [tf.convert_to_tensor(variable().value) for variable in references]
+        return tf.stack([_is_finite(value) for value in values])
+
+    return tf.function(flags, autograph=False).get_concrete_function()
+
+
+def _is_finite(value: Tensor) -> Tensor:
+    if value.dtype.is_complex:
+        value = tf.stack([tf.math.real(value), tf.math.imag(value)])
+    if value.dtype not in (tf.float16, tf.float32, tf.float64):
+        value = tf.cast(value, tf.float32)
+    # One look at each value and no array between, in half the time that
+    # `reduce_all(is_finite(value))` takes.
+    # https://www.tensorflow.org/api_docs/python/tf/raw_ops/DebugNumericSummaryV2
+    summary = tf.raw_ops.DebugNumericSummaryV2(
+        input=value, tensor_debug_mode=_CURT_HEALTH, output_dtype=tf.float32
+    )
+    return tf.equal(summary[1], 0.0)

@@ -1,0 +1,215 @@
+"""``ownloop show``: what is in a run's folder, and its history as a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ownloop.checkpoints import Store
+from ownloop.cli.commands import ShowRun
+from ownloop.cli.stored import Saved, bytes_below, find_run, newest, read_saved
+from ownloop.cli.table import draw_rows, size_in_words
+from ownloop.errors import CheckpointError, FolderError, OwnloopError
+from ownloop.folder import Layout, find_holder
+from ownloop.history import History
+from ownloop.history.database import read_database
+
+_TITLE_WIDTH: Final = 13
+_WIDTH: Final = 88
+_LAST_LINES: Final = 10
+_LAST_BYTES: Final = 1 << 16
+
+
+def report(wish: ShowRun) -> int:
+    """Print what is there, or do what is wished.
+
+    Returns:
+        0, or 1 where a part of it could not be read.
+
+    Raises:
+        OwnloopError: there is no run, or what was wished cannot be done.
+    """
+    layout = find_run(wish.folder)
+    if not (wish.log or wish.history or wish.plot):
+        return _print_all(layout)
+    if wish.history is not None:
+        _write(layout, wish.history)
+    if wish.plot is not None:
+        _draw(layout, wish.plot)
+    if wish.log:
+        _copy_log(layout)
+    return 0
+
+
+def _print_all(layout: Layout) -> int:
+    code = 0
+    for part in (_head, _place, _checkpoints, _history, _log):
+        try:
+            for line in part(layout):
+                print(line)
+        except OwnloopError as error:
+            print(f"ownloop: error: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def _head(layout: Layout) -> Iterator[str]:
+    yield _line("run", f"{layout.folder}, {size_in_words(bytes_below(layout.folder))}")
+    yield _line("identity", layout.read_identity())
+    try:
+        holder = find_holder(layout.lock)
+    except OSError as error:
+        yield _line("state", f"unknown, since {layout.lock} {error.strerror}")
+    else:
+        yield _line("state", f"running: {holder}" if holder else "stopped")
+
+
+def _place(layout: Layout) -> Iterator[str]:
+    saved = newest(_store(layout))
+    if saved is None:
+        yield _line("saved", "nothing yet that could be continued")
+        return
+    yield _line("saved", f"{saved.name}: {place_in_words(saved)}")
+    yield _line(
+        "bits",
+        "inexact: it was continued although something differed"
+        if saved.inexact
+        else "exact: wherever it was interrupted, they are those of one process",
+    )
+    runs_on = (
+        f"{name} {_plain(value)}"
+        for name, value in saved.fingerprint.items()
+        if value is not None
+    )
+    yield _paragraph("made with", ", ".join(runs_on))
+    for step, kind in saved.kinds.items():
+        yield _line("program", f"{kind}: {step}")
+
+
+def place_in_words(saved: Saved) -> str:
+    """Say where in the user's code a run was saved.
+
+    Args:
+        saved: by a loop.
+    """
+    place = saved.place
+    where = f"step {saved.step:,}"
+    if place.epoch is None:
+        done = "1 epoch is" if saved.epoch == 1 else f"{saved.epoch:,} epochs are"
+        ending = place.endings[-1] if place.endings else None
+        return f"{where}, {done} done" + (f": {ending}" if ending else "")
+    if place.open is not None:
+        return f"{where}, in epoch {place.epoch:,}, batch {place.open['batch']:,}"
+    if place.is_inside:
+        return f"{where}, in epoch {place.epoch:,}, between two passes"
+    return f"{where}, at the begin of epoch {place.epoch:,}"
+
+
+def _checkpoints(layout: Layout) -> Iterator[str]:
+    store = _store(layout)
+    rows = [("checkpoint", "epochs", "size", "")]
+    for name in store.names():
+        size = size_in_words(bytes_below(layout.checkpoints / name))
+        try:
+            rows.append((name, f"{read_saved(store, name).epoch:,}", size, ""))
+        except CheckpointError as error:
+            if (layout.checkpoints / name).exists():  # the run deletes older ones
+                rows.append((name, "?", size, str(error)))
+    if len(rows) > 1:
+        yield ""
+        yield from draw_rows(rows, (False, True, True, False))
+
+
+def _history(layout: Layout) -> Iterator[str]:
+    if layout.history.exists():
+        yield ""
+        yield repr(read_database(layout.history, steps=False))
+
+
+def _log(layout: Layout) -> Iterator[str]:
+    try:
+        with open(layout.log, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LAST_BYTES))
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise _unreadable(layout.log, error) from error
+    if lines:
+        yield ""
+        yield f"The last lines of {layout.log.name}"
+        yield from (f"  {line}" for line in lines[-_LAST_LINES:])
+
+
+def _copy_log(layout: Layout) -> None:
+    """Print the log as it is, which may be longer than the memory."""
+    sys.stdout.flush()
+    try:
+        with open(layout.log, encoding="utf-8", errors="replace") as file:
+            shutil.copyfileobj(file, sys.stdout)
+    except FileNotFoundError as error:
+        raise _unreadable(layout.log, error) from error
+
+
+def _write(layout: Layout, path: Path) -> None:
+    history = read_database(layout.history, steps=path.suffix.lower() == ".json")
+    write = history.to_csv if path.suffix.lower() == ".csv" else history.to_json
+    try:
+        write(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    print(f"wrote {_epochs(history)} to {path}")
+
+
+def _draw(layout: Layout, path: Path) -> None:
+    history = read_database(layout.history, steps=False)
+    try:
+        history.plot(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    print(f"drew {_epochs(history)} to {path}")
+
+
+def _store(layout: Layout) -> Store:
+    return Store(layout.checkpoints, run=layout.read_identity())
+
+
+def _line(title: str, words: str) -> str:
+    return title.ljust(_TITLE_WIDTH) + words
+
+
+def _paragraph(title: str, words: str) -> str:
+    return textwrap.fill(
+        words,
+        _WIDTH,
+        initial_indent=title.ljust(_TITLE_WIDTH),
+        subsequent_indent=" " * _TITLE_WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _plain(value: object) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _epochs(history: History) -> str:
+    return "1 epoch" if len(history) == 1 else f"{len(history):,} epochs"
+
+
+def _unreadable(path: Path, error: OSError) -> FolderError:
+    return FolderError(
+        f"{path} cannot be read: {error.strerror}. Expected the text that the run "
+        "wrote. Put it back, or see to its permissions."
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> OwnloopError:
+    return OwnloopError(
+        f"{path} cannot be written: {error.strerror}. Expected a name in a folder in "
+        "which we may make files. Choose another."
+    )

@@ -1,0 +1,134 @@
+"""A run as its folder holds it, for whoever only looks.
+
+Owns where the files of a run are found, and what its checkpoints say in words: never
+what arrays they hold. Takes no lock, writes nothing, and imports neither Keras nor a
+framework.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from ownloop.checkpoints import Store
+from ownloop.errors import CheckpointError, FolderError
+from ownloop.folder import Layout
+from ownloop.history.tally import Mark
+from ownloop.resume.calls import Place
+
+
+@final
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint says of its run.
+
+    Attributes:
+        name: the checkpoint's name.
+        step: how many steps had been taken.
+        epoch: how many epochs were finished.
+        place: where in the user's code the run stood.
+        fingerprint: what it ran on.
+        kinds: by step and shape, which kind of program it ran.
+        inexact: whether it was ever continued although something differed.
+        history: how much of the history it is about.
+        log: how many bytes of the log it is about.
+        memory: the user's own values.
+    """
+
+    name: str
+    step: int
+    epoch: int
+    place: Place
+    fingerprint: Mapping[str, Any]
+    kinds: Mapping[str, str]
+    inexact: bool
+    history: Mark
+    log: int
+    memory: Mapping[str, Any]
+
+
+def find_run(folder: Path) -> Layout:
+    """Find a run's folder; whether the files in it are whole is not looked at.
+
+    Raises:
+        FolderError: there is no such folder, it cannot be read, or it has no run.
+    """
+    layout = Layout(folder)
+    if layout.identity.name not in names_in(folder):
+        raise FolderError(
+            f"{folder} is no folder of a run: it has no {layout.identity.name}. "
+            "Expected a folder that was given to `Loop(folder=...)`, or as --out. "
+            f"Write `ownloop runs {folder}` to see which runs are below it."
+        )
+    return layout
+
+
+def names_in(folder: Path) -> list[str]:
+    """List what is in a folder.
+
+    Raises:
+        FolderError: there is no such folder, or it cannot be read.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise FolderError(
+            f"{folder} cannot be read: {error.strerror}. Expected a folder that we may "
+            "look into. Give the right one, or see to its permissions."
+        ) from error
+
+
+def read_saved(store: Store, name: str) -> Saved:
+    """Read what a checkpoint says in words; its arrays are not read.
+
+    Raises:
+        CheckpointError: it is not as it was committed, or not that of a loop.
+    """
+    meta = store.meta(name)
+    try:
+        return Saved(
+            name=name,
+            step=int(name.removeprefix("step-").partition(".")[0]),
+            epoch=int(meta["epoch"]),
+            place=Place.from_json(meta["place"]),
+            fingerprint=dict(meta["fingerprint"]),
+            kinds=dict(meta["kinds"]),
+            inexact=bool(meta["inexact"]),
+            history=Mark.from_json(meta["files"]["history"]),
+            log=int(meta["files"]["log"]),
+            memory=dict(json.loads(meta["memory"])),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, FolderError) as error:
+        raise CheckpointError(
+            f"The checkpoint {name} does not say where its run was: "
+            f"{type(error).__name__}, {error}. Expected what a loop of this ownloop "
+            "saves. Read it with the ownloop that wrote it."
+        ) from error
+
+
+def newest(store: Store) -> Saved | None:
+    """Read the newest checkpoint whose words can be read; None: there is none.
+
+    Raises:
+        CheckpointError: the folder of the checkpoints cannot be read.
+    """
+    for name in reversed(store.names()):
+        # Damaged, or deleted by the run since it was listed.
+        with suppress(CheckpointError):
+            return read_saved(store, name)
+    return None
+
+
+def bytes_below(folder: Path) -> int:
+    """Count the bytes of all files in a folder and below; links are not followed."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):  # deleted by the run meanwhile
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total

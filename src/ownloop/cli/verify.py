@@ -1,0 +1,127 @@
+"""``ownloop verify``: every byte of a run's folder against what was promised of it.
+
+A line for each finding. Nothing is changed and nothing mended, and a run may write
+meanwhile: what it adds is not looked at, and what it deletes is not missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from ownloop.checkpoints import Store
+from ownloop.cli.stored import Saved, find_run, read_saved
+from ownloop.cli.table import size_in_words
+from ownloop.errors import CheckpointError, FolderError, OwnloopError
+from ownloop.folder import Layout
+from ownloop.history.database import verify_database
+from ownloop.history.tally import Mark
+
+_NAME_WIDTH: Final = 15
+_VERDICT_WIDTH: Final = 8
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """What a look at one thing has found.
+
+    Attributes:
+        name: the thing.
+        ok: whether it is as it should be.
+        words: what it is, or what is wrong.
+    """
+
+    name: str
+    ok: bool
+    words: str
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.ok else "DAMAGED"
+        return f"{self.name:<{_NAME_WIDTH}} {verdict:<{_VERDICT_WIDTH}} {self.words}"
+
+
+def report(folder: Path) -> int:
+    """Print the findings; return 0 if all are well, else 1.
+
+    Raises:
+        FolderError: there is no run in this folder.
+    """
+    layout = find_run(folder)
+    is_well = True
+    for finding in examine(layout):
+        print(finding, flush=True)  # the next may take a while
+        is_well &= finding.ok
+    return 0 if is_well else 1
+
+
+def examine(layout: Layout) -> Iterator[Finding]:
+    """Look at one thing after the other, the checkpoints from the oldest on."""
+    identity = None
+    try:
+        identity = layout.read_identity()
+        yield Finding(layout.identity.name, True, f"the run {identity}")
+    except FolderError as error:
+        yield Finding(layout.identity.name, False, str(error))
+    store = Store(layout.checkpoints, run=identity)
+    whole: list[str] = []
+    try:
+        for finding in _checkpoints(store):
+            yield finding
+            if finding.ok:
+                whole.append(finding.name)
+    except CheckpointError as error:
+        yield Finding(layout.checkpoints.name, False, str(error))
+    for path in sorted(layout.checkpoints.glob("broken-step-*")):
+        yield Finding(path.name, True, "refused and set aside by the run")
+    saved = _newest(store, whole)
+    yield _history(layout, identity, saved)
+    yield _log(layout, saved)
+
+
+def _checkpoints(store: Store) -> Iterator[Finding]:
+    for found in store.verify():
+        if found.ok:
+            yield Finding(found.name, True, size_in_words(found.bytes))
+        elif found.name in store.names():  # else the run has deleted it meanwhile
+            yield Finding(found.name, False, found.reason)
+
+
+def _newest(store: Store, whole: list[str]) -> Saved | None:
+    for name in reversed(whole):
+        with suppress(CheckpointError):
+            return read_saved(store, name)
+    return None
+
+
+def _history(layout: Layout, identity: str | None, saved: Saved | None) -> Finding:
+    name = layout.history.name
+    mark = Mark.of_nothing() if saved is None else saved.history
+    try:
+        verify_database(layout.history, mark, run=identity)
+    except OwnloopError as error:
+        return Finding(name, False, str(error))
+    if saved is None:
+        return Finding(name, True, "a whole database, of which nothing is saved yet")
+    rows = mark.steps + mark.looks
+    return Finding(name, True, f"{rows:,} values, as {saved.name} says")
+
+
+def _log(layout: Layout, saved: Saved | None) -> Finding:
+    name = layout.log.name
+    least = 0 if saved is None else saved.log
+    try:
+        size = layout.log.stat().st_size
+    except OSError as error:
+        return Finding(name, False, f"cannot be read: {error.strerror}")
+    if size < least:
+        return Finding(
+            name,
+            False,
+            f"{size:,} bytes. Expected at least {least:,}, which the checkpoint is "
+            "about. Put back the file that belongs to it.",
+        )
+    return Finding(name, True, f"{size:,} bytes, of which {least:,} are saved")

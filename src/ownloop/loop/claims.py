@@ -1,0 +1,44 @@
+"""What one pass knows of variables: those the user named, and the names of all."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+import keras
+
+from ownloop.backends.contract import AbstractProgram
+from ownloop.data import Signature
+from ownloop.loop.home import AbstractHome
+
+
+@final
+class Claims:
+    """Lets a step's variables have the values that an earlier process left for them.
+
+    Args:
+        home: Where the run is kept.
+        step: The pass and the step, in words that are the same in every process.
+        owned: Gives the variables that the user named, for steps that are not traced.
+    """
+
+    def __init__(
+        self,
+        home: AbstractHome,
+        step: str,
+        owned: Callable[[], Sequence[keras.Variable]],
+    ) -> None:
+        self.owned = owned
+        self._home = home
+        self._step = step
+
+    def claim(
+        self,
+        signature: Signature | None,
+        program: AbstractProgram,
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Takes note of the variables of a program, before it runs."""
+        self._home.claim(self._step, f"{signature}", program, variables)
+
+    def names(self, variables: Sequence[keras.Variable]) -> list[str]:
+        """Returns the names of variables that have one."""
+        return self._home.names(variables)

@@ -1,0 +1,160 @@
+"""Whether a script survives being killed: its own processes, killed and compared.
+
+The script is run again as it was called, once to a number of steps, and once more with
+real kills on the way. Each child comes to the same `check_resume`, which there only
+turns the loop to a folder of its own.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from ownloop.checkpoints import Checkpoint, Store
+from ownloop.errors import LoopError
+
+_VARIABLE: Final = "OWNLOOP_CHECK_RESUME"
+_WORDS_OF_A_FAILURE = 2_000
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """What one child process does.
+
+    Attributes:
+        folder: Where it keeps its run.
+        steps: After how many steps it ends.
+        kill: At which step it kills itself; None: it lives to its end.
+    """
+
+    folder: str
+    steps: int
+    kill: int | None = None
+
+    @classmethod
+    def of_this_process(cls) -> "Trial | None":
+        """Returns the trial that this process is, if it is one."""
+        words = os.environ.get(_VARIABLE)
+        return None if words is None else cls(**json.loads(words))
+
+    def kill_if_due(self, step: int) -> None:
+        """Ends this process as no program can prevent."""
+        if self.kill is not None and step >= self.kill:
+            # A system without SIGKILL ends a process at once by this.
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+@final
+@dataclass(frozen=True)
+class ResumeReport:
+    """What `Loop.check_resume` found.
+
+    Attributes:
+        steps: How many steps were compared.
+        kills: At which steps the run was killed.
+        difference: The first thing that was not the same; None if everything was.
+    """
+
+    steps: int
+    kills: tuple[int, ...] = ()
+    difference: str | None = None
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the killed run ended with the same bits."""
+        return self.difference is None
+
+    def __str__(self) -> str:
+        kills = ", ".join(map(str, self.kills))
+        if self.is_equal:
+            return f"{self.steps} steps, killed at {kills}: the same bits"
+        return (
+            f"{self.steps} steps, killed at {kills}: {self.difference}. What a script "
+            "keeps in its own variables is lost: keep it in `loop.memory`, or let "
+            "`Loop(...)` own it"
+        )
+
+
+def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
+    """Runs this script in child processes; see `Loop.check_resume`."""
+    _check(steps, kills)
+    command = _command()
+    places = random.Random(seed).sample(range(1, steps), kills)
+    with tempfile.TemporaryDirectory(prefix="ownloop-check-") as folder:
+        whole, cut = Path(folder, "whole"), Path(folder, "cut")
+        _run(command, Trial(str(whole), steps), expected=0)
+        for place in sorted(places):
+            _run(command, Trial(str(cut), steps, place), expected=-signal.SIGKILL)
+        _run(command, Trial(str(cut), steps), expected=0)
+        difference = _difference(_end(whole), _end(cut)) or _difference_of_logs(
+            whole, cut
+        )
+    return ResumeReport(steps, tuple(sorted(places)), difference)
+
+
+def _check(steps: Any, kills: Any) -> None:
+    are_whole = isinstance(steps, int) and isinstance(kills, int)
+    if not are_whole or not 0 < kills < steps:
+        raise LoopError(
+            f"`check_resume` got steps={steps!r} and kills={kills!r}. Expected whole "
+            "numbers with 0 < kills < steps. Write, for example, "
+            "loop.check_resume(steps=200, kills=3)."
+        )
+
+
+def _command() -> list[str]:
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if script is None or not Path(script).exists():
+        raise LoopError(
+            "`check_resume` was called outside of a script. Expected a file that can "
+            "be run again in another process. Put the loop into a script and call it "
+            "there."
+        )
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _run(command: list[str], trial: Trial, *, expected: int) -> None:
+    environment = os.environ | {_VARIABLE: json.dumps(asdict(trial))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    # Where the run ends before the step, there is nobody left to kill.
+    if done.returncode not in (expected, 0):
+        raise LoopError(
+            f"A child process of `check_resume` ended with code {done.returncode}: "
+            f"{done.stderr[-_WORDS_OF_A_FAILURE:]}\nExpected the script to run as it "
+            "does here. Run it by itself, and see what it says."
+        )
+
+
+def _end(folder: Path) -> Checkpoint:
+    found = Store(folder / "checkpoints", run=None).newest().checkpoint
+    if found is None:
+        raise LoopError(
+            "A child process of `check_resume` took no step. Expected the loop to run "
+            "after `check_resume` was called. Call it before `loop.epochs`."
+        )
+    return found
+
+
+def _difference(whole: Checkpoint, cut: Checkpoint) -> str | None:
+    if whole.step != cut.step:
+        return f"it ended at step {cut.step} and not at step {whole.step}"
+    for name, entry in whole.tensors.items():
+        other = cut.tensors.get(name)
+        if other is None or other.array.tobytes() != entry.array.tobytes():
+            return f"{name} ({entry.path}) differs"
+    for name, value in whole.meta.items():
+        if cut.meta.get(name) != value:
+            return f"{name} is {cut.meta.get(name)!r:.200} and not {value!r:.200}"
+    return None
+
+
+def _difference_of_logs(whole: Path, cut: Path) -> str | None:
+    first, second = ((f / "log.txt").read_text() for f in (whole, cut))
+    return None if first == second else "log.txt differs"
