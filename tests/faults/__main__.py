@@ -57,10 +57,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--eager", action="store_true", help="items without compiling")
+    parser.add_argument("--eager", action="store_true", help="without compiling")
     parser.add_argument("--home", type=Path, default=Path(".venv/faults"))
     parser.add_argument("--out", type=Path, default=Path(".venv/log"))
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.eager and "changed" in options.parts:
+        parser.error("what is changed is a compiled run; leave out `changed` here")
+    return options
 
 
 def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,26 +76,35 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             stack.enter_context(Server(options.backend, home))
             for _ in range(options.workers)
         ]
-        compiled, eager = {"compile": True}, {"compile": False}
-        if {"runs", "asked", "changed"} & set(options.parts):
-            whole = reference(servers[0], base, compiled)
+        settings = {"compile": not options.eager}
+        if {"runs", "asked", "changed", "items"} & set(options.parts):
+            whole = reference(servers[0], base, settings)
         if "runs" in options.parts:
             counts["runs"] = count_runs(
-                servers, base, whole, kills=options.kills, seed=options.seed
+                servers,
+                base,
+                whole,
+                settings=settings,
+                kills=options.kills,
+                seed=options.seed,
             )
         if "calls" in options.parts:
             counts["calls"] = count_calls(servers, base, stride=options.stride)
         if "asked" in options.parts:
             counts["asked"] = count_asked(
-                servers[0], base, whole, rounds=options.rounds, seed=options.seed
+                servers[0],
+                base,
+                whole,
+                settings=settings,
+                rounds=options.rounds,
+                seed=options.seed,
             )
         if "changed" in options.parts:
             counts["changed"] = count_changed(servers[0], base, whole)
         if "items" in options.parts:
-            settings = eager if options.eager else compiled
-            whole = reference(servers[0], base, settings)
             counts["items"] = count_items(servers, base, whole, settings)
     results = {name: asdict(count) for name, count in counts.items()}
+    results["compiled"] = not options.eager
     results["machine"] = report.machine(options.backend)
     bad = {name: count for name, count in counts.items() if not count.is_sound}
     return results, bad

@@ -4,16 +4,15 @@ import itertools
 import random
 import shutil
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from faults.attempts import Attempt, Outcome, differing
 from faults.server import Server
 
 STATUS = {"SIGTERM": 143, "SIGINT": 130}
-_LOSES = {1: 0, 2: 1}
 
 
 @final
@@ -48,10 +47,17 @@ class AskedCount:
 
 
 def count_asked(
-    server: Server, base: Path, expected: Outcome, *, rounds: int, seed: int
+    server: Server,
+    base: Path,
+    expected: Outcome,
+    *,
+    settings: Mapping[str, Any],
+    rounds: int,
+    seed: int,
 ) -> AskedCount:
     """Ask runs to leave, at drawn steps, each signal once and twice, in every round."""
     generator = random.Random(seed)
+    settings = {**settings, "save": "epochs"}
     heard = once = saved = identical = signals = runs = 0
     seconds: list[float] = []
     errors: list[str] = []
@@ -63,7 +69,7 @@ def count_asked(
             outcome = server.attempt(
                 Attempt(
                     str(folder),
-                    settings={"save": "epochs"},
+                    settings=settings,
                     kind="step",
                     at=at,
                     signal=name,
@@ -82,7 +88,7 @@ def count_asked(
                 saved += "saving the run" in outcome.output
                 if name == "SIGTERM" and outcome.latency is not None:
                     seconds.append(outcome.latency)
-        outcome = server.attempt(Attempt(str(folder), settings={"save": "epochs"}))
+        outcome = server.attempt(Attempt(str(folder), settings=settings))
         runs += 1
         names = [
             name

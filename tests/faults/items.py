@@ -8,15 +8,23 @@ import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 from faults.attempts import Attempt, Outcome, differing
 from faults.server import Server
 
-PLACES = (("step", 44), ("save", 32), ("step", 28), ("step", 70))
-"""Kinds of moments, and which: in a chunk half done, in the stream, in each round."""
+Place = tuple[str, int, str]
+
+PLACES: tuple[Place, ...] = (
+    ("step", 44, "SIGKILL"),  # in a chunk that is half done
+    ("save", 32, "SIGKILL"),  # the history is written, and its checkpoint is not
+    ("step", 28, "SIGKILL"),  # in the stream
+    ("step", 70, "SIGKILL"),  # in the second round
+    ("step", 55, "SIGTERM"),  # in an epoch after which the run is to stop
+)
+"""Where runs are ended: a kind of moment, which, and the signal."""
 
 ABSENT = "the checkpoint has no such tensor"
 
@@ -30,15 +38,18 @@ class ItemCount:
         items: how many there are on this backend.
         missed: how many were missed: the run ended otherwise, or with an error.
         survivors: the others.
+        unharmed: from how many of the places a run that loses nothing ends the same;
+            it must be all, or what is missed proves nothing.
     """
 
     items: int
     missed: int
     survivors: tuple[str, ...] = ()
+    unharmed: int = 0
 
     @property
     def is_sound(self) -> bool:
-        return self.missed == self.items > 0
+        return self.missed == self.items > 0 and self.unharmed == len(PLACES)
 
 
 def count_items(
@@ -58,12 +69,14 @@ def count_items(
         only: these items; all, if none is named.
     """
     names = list(only) or list((servers[0].attempt(Attempt("", job="items"))).items)
-    for kind, at in PLACES:
+    for kind, at, signal in PLACES:
         start = base / f"start-{kind}-{at}"
         shutil.rmtree(start, ignore_errors=True)
-        attempt = Attempt(str(start), settings=settings, kind=kind, at=at)
+        attempt = Attempt(
+            str(start), settings=settings, kind=kind, at=at, signal=signal
+        )
         killed = servers[0].attempt(attempt)
-        if not killed.killed:
+        if killed.status not in (-9, 143):
             raise AssertionError(f"{killed.error}\n{killed.output}")
     rest, lock = iter(names), threading.Lock()
 
@@ -74,22 +87,22 @@ def count_items(
                 name = next(rest, None)
             if name is None:
                 return found
-            found.append((name, _lose(server, base, folder, name)))
+            found.append((name, lose(server, folder, name)))
 
-    def _lose(server: Server, base: Path, folder: Path, name: str) -> str:
-        for kind, at in PLACES:
-            shutil.rmtree(folder, ignore_errors=True)
-            attempt = Attempt(str(folder), settings=settings, forget=name)
-            if name.startswith("saved before"):
-                # A change of what is written: another process goes on.
-                killed = Attempt(
-                    str(folder), settings=settings, forget=name, kind=kind, at=at
-                )
-                server.attempt(killed)
-                attempt = Attempt(str(folder), settings=settings)
-            else:
-                shutil.copytree(base / f"start-{kind}-{at}", folder)
-            outcome = server.attempt(attempt)
+    def go_on(server: Server, folder: Path, place: Place, name: str | None) -> Outcome:
+        kind, at, signal = place
+        shutil.rmtree(folder, ignore_errors=True)
+        attempt = Attempt(str(folder), settings=settings, forget=name)
+        if name is not None and name.startswith("saved before"):
+            # A change of what is written: another process goes on.
+            server.attempt(replace(attempt, kind=kind, at=at, signal=signal))
+            return server.attempt(replace(attempt, forget=None))
+        shutil.copytree(base / f"start-{kind}-{at}", folder)
+        return server.attempt(attempt)
+
+    def lose(server: Server, folder: Path, name: str) -> str:
+        for place in PLACES:
+            outcome = go_on(server, folder, place, name)
             if ABSENT in outcome.error:
                 return "absent"
             if not outcome.done or differing(expected, outcome):
@@ -99,6 +112,8 @@ def count_items(
     with ThreadPoolExecutor(len(servers)) as pool:
         folders = [base / f"lost-{i}" for i in range(len(servers))]
         found = [f for some in pool.map(work, servers, folders) for f in some]
+    unharmed = [go_on(servers[0], folders[0], place, None) for place in PLACES]
+    same = sum(o.done and not differing(expected, o) for o in unharmed)
     there = [(name, came) for name, came in found if came != "absent"]
     survivors = tuple(name for name, came in there if came == "survived")
-    return ItemCount(len(there), len(there) - len(survivors), survivors)
+    return ItemCount(len(there), len(there) - len(survivors), survivors, same)

@@ -237,7 +237,7 @@ def _model(changes: Collection[str]) -> keras.Model:
             *([layers.Dense(8)] if "added layer" in changes else []),
             layers.ReLU(),
             layers.Dropout(0.3),
-            layers.Dense(2),
+            layers.Dense(2, use_bias="removed bias" not in changes),
         ]
     )
 

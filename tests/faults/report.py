@@ -92,7 +92,8 @@ def table(backend: str, results: Mapping[str, Any]) -> str:
     """Give the table as text."""
     rows = lines(results)
     width = max(len(name) for name, _ in rows)
-    head = f"===== faults on {backend} ====="
+    eagerly = "" if results.get("compiled", True) else ", without compiling"
+    head = f"===== faults on {backend}{eagerly} ====="
     return "\n".join([head, *(f"{name:{width}}  {words}" for name, words in rows)])
 
 
