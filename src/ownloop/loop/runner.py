@@ -88,6 +88,7 @@ class Runner:
         self._begun: set[Signature | None] = set()
         self._capacity = programs.liked(step)
         self._next: Segment | None = None
+        self._spare: _Kept = []
 
     @property
     def kinds(self) -> tuple[tuple[str, str], ...]:
@@ -112,7 +113,7 @@ class Runner:
             while (first := self._take(left, 0)) is not None:
                 prepared = self._prepare(first.signature)
                 variables = self._variables(prepared)
-                kept.append((variables, backends.current().read(variables)))
+                kept.append((variables, self._read(variables)))
                 self._begin(first.signature, prepared, kept[-1])
                 stretch = _Stretch(self._take, first, prepared, left, watch)
                 begin = watch.seconds()
@@ -133,6 +134,7 @@ class Runner:
                     if commit is not None:
                         commit(advance)
                 done = True
+                self._spare = kept if self._before is None else []
         except BaseException:
             if not done:
                 with held():
@@ -140,6 +142,14 @@ class Runner:
                     self._reset, self._begun = reset, begun
             raise
         return advance
+
+    def _read(self, variables: tuple[keras.Variable, ...]) -> Snapshot:
+        """Keeps the variables' values, where the last chunk kept them if it can."""
+        for i, (others, spare) in enumerate(self._spare):
+            if others is variables:
+                del self._spare[i]
+                return backends.current().read(variables, reuse=spare)
+        return backends.current().read(variables)
 
     def restore(self) -> None:
         """Puts back everything that this pass has touched; may be called twice."""
