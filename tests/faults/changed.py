@@ -40,7 +40,7 @@ OBJECTS: dict[str, str] = {
     "width": "model/1 was float32[6, 8]",
     "name": "sequential/renamed/kernel",
     "added layer": "variables differ",
-    "removed bias": "where the run in this folder had",
+    "removed bias": "uses other variables than in the run",
     "optimizer": "optimizer/1 was float32",
     "trainable": "hidden/kernel.trainable was True and is False",
 }
