@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) -> None:
-    source = (ROOT / "README.md").read_text()
-    (example,) = re.findall(r"^```python\n(.*?)^```", source, re.DOTALL | re.MULTILINE)
+    example, _ = _examples()
     assert example.count("loop.epochs(10)") == 1
     epochs = 10 if backend == "jax" else 3
     example = example.replace("loop.epochs(10)", f"loop.epochs({epochs})")
@@ -36,6 +37,40 @@ def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) ->
             continue
         assert abs(float(accuracies[epoch - 1]) - published) < 0.012
     assert (tmp_path / "history.png").stat().st_size > 10_000
+
+
+def test_the_example_with_a_folder_ends_where_it_was_killed(tmp_path, backend):
+    if backend != "jax":
+        pytest.skip("`tests/faults` kills runs on each backend")
+    example, kept = _examples()
+    plain = "loop = ol.Loop(model=model, optimizer=optimizer)\n"
+    assert example.count(plain) == 1
+    example = example.replace(plain, kept).replace("loop.epochs(10)", "loop.epochs(2)")
+    killed = example.replace(
+        '    print("validation',
+        '    if epoch.number == 2: os._exit(9)\n    print("validation',
+    )
+
+    def run(code):
+        return subprocess.run(
+            [sys.executable, "-c", "import os\n" + code],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    assert run(killed).returncode == 9
+    again = run(example)
+    assert again.returncode == 0, again.stderr
+    assert "Epoch 1" not in again.stdout
+    assert "continuing" in again.stderr + again.stdout
+    assert (tmp_path / "runs/digits/history.db").exists()
+
+
+def _examples() -> list[str]:
+    source = (ROOT / "README.md").read_text()
+    return re.findall(r"^```python\n(.*?)^```", source, re.DOTALL | re.MULTILINE)
 
 
 def test_every_file_that_the_readme_links_to_exists() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ownloop.errors import FolderError
 from ownloop.history import History
-from ownloop.history.connection import connect
+from ownloop.history.connection import connect, one_moment
 from ownloop.history.database import read_database
 from ownloop.history.reading import read_history
 from ownloop.history.tally import Mark
@@ -240,9 +240,11 @@ def test_what_is_written_while_we_read_is_seen_as_a_whole_or_not(path, bits, fil
 
     with closing(connect(path, "ro")) as reader:
         reader.set_trace_callback(write_meanwhile)
-        assert bits(read_history(reader)) == before
+        with one_moment(reader):
+            assert bits(read_history(reader)) == before
         reader.set_trace_callback(None)
-        assert bits(read_history(reader)) == bits(history) != before
+        with one_moment(reader):
+            assert bits(read_history(reader)) == bits(history) != before
     assert len(statements) > 8
     database.close()
 

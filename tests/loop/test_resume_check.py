@@ -1,6 +1,5 @@
 """`Loop.check_resume`: a script's own processes, killed and compared."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
-from ownloop.loop.resume_check import ResumeReport, Trial
+from ownloop.loop.resume_check import ResumeReport
 
 SCRIPT = """
 import sys, keras, numpy as np, ownloop as ol
@@ -54,13 +53,13 @@ def test_a_script_learns_whether_it_may_be_killed(backend, tmp_path, words, expe
 
 
 def test_a_child_kills_itself_at_its_step():
-    child = os.fork()
-    if child == 0:
-        Trial("unused", steps=10, kill=3).kill_if_due(2)
-        Trial("unused", steps=10, kill=3).kill_if_due(4)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    code = """
+from ownloop.loop.resume_check import Trial
+Trial("unused", steps=10, kill=3).kill_if_due(2)
+Trial("unused", steps=10, kill=3).kill_if_due(4)
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=300)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_it_is_refused_where_it_makes_no_sense(monkeypatch):

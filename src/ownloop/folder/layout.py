@@ -76,11 +76,11 @@ class Layout:
         This is what can be known before the first step, and before the lock.
 
         Raises:
-            FolderError: it is a file, its parent is missing, nothing can be written
+            FolderError: it or one above it is a file, nothing can be written
                 there, or one of our names is taken by a thing of another kind.
         """
         try:
-            self.folder.mkdir(exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             # Permissions alone do not tell: the disk may be mounted for reading only.
             with tempfile.TemporaryFile(dir=self.folder):
                 pass

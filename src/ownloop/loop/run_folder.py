@@ -17,10 +17,12 @@ from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint, Store, Writer, names_to_keep
 from ownloop.errors import CheckpointError, FolderError
 from ownloop.folder import Layout, Log, RunLock
+from ownloop.guards import Evidence
 from ownloop.history.database import Database
 from ownloop.history.records import Record
 from ownloop.history.tally import Mark
 from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
+from ownloop.loop.evidence_file import to_checkpoint
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.programs import step_name
@@ -43,7 +45,7 @@ class RunFolder(AbstractHome):
     """Keeps a run in a folder, and continues the run that is there.
 
     Args:
-        folder: Where; made by the first epoch, in a folder that exists.
+        folder: Where; made by the first epoch.
         run: The run that is kept.
         how: Whether it is continued, when it is saved, and what stays.
         trial: What this process tries for `check_resume`, if it is one of its own.
@@ -65,6 +67,7 @@ class RunFolder(AbstractHome):
         self._database = Database(self._layout.history)
         self._signals = Signals()
         self._store: Store | None = None
+        self._evidence: Store | None = None
         self._writer = Writer(self._commit)
         self._found: tuple[str, Checkpoint] | None = None
         self._records: list[Record] = []
@@ -250,6 +253,8 @@ class RunFolder(AbstractHome):
         run, layout = self._run, self._layout
         identity = layout.identify()
         store = Store(layout.checkpoints, run=identity)
+        self._evidence = Store(layout.nonfinite, run=identity)
+        run.guard.keep_evidence = self._keep_evidence
         self._log.open()
         if self._store is None:
             self._database.open(run=identity)
@@ -414,6 +419,16 @@ class RunFolder(AbstractHome):
         value = meta["files"]["value"]
         if value is not None:
             self._values[name] = float.fromhex(value)
+
+    def _keep_evidence(self, evidence: Evidence) -> None:
+        """Keeps a step that went wrong; a run that is continued meets it again."""
+        assert self._evidence is not None
+        checkpoint = to_checkpoint(evidence)
+        steps = [
+            int(name.split("-")[1].split(".")[0]) for name in self._evidence.names()
+        ]
+        if all(step < checkpoint.step for step in steps):
+            self._evidence.commit(checkpoint)
 
     def _flush_if_due(self) -> None:
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
