@@ -100,7 +100,7 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
                 seed=options.seed,
             )
         if "changed" in options.parts:
-            counts["changed"] = count_changed(servers[0], base, whole)
+            counts["changed"] = count_changed(servers, base, whole)
         if "items" in options.parts:
             counts["items"] = count_items(servers, base, whole, settings)
     results = {name: asdict(count) for name, count in counts.items()}

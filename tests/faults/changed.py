@@ -6,7 +6,9 @@ refused all the same.
 """
 
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -15,6 +17,9 @@ from faults.attempts import Attempt, Outcome, differing
 from faults.server import Server
 from ownloop.checkpoints import Checkpoint, Store
 from ownloop.folder import Layout, RunLock
+
+_Case = Callable[[Server, Path], str]
+"""Goes on in a copy of the folder; gives what came instead of what was expected."""
 
 SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
     "threads": (
@@ -40,8 +45,8 @@ OBJECTS: dict[str, str] = {
     "width": "model/1 was float32[6, 8]",
     "name": "sequential/renamed/kernel",
     "added layer": "variables differ",
-    "removed bias": "where the run in this folder had",
-    "optimizer": "optimizer/1 was float32",
+    "removed bias": "uses other variables than in the run",
+    "optimizer": "adam_w/iteration and is int32[] sgd/iteration",
     "trainable": "hidden/kernel.trainable was True and is False",
 }
 """By what is changed of the objects: what the refusal says."""
@@ -72,77 +77,102 @@ class ChangedCount:
 
 
 def count_changed(
-    server: Server, base: Path, expected: Outcome, *, at: int = 42
+    servers: Sequence[Server], base: Path, expected: Outcome, *, at: int = 42
 ) -> ChangedCount:
     """Kill a run in the middle of a pass, and go on with every change."""
-    start, folder = base / "start", base / "changed"
+    start = base / "start"
     shutil.rmtree(start, ignore_errors=True)
-    killed = server.attempt(Attempt(str(start), kind="step", at=at))
+    killed = servers[0].attempt(Attempt(str(start), kind="step", at=at))
     if not killed.killed:
         raise AssertionError(f"{killed.error}\n{killed.output}")
-    refused = marked = 0
-    errors: list[str] = []
+    refusals, marks = list(_refusals(expected)), list(_marks())
+    cases, lock = iter([*refusals, *marks]), threading.Lock()
 
-    def go_on(attempt: Attempt, words: str) -> bool:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(start, folder)
-        outcome = server.attempt(attempt)
-        if not outcome.done and words in outcome.error:
-            return True
-        errors.append(f"{words!r} was not said: {outcome.error or outcome.status}")
-        return False
+    def work(server: Server, folder: Path) -> list[tuple[_Case, str]]:
+        found = []
+        while True:
+            with lock:
+                case = next(cases, None)
+            if case is None:
+                return found
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(start, folder)
+            found.append((case, case(server, folder)))
 
-    def go_on_inexactly(attempt: Attempt, name: str) -> bool:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(start, folder)
-        outcome = server.attempt(attempt)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        folders = [base / f"changed-{i}" for i in range(len(servers))]
+        found = [f for some in pool.map(work, servers, folders) for f in some]
+    bad = {case for case, error in found if error}
+    return ChangedCount(
+        changes=len(refusals),
+        refused=len(refusals) - len(bad & set(refusals)),
+        expected=len(marks),
+        marked=len(marks) - len(bad & set(marks)),
+        errors=tuple(error for _, error in found if error),
+    )
+
+
+def _refusals(expected: Outcome) -> Iterator[_Case]:
+    for change, words in SETTINGS.values():
+        yield _refused(change, words)
+    for name, words in OBJECTS.items():
+        yield _refused({"settings": {"changes": [name]}}, words)
+        settings = {"changes": [name], "resume": "inexact"}
+        yield _refused({"settings": settings}, "")
+    yield _refused({"settings": {"resume": False}}, "has a run in it")
+    yield _locked
+    yield _of_another_version
+    yield lambda server, folder: _the_same_model(server, folder, expected)
+
+
+def _marks() -> Iterator[_Case]:
+    for name, (change, _) in SETTINGS.items():
+        yield _marked(name, change)
+
+
+def _refused(change: Mapping[str, Any], words: str) -> _Case:
+    """Give a case that is refused with these words."""
+
+    def case(server: Server, folder: Path) -> str:
+        outcome = server.attempt(replace(Attempt(str(folder)), **change))
+        if not outcome.done and outcome.error and words in outcome.error:
+            return ""
+        return f"{words!r} was not said: {outcome.error or outcome.status}"
+
+    return case
+
+
+def _marked(name: str, change: Mapping[str, Any]) -> _Case:
+    """Give a case that goes on with `resume="inexact"`, and is marked."""
+
+    def case(server: Server, folder: Path) -> str:
+        attempt = replace(Attempt(str(folder)), **change)
+        settings = {**(attempt.settings or {}), "resume": "inexact"}
+        outcome = server.attempt(replace(attempt, settings=settings))
         told = any("continuing inexactly" in notice for notice in outcome.notices)
         items = outcome.items or {}
         if outcome.done and told and items["checkpoint meta inexact"] == "true":
-            return True
-        errors.append(f"{name}, inexact: {outcome.error or outcome.notices}")
-        return False
+            return ""
+        return f"{name}, inexact: {outcome.error or outcome.notices}"
 
-    for name, (change, words) in SETTINGS.items():
-        attempt = replace(Attempt(str(folder)), **change)
-        refused += go_on(attempt, words)
-        settings = {**(attempt.settings or {}), "resume": "inexact"}
-        marked += go_on_inexactly(replace(attempt, settings=settings), name)
-    for name, words in OBJECTS.items():
-        for resume in (True, "inexact"):
-            settings = {"changes": [name], "resume": resume}
-            said = words if resume is True else ""
-            refused += go_on(Attempt(str(folder), settings=settings), said)
-    refused += go_on(
-        Attempt(str(folder), settings={"resume": False}), "has a run in it"
-    )
-    refused += _is_locked(server, start, errors)
-    refused += _is_of_another_version(server, start, folder, errors)
-    refused += _is_the_same_model(server, start, folder, expected, errors)
-    changes = len(SETTINGS) + 2 * len(OBJECTS) + 4
-    return ChangedCount(changes, refused, len(SETTINGS), marked, tuple(errors))
+    return case
 
 
-def _is_locked(server: Server, start: Path, errors: list[str]) -> bool:
-    """Whether a second process is kept out while another one has the folder."""
-    lock = RunLock(Layout(start).lock)
+def _locked(server: Server, folder: Path) -> str:
+    """A second process is kept out while another one has the folder."""
+    lock = RunLock(Layout(folder).lock)
     lock.acquire()
     try:
-        outcome = server.attempt(Attempt(str(start)))
+        outcome = server.attempt(Attempt(str(folder)))
     finally:
         lock.release()
     if "is in use by process" in outcome.error:
-        return True
-    errors.append(f"a second process: {outcome.error or outcome.status}")
-    return False
+        return ""
+    return f"a second process: {outcome.error or outcome.status}"
 
 
-def _is_of_another_version(
-    server: Server, start: Path, folder: Path, errors: list[str]
-) -> bool:
-    """Whether a checkpoint of another Keras is refused, with both versions."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(start, folder)
+def _of_another_version(server: Server, folder: Path) -> str:
+    """A checkpoint of another Keras is refused, with both versions."""
     layout = Layout(folder)
     store = Store(layout.checkpoints, run=layout.read_identity())
     found = store.newest().checkpoint
@@ -152,25 +182,20 @@ def _is_of_another_version(
     store.commit(Checkpoint(found.step, found.tensors, meta))
     outcome = server.attempt(Attempt(str(folder)))
     if "keras was '0.0.1' and is '" in outcome.error:
-        return True
-    errors.append(f"another version: {outcome.error or outcome.status}")
-    return False
+        return ""
+    return f"another version: {outcome.error or outcome.status}"
 
 
-def _is_the_same_model(
-    server: Server, start: Path, folder: Path, expected: Outcome, errors: list[str]
-) -> bool:
-    """Whether a model that Keras numbers otherwise is known, and goes on exactly."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(start, folder)
+def _the_same_model(server: Server, folder: Path, expected: Outcome) -> str:
+    """A model that Keras numbers otherwise is known, and goes on exactly."""
     settings = {"changes": ["model built second"]}
     outcome = server.attempt(Attempt(str(folder), settings=settings))
     names = [
         name
         for name in differing(expected, outcome)
+        # Their names hold the number, or a path that does.
         if not name.startswith(("last", "variable", "checkpoint"))
     ]
     if outcome.done and not names:
-        return True
-    errors.append(f"the same model, built second: {outcome.error or names}")
-    return False
+        return ""
+    return f"the same model, built second: {outcome.error or names}"

@@ -186,6 +186,7 @@ ITEMS: dict[str, Change] = {
     "why rounds ended": _with_place(
         lambda place: place.update(endings=[None] * len(place["endings"]))
     ),
+    "the count of steps that were skipped": _with_meta(skipped=0),
     "that the run was to stop": _with_meta(stopping=None),
     "the batches of the pass": _with_open(batch=1),
     "the steps that nobody has seen": _with_open(unseen=0),

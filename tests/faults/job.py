@@ -101,6 +101,8 @@ def play(
     train = ol.Batches((x, y), batch_size=size, shuffle=True, seed=1)
     val = ol.Batches((x[:16], y[:16]), batch_size=BATCH)
     stream = Stream([(x[i : i + 8] + i, y[i : i + 8]) for i in range(0, 20, 4)])
+    # A batch that nothing can be learned from is skipped, and counted.
+    stream.batches[3][0][0, 0] = np.nan
 
     model = _model(changes)
     optimizer = _optimizer(changes)
@@ -164,6 +166,7 @@ def play(
         resume=resume,
         save=SAVES[save],
         keep=2,
+        nonfinite="skip",
         model=model,
         optimizer=optimizer,
         curriculum=curriculum,
@@ -219,6 +222,7 @@ def play(
     items |= generator_digests()
     items |= {f"loop.memory {n}": repr(v) for n, v in loop.memory.items()}
     items["curriculum"] = repr(curriculum.level)
+    items["skipped"] = repr(loop.skipped)
     items["observer"] = repr(listener.looks)
     items["position"] = repr((loop.step, loop.epoch, loop.stopped))
     items |= file_digests(loop, Path(folder))

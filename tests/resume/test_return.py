@@ -239,3 +239,32 @@ def test_passes_that_were_gone_through_side_by_side_are_not_missed(tmp_path):
     with pytest.raises(SystemExit):
         play("asked", at=2)
     assert play("asked") == expected
+
+
+def test_variables_are_found_where_a_step_is_no_longer_compiled(tmp_path):
+    def play(at=None, **settings):
+        keras.utils.set_random_seed(0)
+        weight = keras.Variable(1.0, name="weight")
+        seen = keras.Variable(0.0, trainable=False, name="seen")
+        mean = keras.metrics.Mean(name="mean")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            seen.assign_add(1.0)
+            mean.update_state(x)
+            return {"loss": keras.ops.sum(weight.value), "mean": mean}
+
+        folder = tmp_path / "run"
+        loop = ol.Loop(observers=[], folder=folder, save=None, w=weight, **settings)
+        for epoch in loop.epochs(3):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        return float(keras.ops.convert_to_numpy(seen)), loop.history["train_mean"]
+
+    with pytest.raises(SystemExit):
+        play(at=6)
+    seen, means = play(compile=False, resume="inexact")
+    assert seen == 12
+    assert means.tolist() == [1.5, 1.5, 1.5]

@@ -215,13 +215,13 @@ class RunFolder(AbstractHome):
         key, tracked = f"{step} {shape}", self._tracked
         if self._kinds.get(key) == program.kind and program.kind != EAGER:
             return
-        tracked.names.note(step, variables)
-        tracked.waiting.assign(tracked.names.variables(), {})
-        self._kinds[key] = program.kind
         before = tracked.kinds.get(key)
         if before is not None and before != program.kind:
             self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
-        tracked.kinds[key] = program.kind
+            tracked.names.forget_order(step)
+        tracked.names.note(step, variables)
+        tracked.waiting.assign(tracked.names.variables(), {})
+        self._kinds[key] = tracked.kinds[key] = program.kind
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)

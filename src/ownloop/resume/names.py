@@ -79,6 +79,13 @@ class Names:
         else:
             self._take(expected, variables)
 
+    def forget_order(self, step: str) -> None:
+        """Lets a step's variables be found by their paths: it finds them otherwise now.
+
+        A step that is traced names its variables in another order than one that is not.
+        """
+        self._expected.pop(step, None)
+
     def note_reach(self, step: str, variables: Sequence[keras.Variable]) -> None:
         """Names what lies within a step's reach, before it was traced.
 
