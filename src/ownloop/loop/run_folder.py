@@ -14,7 +14,7 @@ from typing import Any, final
 import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
-from ownloop.checkpoints import Checkpoint, Store, Writer, names_to_keep
+from ownloop.checkpoints import Checkpoint, Entry, Store, Writer, names_to_keep
 from ownloop.errors import CheckpointError, FolderError
 from ownloop.folder import Layout, Log, RunLock
 from ownloop.guards import Evidence
@@ -222,6 +222,13 @@ class RunFolder(AbstractHome):
         tracked.names.note(step, variables)
         tracked.waiting.assign(tracked.names.variables(), {})
         self._kinds[key] = tracked.kinds[key] = program.kind
+
+    def waiting(self) -> Mapping[str, Entry]:
+        entries, objects = self._tracked.waiting.entries, self._run.objects
+        return {n: e for n, e in entries.items() if n.partition("/")[0] in objects}
+
+    def wait(self, entries: Mapping[str, Entry]) -> None:
+        self._tracked.waiting.entries.update(entries)
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)
