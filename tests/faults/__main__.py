@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backend", choices=("jax", "tensorflow", "torch"))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=110)
+    parser.add_argument("--seconds", type=float, default=2400)
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)
