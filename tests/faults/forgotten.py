@@ -15,6 +15,7 @@ from ownloop.folder import Log
 from ownloop.history.database import Database
 from ownloop.history.history import History
 from ownloop.loop import run_folder
+from ownloop.loop.run_files import RunFiles
 from ownloop.loop.run_folder import RunFolder
 from ownloop.loop.runner import Runner
 
@@ -111,25 +112,25 @@ def _without_mean() -> None:
 
 def _with_every_line() -> None:
     def print_always(self: Any, text: str) -> None:
-        self._log.write(text + "\n")
+        self._files.write(text)
 
     RunFolder.print = print_always
 
 
 def _with_old_history() -> None:
     """Count what is in the history's file before the latest rows are in it."""
-    real = RunFolder._begin_commit
+    real = RunFiles.begin_commit
 
-    def begin(self: Any, open: Any) -> None:
-        flush = self._flush
-        self._flush = lambda: None
+    def begin(self: Any, capture: Any, history: Any) -> None:
+        flush = self.flush
+        self.flush = lambda: None
         try:
-            real(self, open)
+            real(self, capture, history)
         finally:
-            del self._flush
+            del self.flush
         flush()
 
-    RunFolder._begin_commit = begin
+    RunFiles.begin_commit = begin
 
 
 def _without_step() -> None:

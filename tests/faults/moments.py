@@ -21,6 +21,7 @@ from ownloop.checkpoints.writer import Writer
 from ownloop.folder import Log
 from ownloop.history.database import Database
 from ownloop.loop import run_folder
+from ownloop.loop.run_files import RunFiles
 from ownloop.loop.run_folder import RunFolder
 from ownloop.loop.runner import Runner
 from ownloop.step import StepCall
@@ -48,7 +49,7 @@ _WRAPPED: dict[str, tuple[tuple[Any, str], ...]] = {
     "history": ((Database, "append"), (Database, "mark")),
     "log": ((Log, "write"), (Log, "sync")),
     "resume": (
-        (RunFolder, "_read"),
+        (RunFiles, "open"),
         (RunFolder, "_return"),
         (run_folder, "restore"),
         (run_folder, "assign"),

@@ -215,10 +215,15 @@ class AbstractBackend(ABC):
         """Copies whole arrays to the device; later changes to `arrays` are not seen."""
 
     @abstractmethod
-    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
+    def read(
+        self, variables: Sequence[keras.Variable], *, reuse: Snapshot | None = None
+    ) -> Snapshot:
         """Keeps the values of variables, and of the framework's random generator.
 
-        Law: nothing that runs later changes a snapshot.
+        `reuse` is a snapshot of the same variables that nobody needs any more: its
+        memory may be taken, since fresh memory costs more than the copy.
+
+        Law: nothing that runs later changes a snapshot, unless it is given as `reuse`.
         """
 
     @abstractmethod

@@ -24,6 +24,7 @@ def to_checkpoint(evidence: Evidence) -> Checkpoint:
         "epoch": where.epoch,
         "pass": where.pass_name,
         "batch": where.batch,
+        "step": where.step,
         "cause": evidence.cause,
         "losses": list(evidence.losses),
         "spoilt": [spoilt.path for spoilt in evidence.spoilt],

@@ -1,11 +1,9 @@
 """A run that lives in a folder: continued at its begin, saved on its way.
 
-Owns the order in which files are written, so that a checkpoint never says more than
-what lies beside it: first the history and the log are made durable, then the state,
-and only then is an older checkpoint deleted.
+Owns when a run is saved and left, and that a run is only gone on with where everything
+is as it was. The files themselves are in `run_files.py`.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,20 +12,15 @@ from typing import Any, final
 import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
-from ownloop.checkpoints import Checkpoint, Entry, Store, Writer, names_to_keep
-from ownloop.errors import CheckpointError, FolderError
-from ownloop.folder import Layout, Log, RunLock
-from ownloop.guards import Evidence
-from ownloop.history.database import Database
-from ownloop.history.records import Record
-from ownloop.history.tally import Mark
+from ownloop.checkpoints import Checkpoint, Entry
+from ownloop.errors import FolderError
 from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
-from ownloop.loop.evidence_file import to_checkpoint
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.programs import step_name
 from ownloop.loop.resume_check import Trial
 from ownloop.loop.run import Run
+from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
 from ownloop.resume import fingerprint
@@ -35,9 +28,6 @@ from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
 from ownloop.resume.plain import pack
 from ownloop.step import Surroundings
-
-_FLUSH_SECONDS = 1.0
-"""The history's rows are written about once a second, and before each checkpoint."""
 
 
 @final
@@ -54,26 +44,17 @@ class RunFolder(AbstractHome):
     def __init__(
         self, folder: Path, run: Run, how: Keeping, trial: Trial | None = None
     ) -> None:
-        self._layout = Layout(folder)
+        self._files = RunFiles(folder, how.keep)
         self._run = run
         self._trial = trial
         self._resume = how.resume
         self._save = how.save
-        self._keep = how.keep
         self._tracked = Tracked(Names(run.objects))
         self._tracked.calls.on_return = self._return
-        self._lock = RunLock(self._layout.lock)
-        self._log = Log(self._layout.log)
-        self._database = Database(self._layout.history)
         self._signals = Signals()
-        self._store: Store | None = None
-        self._evidence: Store | None = None
-        self._writer = Writer(self._commit)
         self._found: tuple[str, Checkpoint] | None = None
-        self._records: list[Record] = []
-        self._flushed = self._saved = time.monotonic()
+        self._saved = time.monotonic()
         self._early: list[str] = []
-        self._values: dict[str, float] = {}
         self._unseen: set[str] = set()
         self._saved_step = 0
         self._kinds: dict[str, str] = {}
@@ -83,16 +64,12 @@ class RunFolder(AbstractHome):
     # ------------------------------------------------------------------- rounds
 
     def enter_round(self, total: int | None) -> tuple[bool, str | None]:
-        if self._store is None:
+        if not self._files.is_open:
             self._open(round=0)
         elif self._must_reload:
             self._open(round=self._tracked.calls.place().round)
-        elif not self._lock.held:
-            raise FolderError(
-                f"{self._layout.folder} was taken over by another loop of this "
-                "process. Expected one loop at a time. Go on with that loop, or make "
-                "this one anew."
-            )
+        else:
+            self._files.check_ours()
         self._signals.start()
         return self._tracked.calls.enter_round(total, self._run.epoch)
 
@@ -101,7 +78,7 @@ class RunFolder(AbstractHome):
         self._tracked.calls.leave_round(ending)
         if not was_returning:
             self._commit_now(None)
-        self._writer.drain()
+        self._files.drain()
         if self._trial is not None and self._run.epochs_total is not None:
             raise SystemExit(0)  # What comes after the loop is not tried.
         self._leave_if_asked()
@@ -110,16 +87,16 @@ class RunFolder(AbstractHome):
     def break_round(self, ending: str) -> None:
         self._tracked.calls.leave_round(ending)
         self._signals.stop()
-        self._flush()
-        self._writer.drain()
+        self._files.flush()
+        self._files.drain()
 
     def abandon_round(self) -> None:
         # The file is as it was at the last save; a loop that is entered again in this
         # process begins there, as another process would.
         self._must_reload = True
         self._signals.stop()
-        self._flush()
-        self._writer.drain()
+        self._files.flush()
+        self._files.drain()
 
     def enter_epoch(self, number: int) -> None:
         self._has_single_steps = False
@@ -134,7 +111,7 @@ class RunFolder(AbstractHome):
         if self._signals.received is not None:
             self._commit_now(None)
             self._leave_if_asked()
-        elif not self._writer.busy:
+        elif not self._files.is_busy:
             self._begin_commit(None)
 
     # -------------------------------------------------------------------- calls
@@ -171,8 +148,8 @@ class RunFolder(AbstractHome):
         self._tracked.calls.skip(call)
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
-        self._writer.check()
-        self._flush_if_due()
+        self._files.check()
+        self._files.flush_if_due()
         if self._trial is not None and self._can_save(call):
             self._try(self._trial, where)
         if self.is_interrupted(call):
@@ -234,81 +211,49 @@ class RunFolder(AbstractHome):
         return self._tracked.names.of(variables)
 
     def print(self, text: str) -> None:
-        if self._store is None:
+        if not self._files.is_open:
             # Nothing is opened yet; a run that is continued has these lines already.
             self._early.append(text)
         elif not self._tracked.calls.is_returning:
-            self._log.write(text + "\n")
+            self._files.write(text)
             print(text)
 
     # ------------------------------------------------------------------ opening
 
     def _open(self, *, round: int) -> None:
-        self._layout.prepare()
-        self._lock.take_over()
-        try:
-            self._read(round)
-        except BaseException:
-            # Whoever mends what was wrong may call `loop.epochs` again.
-            self._database.close()
-            self._log.close()
-            self._lock.release()
-            self._store = None
-            raise
-
-    def _read(self, round: int) -> None:
-        run, layout = self._run, self._layout
-        identity = layout.identify()
-        store = Store(layout.checkpoints, run=identity)
-        self._evidence = Store(layout.nonfinite, run=identity)
-        run.guard.keep_evidence = self._keep_evidence
-        self._log.open()
-        if self._store is None:
-            self._database.open(run=identity)
-        found = store.newest()
-        if self._resume is False and found.name is not None:
-            raise FolderError(
-                f"{layout.folder} has a run in it, at {found.name}, and `resume` is "
-                "False. Expected a folder without a run. Choose another folder, or "
-                "leave `resume` out to continue the run."
-            )
-        for name, reason in found.refused:
-            run.say(f"the checkpoint {name} is left out: {reason}")
-            store.set_aside(name)
-        if self._keep.by is not None:
-            for name in store.names():
-                # One that is damaged is no reason not to go on from another.
-                with contextlib.suppress(CheckpointError):
-                    self._note_value(name, store.meta(name))
+        run = self._run
         run.history.follow(None)
-        if found.checkpoint is None or found.name is None:
-            self._begin_anew()
-        else:
-            self._continue(found.name, found.checkpoint, round)
-        run.history.follow(self._records.append)
-        self._store, self._must_reload = store, False
-        self._saved = time.monotonic()
+        try:
+            found = self._files.open(may_continue=self._resume is not False)
+            for name, reason in found.refused:
+                run.say(f"the checkpoint {name} is left out: {reason}")
+            if found.checkpoint is None or found.name is None:
+                self._begin_anew()
+            else:
+                self._continue(found.name, found.checkpoint, round)
+        except BaseException:
+            self._files.close()
+            raise
+        self._files.follow(run.history)
+        run.guard.keep_evidence = self._files.keep_evidence
+        self._must_reload, self._saved = False, time.monotonic()
 
     def _begin_anew(self) -> None:
-        """Takes away what a process left that was killed before it first saved."""
-        self._database.cut_back(Mark.of_nothing())
-        self._log.cut_back(0)
+        self._files.begin_anew()
         self._tracked.fingerprint = self._fingerprint()
         for text in self._early:
-            self._log.write(text + "\n")
+            self._files.write(text)
             print(text)
 
     def _continue(self, name: str, checkpoint: Checkpoint, round: int) -> None:
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
         self._compare("", meta["fingerprint"], self._fingerprint())
         restore(run, tracked, checkpoint, name)
-        self._database.cut_back(Mark.from_json(meta["files"]["history"]))
-        self._log.cut_back(meta["files"]["log"])
-        run.history.take_over(self._database.load())
+        run.history.take_over(self._files.cut_back(meta["files"]))
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._saved_step = run.step
         tracked.calls.go_to(place_of(checkpoint), round=round)
-        run.say(f"continuing {self._layout.folder} at step {run.step:,} ({name})")
+        run.say(f"continuing {self._files.folder} at step {run.step:,} ({name})")
 
     def _return(self) -> None:
         """Puts everything back once more where the interrupted call is entered again.
@@ -369,7 +314,7 @@ class RunFolder(AbstractHome):
             self._tracked.inexact = True
             return
         raise FolderError(
-            f"The run in {self._layout.folder} cannot be continued exactly: "
+            f"The run in {self._files.folder} cannot be continued exactly: "
             f"{where}{'; '.join(differences)}. Expected what it began with, since "
             "otherwise other numbers come out. Restore that, or pass "
             "`Loop(resume='inexact')`, which marks the run."
@@ -381,7 +326,7 @@ class RunFolder(AbstractHome):
         run, save = self._run, self._save
         if save.seconds is not None:
             late = time.monotonic() - self._saved > save.seconds
-            if late and not self._writer.busy:
+            if late and not self._files.is_busy:
                 return True
         return (
             save.steps is not None
@@ -391,63 +336,16 @@ class RunFolder(AbstractHome):
 
     def _begin_commit(self, open: Open | None) -> None:
         """Copies the state, and writes it while the next steps run."""
-        self._flush()
-        self._log.sync()
-        files = {
-            "history": self._database.mark().to_json(),
-            "log": self._log.length,
-            "value": self._value(),
-        }
-        checkpoint = capture(self._run, self._tracked, open, files)
-        self._writer.submit(checkpoint)
-        self._saved_step = self._run.step
-        self._saved = time.monotonic()
+        self._files.begin_commit(
+            lambda files: capture(self._run, self._tracked, open, files),
+            self._run.history,
+        )
+        self._saved_step, self._saved = self._run.step, time.monotonic()
 
     def _commit_now(self, open: Open | None) -> None:
-        self._writer.drain()
+        self._files.drain()
         self._begin_commit(open)
-        self._writer.drain()
-
-    def _commit(self, checkpoint: Checkpoint) -> None:
-        """Commits a checkpoint and deletes those that are not kept; in the thread."""
-        assert self._store is not None
-        name = self._store.commit(checkpoint)
-        self._note_value(name, checkpoint.meta)
-        self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
-
-    def _value(self) -> str | None:
-        """Returns the latest value by which checkpoints are kept, exactly."""
-        by, history = self._keep.by, self._run.history
-        if by is None or by not in history.names:
-            return None
-        return float(history.looks(by).value[-1]).hex()
-
-    def _note_value(self, name: str, meta: Mapping[str, Any]) -> None:
-        value = meta["files"]["value"]
-        if value is not None:
-            self._values[name] = float.fromhex(value)
-
-    def _keep_evidence(self, evidence: Evidence) -> None:
-        """Keeps a step that went wrong; a run that is continued meets it again."""
-        assert self._evidence is not None
-        checkpoint = to_checkpoint(evidence)
-        steps = [
-            int(name.split("-")[1].split(".")[0]) for name in self._evidence.names()
-        ]
-        if all(step < checkpoint.step for step in steps):
-            self._evidence.commit(checkpoint)
-
-    def _flush_if_due(self) -> None:
-        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._store is None:
-            return
-        records, self._records[:] = list(self._records), []
-        if records:
-            self._database.append(records)
-        self._flushed = time.monotonic()
+        self._files.drain()
 
     def _leave_if_asked(self) -> None:
         if self._signals.received is not None:

@@ -100,6 +100,7 @@ class Runner:
         self._begun: set[Signature | None] = set()
         self._capacity = programs.liked(step)
         self._next: Segment | None = None
+        self._spare: _Kept = []
 
     @property
     def kinds(self) -> tuple[tuple[str, str], ...]:
@@ -138,6 +139,9 @@ class Runner:
                 if self._guard is not None:
                     self._guard.run.count(settled)
                 done = True
+                # What is evidence, or is put back later, must not be written over.
+                is_free = self._before is None and not any(s.incidents for s in settled)
+                self._spare = kept if is_free else []
         except BaseException:
             if not done:
                 with held():
@@ -169,7 +173,7 @@ class Runner:
         """Runs a stretch; adds what was before it, and what counts of it."""
         prepared = self._prepare(first.signature)
         variables = self._claimed(first.signature, prepared)
-        kept.append((variables, backends.current().read(variables)))
+        kept.append((variables, self._read(variables)))
         before = self._begin(first.signature, prepared, kept[-1])
         pieces = Pieces(kept=self._guard is not None)
         cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
@@ -208,6 +212,14 @@ class Runner:
     ) -> None:
         _write(kept)
         self._reset, self._begun = reset, begun
+
+    def _read(self, variables: tuple[keras.Variable, ...]) -> Snapshot:
+        """Keeps the variables' values, where the last chunk kept them if it can."""
+        for i, (others, spare) in enumerate(self._spare):
+            if others is variables:
+                del self._spare[i]
+                return backends.current().read(variables, reuse=spare)
+        return backends.current().read(variables)
 
     def restore(self) -> None:
         """Puts back everything that this pass has touched; may be called twice."""

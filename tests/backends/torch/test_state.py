@@ -22,6 +22,17 @@ def test_a_snapshot_is_safe_against_later_changes():
     state.write([], state.read([]))
 
 
+def test_a_snapshot_is_taken_into_the_memory_of_one_that_nobody_needs():
+    v = keras.Variable([1.0, 2.0])
+    old = state.read([v])
+    v.assign([3.0, 4.0])
+    new = state.read([v], old)
+    v.assign([5.0, 6.0])
+    assert new.values[0] is old.values[0]
+    state.write([v], new)
+    assert v.value.tolist() == [3, 4]
+
+
 def test_a_rehearsal_works_on_copies_even_where_code_works_in_place():
     v, w = keras.Variable(1.0), keras.Variable(2.0)
     with torch.no_grad(), state.Rehearsal() as found:

@@ -41,7 +41,9 @@ class Jax(AbstractBackend):
     def place(self, arrays: Sequence[np.ndarray]) -> Placed:
         return place.place(arrays)
 
-    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
+    def read(
+        self, variables: Sequence[keras.Variable], *, reuse: Snapshot | None = None
+    ) -> Snapshot:
         # JAX arrays never change, and no program here donates them.
         return Snapshot(tuple(variable.value for variable in variables))
 

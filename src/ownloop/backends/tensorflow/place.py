@@ -36,18 +36,27 @@ def fill(
     """Returns the segment's batches as one block per leaf."""
     if segment.leaves is not None:
         return [
-            _stack(leaf, capacity, array)
+            _block(leaf, capacity, tf.constant(array, leaf.dtype))
             for leaf, array in zip(batch, segment.leaves, strict=True)
         ]
     if segment.rows is None or data is None:
         return []
-    # The places that do not count repeat one row, which costs next to nothing.
-    rows = np.zeros((capacity, segment.rows.shape[1]), np.int64)
-    rows[: segment.count] = segment.rows
-    return [tf.gather(array, rows) for array in data.arrays]
+    rows = tf.constant(segment.rows)
+    return [
+        _block(leaf, capacity, tf.gather(array, rows))
+        for leaf, array in zip(batch, data.arrays, strict=True)
+    ]
 
 
-def _stack(leaf: LeafSpec, capacity: int, array: np.ndarray) -> Tensor:
-    block = np.zeros((capacity, *leaf.shape), leaf.dtype)
-    block[: len(array)] = array
-    return tf.constant(block)
+def _block(leaf: LeafSpec, capacity: int, batches: Tensor) -> Tensor:
+    """Returns a block that begins with these batches; the rest of it may be anything.
+
+    So a short chunk costs what its own batches cost. `InplaceUpdate` writes into the
+    new tensor, of which nobody else knows; TensorFlow's other ways to fill a part of a
+    tensor copy the whole.
+    """
+    count = len(batches)
+    if count == capacity:
+        return batches
+    block = tf.raw_ops.Empty(shape=(capacity, *leaf.shape), dtype=leaf.dtype)
+    return tf.raw_ops.InplaceUpdate(x=block, i=tf.range(count), v=batches)

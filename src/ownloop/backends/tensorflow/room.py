@@ -37,10 +37,12 @@ class TensorFlow(AbstractBackend):
     def place(self, arrays: Sequence[np.ndarray]) -> Placed:
         return place.place(arrays)
 
-    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
+    def read(
+        self, variables: Sequence[keras.Variable], *, reuse: Snapshot | None = None
+    ) -> Snapshot:
         # What was read shares its memory with the variable until that is changed, and
         # is then left to the reader.
-        return Snapshot(tuple(tf.convert_to_tensor(v.value) for v in variables))
+        return Snapshot(tuple(map(state.value_of, variables)))
 
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         for variable, value in zip(variables, snapshot.values, strict=True):

@@ -24,7 +24,7 @@ from ownloop.backends.contract import (
     choose_capacity,
 )
 from ownloop.backends.eager import EagerProgram
-from ownloop.backends.torch import inductor, place, tracing
+from ownloop.backends.torch import inductor, place, state, tracing
 from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import rehearse, rehearse_natively
 from ownloop.errors import StepError
@@ -90,19 +90,21 @@ class TorchProgram(AbstractProgram):
         self.capacity = choose_capacity(batch)
         self._every = graph.every
         self._call = inductor.build(graph)
+        self._borrowed: frozenset[int] | None = None
 
     def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
-        state = [variable.value.detach() for variable in self.variables]
+        now = state.memory(self.variables)
         columns: list[list[np.ndarray]] = [[] for _ in range(self._every)]
-        call, every = self._call, self._every
-        memory = frozenset(map(_memory_of, state))
+        call, every, borrowed = self._call, self._every, self._borrowed
         last: Sequence[Tensor] = ()
         with torch.no_grad():
             for segment in segments:
                 results = []
                 for leaves in _batches(segment, data):
-                    last = call(*state, *leaves)
-                    results.append(_kept(last[:every], memory))
+                    last = call(*now, *leaves)
+                    if borrowed is None:
+                        borrowed = self._borrowed = _borrowed(last[:every], now)
+                    results.append(_kept(last[:every], borrowed))
                 for i in range(every):
                     column = torch.stack([values[i] for values in results])
                     columns[i].append(place.to_host(column))
@@ -112,17 +114,26 @@ class TorchProgram(AbstractProgram):
         )
 
 
-def _kept(values: Sequence[Tensor], memory: frozenset[int]) -> list[Tensor]:
-    """Returns the values of a step, safe against the next step.
+def _borrowed(values: Sequence[Tensor], now: Sequence[Tensor]) -> frozenset[int]:
+    """Returns which values of a step lie in the memory of a variable.
 
     Inductor leaves out the copy of a result that a variable has as its new value, and
-    hands out the variable's memory.
+    hands out the variable's memory. It is decided when the graph is compiled, and the
+    same in each step.
     """
-    return [v.clone() if _memory_of(v) in memory else v for v in values]
+    memory = {value.untyped_storage().data_ptr() for value in now}
+    return frozenset(
+        i
+        for i, value in enumerate(values)
+        if value.untyped_storage().data_ptr() in memory
+    )
 
 
-def _memory_of(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+def _kept(values: Sequence[Tensor], borrowed: frozenset[int]) -> Sequence[Tensor]:
+    """Returns the values of a step, safe against the next step."""
+    if not borrowed:
+        return values
+    return [v.clone() if i in borrowed else v for i, v in enumerate(values)]
 
 
 def _batches(segment: Segment, data: Placed | None) -> Iterator[Sequence[Tensor]]:

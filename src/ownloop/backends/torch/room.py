@@ -33,8 +33,10 @@ class Torch(AbstractBackend):
     def place(self, arrays: Sequence[np.ndarray]) -> Placed:
         return place.place(arrays)
 
-    def read(self, variables: Sequence[keras.Variable]) -> Snapshot:
-        return state.read(variables)
+    def read(
+        self, variables: Sequence[keras.Variable], *, reuse: Snapshot | None = None
+    ) -> Snapshot:
+        return state.read(variables, reuse)
 
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         state.write(variables, snapshot)

@@ -19,6 +19,7 @@ from ownloop.backends.scope import (
     Discovery,
     innermost,
     stored_dtype,
+    stored_value,
 )
 from ownloop.backends.torch import random
 from ownloop.backends.torch.unseeded import NoDraws
@@ -106,10 +107,15 @@ class Rehearsal(Discovery):
         return as_leaf(value, variable.trainable)
 
 
-def read(variables: Sequence[keras.Variable]) -> Snapshot:
+def read(
+    variables: Sequence[keras.Variable], reuse: Snapshot | None = None
+) -> Snapshot:
     """Copies the values of variables and the state of PyTorch's generators."""
-    values = tuple(memory.clone() for memory in _memory(variables))
-    return Snapshot(values, random.read())
+    now = memory(variables)
+    if reuse is None:
+        return Snapshot(tuple(value.clone() for value in now), random.read())
+    _copy_all(reuse.values, now)
+    return Snapshot(reuse.values, random.read())
 
 
 @final
@@ -147,17 +153,26 @@ class Native(Discovery):
             memory.copy_(value)
 
 
-def _memory(variables: Sequence[keras.Variable]) -> list[Tensor]:
+def memory(variables: Sequence[keras.Variable]) -> list[Tensor]:
     """Returns the memory of the variables, outside of autograd."""
-    return [variable.value.detach() for variable in variables]
+    values = map(stored_value, variables)
+    return [
+        # A variable that is not built yet answers with what it would begin with.
+        (variable.value if value is None else value).detach()
+        for variable, value in zip(variables, values, strict=True)
+    ]
 
 
 def write(variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
     """Puts a snapshot back, in place: the variables keep their tensors."""
-    if snapshot.values:
-        with torch.no_grad():
-            torch._foreach_copy_(_memory(variables), list(snapshot.values))
+    _copy_all(memory(variables), snapshot.values)
     random.write(snapshot.random)
+
+
+def _copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    if targets:
+        with torch.no_grad():
+            torch._foreach_copy_(list(targets), list(sources))
 
 
 def cond(

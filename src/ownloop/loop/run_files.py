@@ -1,0 +1,205 @@
+"""The files of one run: opened, cut back, and made durable in the right order.
+
+Owns that a checkpoint never says more than what lies beside it: first the history and
+the log are made durable, then the state is written, and only then is an older
+checkpoint deleted. Knows nothing of what the state is.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, final
+
+from ownloop.checkpoints import Checkpoint, Found, Keep, Store, Writer, names_to_keep
+from ownloop.errors import CheckpointError, FolderError
+from ownloop.folder import Layout, Log, RunLock
+from ownloop.guards import Evidence
+from ownloop.history import History
+from ownloop.history.database import Database
+from ownloop.history.records import Record
+from ownloop.history.tally import Mark
+from ownloop.loop.evidence_file import to_checkpoint
+
+_FLUSH_SECONDS = 1.0
+"""The history's rows are written about once a second, and before each checkpoint."""
+
+
+@final
+class RunFiles:
+    """What lies in a run's folder, for the one process that writes there.
+
+    Args:
+        folder: Where; made when it is opened.
+        keep: Which checkpoints stay.
+    """
+
+    def __init__(self, folder: Path, keep: Keep) -> None:
+        self.folder = folder
+        self._layout = Layout(folder)
+        self._keep = keep
+        self._lock = RunLock(self._layout.lock)
+        self._log = Log(self._layout.log)
+        self._database = Database(self._layout.history)
+        self._store: Store | None = None
+        self._evidence: Store | None = None
+        self._writer = Writer(self._commit)
+        self._records: list[Record] = []
+        self._flushed = time.monotonic()
+        self._values: dict[str, float] = {}
+
+    # ---------------------------------------------------------- open and close
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the files are open, or were before they were taken over."""
+        return self._store is not None
+
+    def check_ours(self) -> None:
+        """Refuses to go on where another loop has taken the folder over.
+
+        Raises:
+            FolderError: It has.
+        """
+        if not self._lock.held:
+            raise FolderError(
+                f"{self.folder} was taken over by another loop of this process. "
+                "Expected one loop at a time. Go on with that loop, or make this one "
+                "anew."
+            )
+
+    def open(self, *, may_continue: bool) -> Found:
+        """Takes the lock and opens what is there; returns the newest checkpoint.
+
+        Checkpoints that cannot be trusted, and are newer, are set aside.
+
+        Raises:
+            FolderError: The folder cannot be used, or has a run and must not.
+            CheckpointError: There are checkpoints, and none can be trusted.
+        """
+        self._layout.prepare()
+        self._lock.take_over()
+        run = self._layout.identify()
+        store = Store(self._layout.checkpoints, run=run)
+        self._evidence = Store(self._layout.nonfinite, run=run)
+        self._log.open()
+        if not self.is_open:
+            self._database.open(run=run)
+        found = store.newest()
+        if found.name is not None and not may_continue:
+            raise FolderError(
+                f"{self.folder} has a run in it, at {found.name}, and `resume` is "
+                "False. Expected a folder without a run. Choose another folder, or "
+                "leave `resume` out to continue the run."
+            )
+        for name, _ in found.refused:
+            store.set_aside(name)
+        if self._keep.by is not None:
+            for name in store.names():
+                # One that is damaged is no reason not to go on from another.
+                with contextlib.suppress(CheckpointError):
+                    self._note_value(name, store.meta(name))
+        self._store = store
+        return found
+
+    def close(self) -> None:
+        """Lets go of everything; whoever mends what was wrong may open it again."""
+        self._database.close()
+        self._log.close()
+        self._lock.release()
+        self._store = None
+
+    def begin_anew(self) -> None:
+        """Takes away what a process left that was killed before it first saved."""
+        self._database.cut_back(Mark.of_nothing())
+        self._log.cut_back(0)
+
+    def cut_back(self, files: Mapping[str, Any]) -> History:
+        """Takes away what came after a checkpoint; returns the history up to it.
+
+        Raises:
+            FolderError: What the checkpoint is about is not there, or was altered.
+        """
+        self._database.cut_back(Mark.from_json(files["history"]))
+        self._log.cut_back(files["log"])
+        return self._database.load()
+
+    # ------------------------------------------------------------------ writing
+
+    def follow(self, history: History) -> None:
+        """Writes down what a history records from now on."""
+        history.follow(self._records.append)
+
+    def write(self, line: str) -> None:
+        """Adds a line to the log."""
+        self._log.write(line + "\n")
+
+    def flush(self) -> None:
+        """Writes the history's new rows, where others can read them."""
+        if self.is_open and self._records:
+            self._database.append(self._records)
+            self._records.clear()
+        self._flushed = time.monotonic()
+
+    def flush_if_due(self) -> None:
+        """Does so about once a second."""
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a checkpoint is being written now."""
+        return self._writer.busy
+
+    def begin_commit(
+        self, capture: Callable[[Mapping[str, Any]], Checkpoint], history: History
+    ) -> None:
+        """Makes the files durable, and writes a checkpoint while other things run.
+
+        Args:
+            capture: Copies the state, given how much of the files belongs to it.
+            history: Where the value is by which checkpoints are kept.
+        """
+        self.flush()
+        self._log.sync()
+        files = {
+            "history": self._database.mark().to_json(),
+            "log": self._log.length,
+            "value": self._value(history),
+        }
+        self._writer.submit(capture(files))
+
+    def check(self) -> None:
+        """Raises the error of a checkpoint that could not be written."""
+        self._writer.check()
+
+    def drain(self) -> None:
+        """Waits until no checkpoint is being written."""
+        self._writer.drain()
+
+    def keep_evidence(self, evidence: Evidence) -> None:
+        """Keeps a step that went wrong; a run that is continued meets it again."""
+        assert self._evidence is not None
+        checkpoint = to_checkpoint(evidence)
+        steps = [self._evidence.meta(name)["step"] for name in self._evidence.names()]
+        if all(step < checkpoint.step for step in steps):
+            self._evidence.commit(checkpoint)
+
+    def _commit(self, checkpoint: Checkpoint) -> None:
+        """Commits a checkpoint and deletes those that are not kept; in the thread."""
+        assert self._store is not None
+        name = self._store.commit(checkpoint)
+        self._note_value(name, checkpoint.meta)
+        self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
+
+    def _value(self, history: History) -> str | None:
+        """Returns the latest value by which checkpoints are kept, exactly."""
+        by = self._keep.by
+        if by is None or by not in history.names:
+            return None
+        return float(history.looks(by).value[-1]).hex()
+
+    def _note_value(self, name: str, meta: Mapping[str, Any]) -> None:
+        value = meta["files"]["value"]
+        if value is not None:
+            self._values[name] = float.fromhex(value)
