@@ -19,7 +19,7 @@ from faults import report
 from faults.asked import count_asked
 from faults.calls import count_calls
 from faults.changed import count_changed
-from faults.checkpoints import commit_milliseconds, count_checkpoints
+from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
 from faults.items import count_items
 from faults.runs import count_runs, reference
 from faults.samples import scratch
@@ -32,11 +32,11 @@ def main() -> int:
     """Do what the command line asks for."""
     options = _options()
     if options.backend is None:
-        results = {"checkpoints": count_checkpoints(), "machine": {}}
+        results: dict[str, Any] = {"checkpoints": count_checkpoints()}
         results["commit milliseconds"] = _commit(options.home)
         report.write(options.out / "faults-checkpoints.json", results)
-        print(json.dumps(results, indent=1))
-        return 0
+        print(report.table("checkpoints alone", results))
+        return int(not is_sound(results["checkpoints"]))
     results, bad = _whole_runs(options)
     kept = options.out / "faults-checkpoints.json"
     if kept.exists():
@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backend", choices=("jax", "tensorflow", "torch"))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seconds", type=float, default=2400)
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)
@@ -86,6 +87,7 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
                 whole,
                 settings=settings,
                 kills=options.kills,
+                seconds=options.seconds,
                 seed=options.seed,
             )
         if "calls" in options.parts:

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def count_checkpoints() -> dict[str, Any]:
         "hostile": count_hostile(),
     }
     return {name: count and asdict(count) for name, count in counts.items()}
+
+
+def is_sound(counts: Mapping[str, Any]) -> bool:
+    """Whether all came as it must; `tests/checkpoints/test_faults.py` says how."""
+    kills, crashes, failures = counts["kills"], counts["crashes"], counts["failures"]
+    return (
+        kills["other"] == kills["damaged"] == kills["stuck"] == 0
+        and crashes["torn"] == crashes["lost"] == crashes["broken"] == 0
+        and failures["survived"] == failures["points"]
+        and counts["mutants"]["killed"] == counts["mutants"]["mutants"]
+        and counts["corruption"]["detected"] == counts["corruption"]["cases"]
+        and counts["hostile"]["refused"] == counts["hostile"]["cases"]
+    )
 
 
 def commit_milliseconds(folder: Path, *, rounds: int = 5) -> float:

@@ -212,12 +212,21 @@ def play(
             loop.print("given", given.loss)
     last = {v.path: array_digest(v) for v in model.variables}
     loop.load("first")
+    for epoch in loop.epochs(5):
+        loop.save("head")
+        mean = epoch.train(train_step, stream, steps=4, name="stream").run()
+        loop.print("Epoch", epoch.number, mean.loss)
+        if epoch.number == 5:
+            loop.load("head")
+        nudge()
     test = loop.validate(val_step, val, name="test")
     loop.print("test", test.loss, loop.stopped)
 
     items = {f"last {path}": digest for path, digest in last.items()}
     found = [*accuracy.variables, teacher, jitter.state]
-    for i, v in enumerate([*model.variables, *optimizer.variables, *found]):
+    # Where nothing was trained here the optimizer is not built again; the checkpoint
+    # says what its variables would get.
+    for i, v in enumerate([*model.variables, optimizer.iterations, *found]):
         items[f"variable {i} {v.path}"] = array_digest(v)
     items |= generator_digests()
     items |= {f"loop.memory {n}": repr(v) for n, v in loop.memory.items()}

@@ -54,7 +54,8 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += _checkpoints(results.get("checkpoints") or {})
     if (commit := results.get("commit milliseconds")) is not None:
         rows.append(("commit of 100 MB", f"{commit:.0f} ms"))
-    rows.append(("on", ", ".join(f"{k} {v}" for k, v in results["machine"].items())))
+    if here := results.get("machine"):
+        rows.append(("on", ", ".join(f"{k} {v}" for k, v in here.items())))
     return rows
 
 

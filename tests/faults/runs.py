@@ -8,6 +8,7 @@ the same bits as if nobody had been killed.
 import random
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,7 @@ def count_runs(
     *,
     settings: Mapping[str, Any],
     kills: int,
+    seconds: float,
     seed: int,
 ) -> RunCount:
     """Kill runs until so many children have died.
@@ -93,9 +95,10 @@ def count_runs(
         expected: of a run that nobody has killed.
         settings: of the job, then and now.
         kills: after so many no other run is begun.
+        seconds: after so long nobody else is killed.
         seed: of what is drawn.
     """
-    counter = _Counter(kills)
+    counter = _Counter(kills, seconds)
 
     def work(place: int) -> list[RunCount]:
         generator = random.Random(f"{seed} {place}")
@@ -129,14 +132,19 @@ def count_runs(
 
 
 class _Counter:
-    """Counts kills for several threads."""
+    """Counts kills for several threads, and the time."""
 
-    def __init__(self, wanted: int) -> None:
+    def __init__(self, wanted: int, seconds: float) -> None:
         self._left = wanted
+        self._end = time.monotonic() + seconds
         self._lock = threading.Lock()
 
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() > self._end
+
     def wants_more(self) -> bool:
-        return self._left > 0
+        return self._left > 0 and not self.is_late
 
     def count(self) -> None:
         with self._lock:
@@ -170,7 +178,8 @@ def _kill(
     for number in range(_MANY_ATTEMPTS):
         kind, plan = attempts.next()
         # Whatever is drawn, the last one gets to the end.
-        attempt = begin if number == _MANY_ATTEMPTS - 1 else replace(begin, **plan)
+        is_last = number == _MANY_ATTEMPTS - 1 or counter.is_late
+        attempt = begin if is_last else replace(begin, **plan)
         resumes += any(Path(begin.folder, "checkpoints").glob("step-*"))
         outcome = server.attempt(attempt)
         if outcome.killed:

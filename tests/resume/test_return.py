@@ -268,3 +268,68 @@ def test_variables_are_found_where_a_step_is_no_longer_compiled(tmp_path):
     seen, means = play(compile=False, resume="inexact")
     assert seen == 12
     assert means.tolist() == [1.5, 1.5, 1.5]
+
+
+def test_what_an_epochs_head_saves_is_not_saved_again_on_the_way_back(tmp_path):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return keras.ops.sum(weight.value)
+
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
+        )
+        for epoch in loop.epochs(3):
+            loop.save("head")
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            loop.load("head")
+            weight.assign_add(1.0)
+        return float(keras.ops.convert_to_numpy(weight))
+
+    with pytest.raises(SystemExit):
+        play("asked", at=6)
+    assert play("asked") == play("whole") == 4.0
+
+
+@pytest.mark.parametrize("asked_in", [[1], [3], [1, 3]])
+def test_an_optimizer_is_saved_and_loaded_before_it_is_built_again(tmp_path, asked_in):
+    def play(name, at=None):
+        weight = keras.Variable(1.0, name="weight")
+        optimizer = keras.optimizers.Adam(0.1)
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            with ol.GradientTape() as tape:
+                loss = keras.ops.mean((weight - x) ** 2)
+            optimizer.apply_gradients([(tape.gradient(loss, weight), weight)])
+            return loss
+
+        def look(x):
+            return keras.ops.mean((weight - x) ** 2)
+
+        folder = tmp_path / name
+        loop = ol.Loop(
+            observers=[], folder=folder, save=None, weight=weight, optimizer=optimizer
+        )
+        for epoch in loop.epochs(4):
+            if epoch.number in (1, 2, 4):
+                epoch.train(step, data).run()
+            if epoch.number == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            epoch.validate(look, data)
+            if epoch.number == 1:
+                loop.save("first")
+            if epoch.number == 3:
+                loop.load("first")
+        return loop.history.steps["train_loss"].tolist()
+
+    expected = play("whole")
+    for epoch in asked_in:
+        with pytest.raises(SystemExit):
+            play("asked", at=epoch)
+    assert play("asked") == expected

@@ -111,12 +111,6 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]
     run.data.go_to(meta["data"])
-    run.saved = {
-        n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))
-        for n, states in meta["saved"].items()
-    }
-    for observer, state in zip(_stateful(run), meta["observers"], strict=False):
-        observer.set_state(json.loads(state))
 
 
 def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
@@ -138,6 +132,12 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
         if n.startswith("random/")
     }
     randomness.write(arrays, meta["random"])
+    run.saved = {
+        n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))
+        for n, states in meta["saved"].items()
+    }
+    for observer, state in zip(_stateful(run), meta["observers"], strict=False):
+        observer.set_state(json.loads(state))
     run.memory.clear()
     run.memory.update(json.loads(meta["memory"]))
     # Perhaps the body of a pass said so, which is not gone through again.

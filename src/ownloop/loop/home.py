@@ -6,12 +6,13 @@ what is computed.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
 
 from ownloop.backends.contract import AbstractProgram
+from ownloop.checkpoints import Entry
 from ownloop.loop.values import Values
 from ownloop.resume.calls import Call, Open
 
@@ -119,6 +120,18 @@ class AbstractHome(ABC):
         """Gives a step's variables the values that an earlier process left for them."""
 
     @abstractmethod
+    def waiting(self) -> Mapping[str, Entry]:
+        """Returns the values for variables of the loop's objects that are not there.
+
+        An optimizer that an earlier process has built is not built again before its
+        first step.
+        """
+
+    @abstractmethod
+    def wait(self, entries: Mapping[str, Entry]) -> None:
+        """Lets other values wait for such variables."""
+
+    @abstractmethod
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         """Returns the names of variables that have one."""
 
@@ -178,6 +191,11 @@ class Nowhere(AbstractHome):
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
     ) -> None: ...
+
+    def waiting(self) -> Mapping[str, Entry]:
+        return {}
+
+    def wait(self, entries: Mapping[str, Entry]) -> None: ...
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return []

@@ -351,7 +351,8 @@ class Loop:
 
         They are kept in memory; with a folder they are part of each checkpoint.
         """
-        self._run.saved[name] = owned.save(self._run.objects)
+        run = self._run
+        run.saved[name] = owned.save(run.objects, run.home.waiting())
 
     def load(self, name: str) -> None:
         """Puts back the values that `save` kept; step, epoch and history stay.
@@ -367,7 +368,8 @@ class Loop:
                 f"{', '.join(map(repr, saved)) or 'none'}. Call "
                 f"`loop.save({name!r})` first, or load one of these."
             )
-        owned.load(self._run.objects, saved[name])
+        home = self._run.home
+        home.wait(owned.load(self._run.objects, saved[name], home.waiting()))
 
     def check_resume(
         self, *, steps: int = 200, kills: int = 3, seed: int = 0

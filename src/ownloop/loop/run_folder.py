@@ -12,7 +12,7 @@ from typing import Any, final
 import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
-from ownloop.checkpoints import Checkpoint
+from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import FolderError
 from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
 from ownloop.loop.home import AbstractHome
@@ -199,6 +199,13 @@ class RunFolder(AbstractHome):
         tracked.names.note(step, variables)
         tracked.waiting.assign(tracked.names.variables(), {})
         self._kinds[key] = tracked.kinds[key] = program.kind
+
+    def waiting(self) -> Mapping[str, Entry]:
+        entries, objects = self._tracked.waiting.entries, self._run.objects
+        return {n: e for n, e in entries.items() if n.partition("/")[0] in objects}
+
+    def wait(self, entries: Mapping[str, Entry]) -> None:
+        self._tracked.waiting.entries.update(entries)
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)

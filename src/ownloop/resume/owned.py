@@ -82,21 +82,38 @@ def entries_of(variables: Mapping[str, keras.Variable]) -> dict[str, Entry]:
     }
 
 
-def save(objects: Mapping[str, Any]) -> Saved:
-    """Keeps the values of all variables and states."""
-    return Saved(entries_of(named(objects)), states(objects))
+def save(objects: Mapping[str, Any], waiting: Mapping[str, Entry]) -> Saved:
+    """Keeps the values of all variables and states.
+
+    Args:
+        objects: The loop's own.
+        waiting: Values for variables of theirs that do not exist yet.
+    """
+    return Saved({**waiting, **entries_of(named(objects))}, states(objects))
 
 
-def load(objects: Mapping[str, Any], saved: Saved) -> None:
+def load(
+    objects: Mapping[str, Any], saved: Saved, waiting: Mapping[str, Entry]
+) -> dict[str, Entry]:
     """Puts the values back that `save` has kept.
+
+    Args:
+        objects: The loop's own.
+        saved: What `save` has kept.
+        waiting: Values for variables of theirs that do not exist yet.
+
+    Returns:
+        The values that such variables are to get instead.
 
     Raises:
         LoopError: An object has got variables since, of which nothing was kept.
     """
     variables = named(objects)
-    new = [name for name in variables if name not in saved.entries]
+    paths = {n: e.path for n, e in waiting.items()}
+    paths |= {n: v.path for n, v in variables.items()}
+    new = [name for name in paths if name not in saved.entries]
     if new:
-        thing, path = new[0].partition("/")[0], variables[new[0]].path
+        thing, path = new[0].partition("/")[0], paths[new[0]]
         count = sum(name.startswith(f"{thing}/") for name in new)
         raise LoopError(
             f"`loop.load` cannot put {thing!r} back: {count} of its variables, such as "
@@ -108,6 +125,7 @@ def load(objects: Mapping[str, Any], saved: Saved) -> None:
     for name, variable in variables.items():
         variable.assign(saved.entries[name].array)
     put_states(objects, saved.states)
+    return {n: e for n, e in saved.entries.items() if n not in variables}
 
 
 def states(objects: Mapping[str, Any]) -> dict[str, Any]:
