@@ -81,6 +81,8 @@ def test_some_classes_only(tmp_path, capsys, backend):
 
 SCRIPT = f"""
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 
@@ -89,18 +91,38 @@ from ownloop.cli import main
 
 {inspect.getsource(made_up_digits)}
 datasets.mnist = made_up_digits
+write = sys.stdout.write
+
+
+def write_and_wait(text):
+    # Until the thread that saves has saved once: the epochs are shorter than that.
+    write(text)
+    while text == "Epoch 3" and not any(Path(sys.argv[-1]).glob("checkpoints/step-*")):
+        time.sleep(0.01)
+
+
+sys.stdout.write = write_and_wait
 sys.exit(main(sys.argv[1:]))
 """
 WORDS = ["--epochs=4", "--batch-size=32", "--learning-rate=1e-3", "--every=6"]
 
 
+@pytest.fixture(scope="module")
+def one_job(tmp_path_factory, backend):
+    """The folder of a job of these words that nobody has interrupted."""
+    folder = tmp_path_factory.mktemp("one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ol.datasets, "mnist", made_up_digits)
+        assert main(["mnist", "--backend", backend, *WORDS, "--out", str(folder)]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_job_that_was_interrupted_goes_on_to_the_same_bits(
-    tmp_path, capfd, backend, number
+    one_job, tmp_path, capfd, backend, number
 ):
     words = ["mnist", "--backend", backend, *WORDS, "--out"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert main([*words, str(one)]) == 0
+    one, two = one_job, tmp_path / "two"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", SCRIPT, *words, str(two)],
         stdout=subprocess.PIPE,
@@ -167,26 +189,16 @@ def test_a_job_that_is_finished_says_so_again_and_can_be_trained_on(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--learning-rate 1e-2", r"began with --learning-rate 0\.0001, and now it is"),
+        ("--learning-rate 1e-2", r"began with --learning-rate 0\.001, and now it is"),
         ("--classes 0,1", r"began with --classes 0,1,2,3,4,5,6,7,8,9, and now it is 0"),
         ("--seed 3", r"began with --seed 0, and now it is 3\. Expected what it began"),
-        ("--every 10", r"began with --every 300, and now it is 10\. .* choose another"),
+        ("--every 10", r"began with --every 6, and now it is 10\. .* choose another"),
     ],
 )
 def test_another_job_in_the_folder_is_refused(one_job, words, message, capsys, backend):
-    usual = ["mnist", "--backend", backend, "--out", str(one_job), "--resume"]
+    usual = ["mnist", "--backend", backend, *WORDS, "--out", str(one_job), "--resume"]
     assert main([*usual, *words.split()]) == 2
     assert re.search(message, capsys.readouterr().err)
-
-
-@pytest.fixture(scope="module")
-def one_job(tmp_path_factory, backend):
-    folder = tmp_path_factory.mktemp("one")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ol.datasets, "mnist", made_up_digits)
-        words = ["mnist", "--epochs", "1", "--out", str(folder), "--backend", backend]
-        assert main(words) == 0
-    return folder
 
 
 def test_a_run_that_is_no_such_job_is_refused(finished, capsys, backend):
