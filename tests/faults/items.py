@@ -19,7 +19,7 @@ Place = tuple[str, int, str]
 
 PLACES: tuple[Place, ...] = (
     ("step", 44, "SIGKILL"),  # in a chunk that is half done
-    ("save", 32, "SIGKILL"),  # the history is written, and its checkpoint is not
+    ("history", 20, "SIGKILL"),  # the history is written, and its checkpoint is not
     ("step", 28, "SIGKILL"),  # in the stream
     ("step", 70, "SIGKILL"),  # in the second round
     ("step", 55, "SIGTERM"),  # in an epoch after which the run is to stop
