@@ -130,6 +130,10 @@ def test_a_full_disk_is_an_error_with_the_name_and_what_was_marked_stays(path, t
     assert len(history.steps["train_loss"]) >= 1000
 
 
+# Other tests of this process may have imported JAX, which warns of every fork. The
+# child here only looks and ends.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_child_after_a_fork_may_not_use_it_and_does_no_harm(
     path, bits, filled, table
 ):
