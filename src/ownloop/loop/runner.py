@@ -5,7 +5,7 @@ after it, and where anything goes wrong in between they are as they were before.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, final
@@ -20,12 +20,13 @@ from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
 from ownloop.loop.bisection import Stretch
 from ownloop.loop.claims import Claims
+from ownloop.loop.cutter import Cutter
 from ownloop.loop.guard import PassGuard, Settled
 from ownloop.loop.interrupts import held
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
 from ownloop.loop.part import Part
-from ownloop.loop.pieces import Pieces, split
+from ownloop.loop.pieces import Pieces
 from ownloop.loop.programs import Prepared, Programs, Step, step_name
 from ownloop.loop.values import Values
 from ownloop.step import Surroundings
@@ -169,14 +170,14 @@ class Runner:
         watch: Watch,
         kept: _Kept,
         settled: list[Settled],
-    ) -> "_Cutter":
+    ) -> Cutter:
         """Runs a stretch; adds what was before it, and what counts of it."""
         prepared = self._prepare(first.signature)
         variables = self._claimed(first.signature, prepared)
         kept.append((variables, self._read(variables)))
         before = self._begin(first.signature, prepared, kept[-1])
         pieces = Pieces(kept=self._guard is not None)
-        cutter = _Cutter(self._take, first, prepared, left, watch, pieces)
+        cutter = Cutter(self._take, first, prepared, left, watch, pieces)
         begin, births = watch.seconds(), Births()
         # What is traced has its variables by now.
         is_traced = prepared.program.kind != EAGER
@@ -351,53 +352,6 @@ class Runner:
             *self._claims.owned(),
         )
         return tuple({id(variable): variable for variable in found}.values())
-
-
-class _Cutter:
-    """Consecutive segments of equal signature, in pieces of the right size.
-
-    Iterating draws segments one at a time, until the data, the limit or the clock ends
-    it. `pieces` fills on the way; `rest` is what was drawn and has to come next: it has
-    another signature, or the clock came first (`is_cut`), or `pieces` is full.
-    """
-
-    def __init__(
-        self,
-        take: Callable[[int | None, int], Segment | None],
-        first: Segment,
-        prepared: Prepared,
-        left: int | None,
-        watch: Watch,
-        pieces: Pieces,
-    ) -> None:
-        self.rest: Segment | None = None
-        self.is_cut = False
-        self._take = take
-        self._first = first
-        self._prepared = prepared
-        self._left = left
-        self._watch = watch
-        self.pieces = pieces
-
-    def __iter__(self) -> Iterator[Segment]:
-        segment: Segment | None = self._first
-        done = 0
-        while segment is not None:
-            piece, rest = split(segment, self._room(done))
-            self.pieces.add(piece)
-            yield piece
-            done += piece.count
-            if self._left is not None:
-                self._left -= piece.count
-            if self._left != 0 and (self._watch.is_over() or self.pieces.is_full):
-                self.rest, self.is_cut = rest, True
-                return
-            segment = rest or self._take(self._left, self._room(done))
-            if segment is not None and segment.signature != self._first.signature:
-                self.rest, segment = segment, None
-
-    def _room(self, done: int) -> int:
-        return min(self._prepared.program.capacity, self._prepared.pace.room(done))
 
 
 def _write(kept: _Kept) -> None:
