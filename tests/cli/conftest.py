@@ -1,5 +1,6 @@
 """Folders of runs, made by real runs in processes of their own, whose lock is free."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -122,3 +123,12 @@ def content():
         }
 
     return read
+
+
+@pytest.fixture(autouse=True)
+def environment_as_before():
+    """Take back what a command sets for its own process, such as the backend."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

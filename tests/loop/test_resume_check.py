@@ -25,8 +25,8 @@ seen = 0
 for epoch in loop.epochs(3):
     for chunk in epoch.train(step, data, every=2):
         seen += 1
-        if "--forgetful" in sys.argv and seen % 3 == 0:
-            rate.assign(rate * 0.9)
+        if "--forgetful" in sys.argv:
+            rate.assign(0.5 / seen)
         loop.print(chunk.step, chunk.last.loss)
 """
 
