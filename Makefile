@@ -23,7 +23,8 @@ BACKENDS := jax tensorflow torch
 WORKLOADS := digits digits-512 cnn gru transformer autoencoder
 
 # Tests that know no framework: they run once, in the first backend's process.
-ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/data \
+ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs.py \
+	tests/cli/test_show.py tests/cli/test_verify.py tests/data \
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
 	tests/test_errors.py tests/test_events.py

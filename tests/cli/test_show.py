@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 
@@ -10,6 +11,7 @@ from ownloop.checkpoints import Checkpoint, Store
 from ownloop.cli import main
 from ownloop.cli.show import place_in_words
 from ownloop.cli.stored import Saved, newest
+from ownloop.errors import CheckpointError
 from ownloop.folder import Layout
 from ownloop.history import History
 from ownloop.history.database import read_database
@@ -161,7 +163,7 @@ def test_what_is_damaged_is_told_and_the_rest_is_shown(finished, capsys):
         (path / "meta.json").write_bytes(b"{}\n")
     (finished / "log.txt").unlink()
     said = shown([finished], capsys, code=1)
-    assert "saved        nothing yet that could be continued" in said.out
+    assert re.search(r"error: The checkpoint 'step-12\S* in .* cannot be", said.err)
     assert re.search(r"step-12\S* +\? .*cannot be loaded: meta\.json has", said.out)
     assert "history.db cannot be read: file is not a database" in said.err
     assert "log.txt cannot be read: No such file" in said.err
@@ -174,3 +176,28 @@ def test_a_checkpoint_that_no_loop_has_saved_is_not_believed(finished):
     store = Store(layout.checkpoints, run=layout.read_identity())
     store.commit(Checkpoint(99, {}, {"epoch": "many"}))
     assert newest(store).step == 12
+    for name in store.names()[:-1]:
+        store.set_aside(name)
+    words = r"step-99 does not say where its run was: .*\. Expected what a loop of this"
+    with pytest.raises(CheckpointError, match=words):
+        newest(store)
+
+
+def test_a_step_that_was_not_finite_is_shown_and_verified(finished, capsys):
+    layout = Layout(finished)
+    meta = {"epoch": 2, "pass": "train", "batch": 3, "cause": "the loss is NaN"}
+    kept = Store(layout.nonfinite, run=layout.read_identity())
+    kept.commit(Checkpoint(7, {}, meta))
+    said = shown([finished], capsys).out
+    assert "not finite  epoch  pass   batch  cause\n" in said
+    assert "step-7          2  train      3  the loss is NaN\n" in said
+    assert main(["verify", str(finished)]) == 0
+    (layout.nonfinite / "step-7" / "meta.json").unlink()
+    capsys.readouterr()
+    assert main(["verify", str(finished)]) == 1
+    assert "nonfinite/step-7 DAMAGED  meta.json is missing" in capsys.readouterr().out
+
+
+def test_a_run_that_has_saved_nothing_yet_says_so(finished, capsys):
+    shutil.rmtree(finished / "checkpoints")
+    assert "saved        nothing yet" in shown([finished], capsys).out

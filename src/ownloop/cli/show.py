@@ -48,7 +48,7 @@ def report(wish: ShowRun) -> int:
 
 def _print_all(layout: Layout) -> int:
     code = 0
-    for part in (_head, _place, _checkpoints, _history, _log):
+    for part in (_head, _place, _checkpoints, _nonfinite, _history, _log):
         try:
             for line in part(layout):
                 print(line)
@@ -72,7 +72,7 @@ def _head(layout: Layout) -> Iterator[str]:
 def _place(layout: Layout) -> Iterator[str]:
     saved = newest(_store(layout))
     if saved is None:
-        yield _line("saved", "nothing yet that could be continued")
+        yield _line("saved", "nothing yet: the run would begin anew")
         return
     yield _line("saved", f"{saved.name}: {place_in_words(saved)}")
     yield _line(
@@ -123,6 +123,19 @@ def _checkpoints(layout: Layout) -> Iterator[str]:
     if len(rows) > 1:
         yield ""
         yield from draw_rows(rows, (False, True, True, False))
+
+
+def _nonfinite(layout: Layout) -> Iterator[str]:
+    """Say which steps made something NaN or infinite; all of them are kept there."""
+    store = Store(layout.nonfinite, run=layout.read_identity())
+    words = ("epoch", "pass", "batch", "cause")
+    rows: list[tuple[str, ...]] = [("not finite", *words)]
+    for name in store.names():
+        meta = store.meta(name)
+        rows.append((name, *(str(meta.get(word, "?")) for word in words)))
+    if len(rows) > 1:
+        yield ""
+        yield from draw_rows(rows, (False, True, False, True, False))
 
 
 def _history(layout: Layout) -> Iterator[str]:

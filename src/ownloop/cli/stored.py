@@ -112,15 +112,19 @@ def read_saved(store: Store, name: str) -> Saved:
 
 
 def newest(store: Store) -> Saved | None:
-    """Read the newest checkpoint whose words can be read; None: there is none.
+    """Read the newest checkpoint whose words can be read; None: nothing is saved yet.
 
     Raises:
-        CheckpointError: the folder of the checkpoints cannot be read.
+        CheckpointError: there are checkpoints, and the words of none can be read.
     """
+    refusal: CheckpointError | None = None
     for name in reversed(store.names()):
-        # Damaged, or deleted by the run since it was listed.
-        with suppress(CheckpointError):
+        try:
             return read_saved(store, name)
+        except CheckpointError as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
     return None
 
 

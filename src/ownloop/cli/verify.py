@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 
@@ -75,6 +75,11 @@ def examine(layout: Layout) -> Iterator[Finding]:
                 whole.append(finding.name)
     except CheckpointError as error:
         yield Finding(layout.checkpoints.name, False, str(error))
+    try:
+        for finding in _checkpoints(Store(layout.nonfinite, run=identity)):
+            yield replace(finding, name=f"{layout.nonfinite.name}/{finding.name}")
+    except CheckpointError as error:
+        yield Finding(layout.nonfinite.name, False, str(error))
     for path in sorted(layout.checkpoints.glob("broken-step-*")):
         yield Finding(path.name, True, "refused and set aside by the run")
     saved = _newest(store, whole)
