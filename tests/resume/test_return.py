@@ -147,21 +147,25 @@ def test_a_pass_of_steps_that_was_saved_after_its_last_step_has_none_left(
     assert play("killed") == expected
 
 
+def small_run(folder):
+    """Makes a weight, four batches, a step that changes it, and a loop of its own."""
+    weight = keras.Variable(1.0, name="weight")
+    data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+    def step(x):
+        weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+        return keras.ops.sum(weight.value)
+
+    loop = ol.Loop(compile=False, observers=[], folder=folder, save=None, w=weight)
+    return weight, data, step, loop
+
+
 @pytest.mark.parametrize("first", ["train", "validate"])
 def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
     tmp_path, first
 ):
     def play(name, at=None):
-        weight = keras.Variable(1.0, name="weight")
-        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
-
-        def step(x):
-            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
-            return keras.ops.sum(weight.value)
-
-        loop = ol.Loop(
-            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
-        )
+        weight, data, step, loop = small_run(tmp_path / name)
         for epoch in loop.epochs(3):
             weight.assign(weight * 0.5)
             loop.memory["heads"] = loop.memory.get("heads", 0) + 1
@@ -181,16 +185,7 @@ def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
 @pytest.mark.parametrize("asked", ["before validation", "after it"])
 def test_a_run_that_was_about_to_stop_when_it_was_saved_stops(tmp_path, asked):
     def play(name, at=None):
-        weight = keras.Variable(1.0, name="weight")
-        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
-
-        def step(x):
-            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
-            return keras.ops.sum(weight.value)
-
-        loop = ol.Loop(
-            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
-        )
+        _, data, step, loop = small_run(tmp_path / name)
         for epoch in loop.epochs(5):
             for chunk in epoch.train(step, data, every=1):
                 if chunk.step == 6:
@@ -272,16 +267,7 @@ def test_variables_are_found_where_a_step_is_no_longer_compiled(tmp_path):
 
 def test_what_an_epochs_head_saves_is_not_saved_again_on_the_way_back(tmp_path):
     def play(name, at=None):
-        weight = keras.Variable(1.0, name="weight")
-        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
-
-        def step(x):
-            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
-            return keras.ops.sum(weight.value)
-
-        loop = ol.Loop(
-            compile=False, observers=[], folder=tmp_path / name, save=None, w=weight
-        )
+        weight, data, step, loop = small_run(tmp_path / name)
         for epoch in loop.epochs(3):
             loop.save("head")
             for chunk in epoch.train(step, data, every=1):

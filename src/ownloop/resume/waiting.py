@@ -4,8 +4,8 @@ An optimizer's slots are made by its first step, and a metric that no object own
 known once a step was traced. What is never asked for again stays part of the state.
 """
 
-from collections.abc import Mapping
-from typing import Any, final
+from collections.abc import Iterable, Mapping
+from typing import final
 
 import keras
 
@@ -64,7 +64,7 @@ def _difference(name: str, variable: keras.Variable, entry: Entry) -> str:
     return "" if was == now else f"{name} was {was} and is {now}"
 
 
-def counts(names: Any) -> dict[str, int]:
+def counts(names: Iterable[str]) -> dict[str, int]:
     """Counts the variables of each object by their names.
 
     Example:
