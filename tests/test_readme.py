@@ -1,6 +1,6 @@
 """The README's example runs on each backend, and learns what it shows.
 
-As it stands on JAX; with three epochs in place of ten where epochs take longer.
+With fewer epochs than it shows; `make accuracy` trains through all ten.
 """
 
 import re
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) -> None:
     example, _ = _examples()
     assert example.count("loop.epochs(10)") == 1
-    epochs = 10 if backend == "jax" else 3
+    epochs = 3 if backend == "jax" else 1
     example = example.replace("loop.epochs(10)", f"loop.epochs({epochs})")
 
     run = subprocess.run(
@@ -30,11 +30,9 @@ def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) ->
     assert run.returncode == 0, run.stderr
     accuracies = re.findall(r"validation accuracy (0\.\d+)", run.stdout)
     assert len(accuracies) == epochs
-    # What a published run of this job gives after epochs 1, 3 and 10. One seed and
-    # another order in each epoch here; the command line's job is held closer.
-    for epoch, published in ((1, 0.947), (3, 0.967), (10, 0.976)):
-        if epoch > epochs:
-            continue
+    # What a published run of this job gives after epochs 1 and 3. One seed and another
+    # order in each epoch here; the command line's job is held closer.
+    for epoch, published in ((1, 0.947), (3, 0.967))[: 1 + epochs // 3]:
         assert abs(float(accuracies[epoch - 1]) - published) < 0.012
     assert (tmp_path / "history.png").stat().st_size > 10_000
 
@@ -46,6 +44,7 @@ def test_the_example_with_a_folder_ends_where_it_was_killed(tmp_path, backend):
     plain = "loop = ol.Loop(model=model, optimizer=optimizer)\n"
     assert example.count(plain) == 1
     example = example.replace(plain, kept).replace("loop.epochs(10)", "loop.epochs(2)")
+    example = example.replace("50_000", "10_000").replace("[10_000:]", "[58_000:]")
     killed = example.replace(
         '    print("validation',
         '    if epoch.number == 2: os._exit(9)\n    print("validation',

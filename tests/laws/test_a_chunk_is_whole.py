@@ -21,6 +21,16 @@ class OwnError(Exception):
     """An error of the user's."""
 
 
+@pytest.fixture(autouse=True)
+def no_scope_stays_open():
+    """An interrupt may come between the lines with which Keras closes a name scope.
+
+    All names that other tests give would begin with that scope's.
+    """
+    yield
+    keras.utils.clear_session()
+
+
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize("kind", [OwnError, KeyboardInterrupt])
 def test_a_step_that_raises_leaves_everything_as_before_its_chunk(
@@ -196,7 +206,7 @@ def test_ctrl_c_at_any_instant_leaves_whole_chunks(
     assert interrupted >= 15
 
 
-def test_ctrl_c_at_any_line_of_the_loops_own_code_leaves_whole_chunks(data):
+def test_ctrl_c_at_any_line_of_the_loops_own_code_leaves_whole_chunks(data, backend):
     count = keras.Variable(0, dtype="int32", trainable=False)
 
     def step(x, y):
@@ -238,9 +248,10 @@ def test_ctrl_c_at_any_line_of_the_loops_own_code_leaves_whole_chunks(data):
         return loop, False
 
     train(ol.Loop(observers=()))
+    # The lines are the same on all backends, of which the first tries each.
     line, interrupted = 0, True
     while interrupted:
-        line += 1
+        line += 1 if backend == "jax" else 3
         loop, interrupted = interrupted_at(line)
         assert int(count.numpy()) == loop.step, f"line {line}"
         assert loop.step in (0, 5, 8)

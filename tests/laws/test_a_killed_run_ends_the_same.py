@@ -202,22 +202,23 @@ def run(script, folder, kill_at=0, save=1, *, owns_all=False, compile=False):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
-def test_wherever_it_is_stopped_it_ends_the_same(script, tmp_path):
+def test_wherever_it_is_stopped_it_ends_the_same(script, tmp_path, backend):
     whole = run(script, tmp_path / "whole")
-    kills = 0
-    for kill_at in range(1, 100):
+    # Nothing is compiled, and the loop's logic is the same on all backends, of which
+    # the first tries every look.
+    kill_at, is_over, stride = 1, False, 1 if backend == "jax" else 2
+    while not is_over:
         folder = tmp_path / str(kill_at)
         try:
             stopped = run(script, folder, kill_at)
+            is_over = True
         except Killed:
-            kills += 1
             stopped = run(script, folder)
         for mine, theirs in zip(stopped, whole, strict=True):
             assert mine == theirs, f"killed at look {kill_at}"
-        if kills < kill_at:
-            break
+        kill_at += stride
 
-    assert kills >= 3
+    assert kill_at > 3 + stride
 
 
 def test_a_compiled_run_ends_the_same(tmp_path):
@@ -225,7 +226,7 @@ def test_a_compiled_run_ends_the_same(tmp_path):
         return run(looks_and_validations, folder, kill_at, compile=True)
 
     whole = go(tmp_path / "whole")
-    for kill_at in (1, 2, 3, 5):
+    for kill_at in (2, 5):
         with pytest.raises(Killed):
             go(tmp_path / str(kill_at), kill_at)
         assert go(tmp_path / str(kill_at)) == whole
