@@ -27,8 +27,8 @@ JAX, TensorFlow and PyTorch: no subclass, no branch for a backend. Run one with
 
 `make gallery` runs all of them on all three backends. The table says what they learnt
 there (two cores of an x86-64 machine), how much faster the compiled step was than the
-same step run eagerly (JAX / TensorFlow / PyTorch; the machine had other work to do, so
-the order of magnitude counts), and the largest difference between two backends' losses
+same step run eagerly (JAX / TensorFlow / PyTorch; timed once, so the order of magnitude
+counts), and the largest difference between two backends' losses
 in the first 20 steps from equal weights and batches, relative to the larger loss. All
 that was printed, with seconds and how each step ran, is in [gallery.txt](gallery.txt):
 """
