@@ -81,11 +81,13 @@ class ChunkValues:
     """The values of a run of steps, on the host.
 
     every: one array of length n per scalar. final: one array per tensor, from the
-    last of the n steps.
+    last of the n steps. finite: for each variable, whether it is finite after the last
+    step, where the program has looked; None: ask `AbstractBackend.finite`.
     """
 
     every: tuple[np.ndarray, ...]
     final: tuple[np.ndarray, ...]
+    finite: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

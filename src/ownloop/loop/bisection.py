@@ -58,18 +58,25 @@ class Stretch:
         """Puts a state back."""
         backends.current().write(self.variables, state)
 
-    def spoilt(self, before: Snapshot) -> list[int]:
-        """Returns the places of variables that are spoilt now, and were not before."""
-        places = np.flatnonzero(~backends.current().finite(self.variables))
+    def spoilt(self, part: Part, before: Snapshot) -> list[int]:
+        """Returns the places of variables that a part has spoilt, which has just run.
+
+        Args:
+            part: What it logged.
+            before: The state that it ran from.
+        """
+        finite = part.values.finite
+        if finite is None:
+            finite = backends.current().finite(self.variables)
         return [
             int(i)
-            for i in places
+            for i in np.flatnonzero(~finite)
             if bool(_is_new(self.variables[i].value, before.values[i]))
         ]
 
     def is_bad(self, part: Part, before: Snapshot) -> bool:
         """Whether a part that has just run from a state has a bad step in it."""
-        return part.first_bad_loss() is not None or bool(self.spoilt(before))
+        return part.first_bad_loss() is not None or bool(self.spoilt(part, before))
 
 
 def _is_new(now: Any, before: Any) -> Any:

@@ -236,7 +236,7 @@ class PassGuard:
         """Runs a bad step alone, looks at what it does, and undoes it."""
         state = found.state
         part = stretch.again(found.step, found.step + 1)
-        spoilt = [_spoilt(stretch, i, state) for i in stretch.spoilt(state)]
+        spoilt = [_spoilt(stretch, i, state) for i in stretch.spoilt(part, state)]
         stretch.write(state)
         (segment,) = stretch.pieces.between(found.step, found.step + 1)
         paths = [variable.path for variable in stretch.variables]

@@ -30,6 +30,7 @@ from ownloop.backends.contract import (
     Tensor,
     choose_capacity,
 )
+from ownloop.backends.jax.finite import flags
 from ownloop.backends.jax.place import BlockRoom
 from ownloop.backends.jax.recording import innermost_trace
 from ownloop.backends.scope import Carried
@@ -80,7 +81,7 @@ class JaxProgram(AbstractProgram):
         self.reason = f"XLA on the CPU is slow at {slow} inside a loop" if slow else ""
         self._donates = bool(slow) or not _keeps_its_arguments(self.capacity)
         build = _stepwise if slow else _fused
-        self._advance: Callable[..., Carry] = build(
+        self._advance: Callable[..., Any] = build(
             traced, batch, self.capacity, donate=self._donates
         )
         self._outputs = jax.jit(lambda: _empty(traced, self.capacity))
@@ -92,24 +93,30 @@ class JaxProgram(AbstractProgram):
             state = _copy(state)
         results: list[tuple[list[Tensor], int]] = []
         final_values: list[Tensor] = []
+        finite: Tensor | None = None
         for segment in segments:
             block = self._blocks.fill(segment, data)
-            state, every, final_values = self._run_block(state, block, segment.count)
+            (state, every, final_values), finite = self._run_block(
+                state, block, segment.count
+            )
             results.append((every, segment.count))
             if len(results) > 1:
                 # At most two blocks are under way, which bounds the memory they take.
                 jax.block_until_ready(results[-2][0])
         for variable, value in zip(self.variables, state, strict=True):
             variable.assign(value)
-        return _fetch(results, final_values)
+        return _fetch(results, final_values, finite)
 
-    def _run_block(self, state: list[Tensor], block: list[Tensor], count: int) -> Carry:
+    def _run_block(
+        self, state: list[Tensor], block: list[Tensor], count: int
+    ) -> tuple[Carry, Tensor | None]:
         if self.kind == FUSED:
-            return self._advance(state, block, np.int32(count))
+            carry, finite = self._advance(state, block, np.int32(count))
+            return carry, finite
         carry = (state, *self._outputs())
         for i in range(count):
             carry = self._advance(carry, block, np.int32(i))
-        return carry
+        return carry, None
 
 
 @dataclass(frozen=True)
@@ -154,13 +161,16 @@ def _strong(value: Tensor) -> Tensor:
 
 def _fused(
     traced: _Traced, batch: Sequence[LeafSpec], capacity: int, *, donate: bool
-) -> Callable[[list[Tensor], list[Tensor], Any], Carry]:
-    """Compiles state, block and a count of steps -> state, values, final tensors."""
+) -> Callable[[list[Tensor], list[Tensor], Any], tuple[Carry, Tensor | None]]:
+    """Compiles state, block and a count of steps -> carry, and what of it is finite."""
     step = _at_a_place(traced)
 
-    def advance(state: list[Tensor], block: list[Tensor], count: Tensor) -> Carry:
+    def advance(
+        state: list[Tensor], block: list[Tensor], count: Tensor
+    ) -> tuple[Carry, Tensor | None]:
         carry = (state, *_empty(traced, capacity))
-        return jax.lax.fori_loop(0, count, lambda i, c: step(c, block, i), carry)
+        carry = jax.lax.fori_loop(0, count, lambda i, c: step(c, block, i), carry)
+        return carry, flags(carry[0]) if state else None
 
     compiled = jax.jit(advance, donate_argnums=0 if donate else ())
     specs = list(traced.states), _block(batch, capacity), _NUMBER
@@ -250,10 +260,16 @@ def _primitives(jaxpr: Any) -> Iterator[str]:
 
 
 def _fetch(
-    results: Sequence[tuple[list[Tensor], int]], final_values: Sequence[Tensor]
+    results: Sequence[tuple[list[Tensor], int]],
+    final_values: Sequence[Tensor],
+    finite: Tensor | None,
 ) -> ChunkValues:
     fetched = [
         [np.asarray(buffer)[:count] for buffer in every] for every, count in results
     ]
     every = tuple(np.concatenate(column) for column in zip(*fetched, strict=True))
-    return ChunkValues(every, tuple(np.array(value) for value in final_values))
+    return ChunkValues(
+        every,
+        tuple(np.array(value) for value in final_values),
+        None if finite is None else np.asarray(finite),
+    )

@@ -1,4 +1,4 @@
-"""Whether variables are finite, on JAX: one small program for all of them."""
+"""Whether values are finite, on JAX: a small program, or a part of a larger one."""
 
 from collections.abc import Sequence
 
@@ -19,19 +19,20 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
         [False, True]
     """
     values = [variable.value for variable in variables]
-    flags = np.ones(len(values), bool)
-    places = [i for i, value in enumerate(values) if _can_be_infinite(value)]
-    if places:
-        flags[places] = np.asarray(_finite([values[i] for i in places]))
-    return flags
+    return np.asarray(_flags(values)) if values else np.ones(0, bool)
 
 
-def _can_be_infinite(value: Tensor) -> bool:
-    return value.size > 0 and jnp.issubdtype(value.dtype, jnp.inexact)
+def flags(values: Sequence[Tensor]) -> Tensor:
+    """Returns for each value whether all of it is finite; for use in programs."""
+    return jnp.stack([_is_finite(value) for value in values])
 
 
-@jax.jit
-def _finite(values: Sequence[Tensor]) -> Tensor:
+_flags = jax.jit(flags)
+
+
+def _is_finite(value: Tensor) -> Tensor:
+    if value.size == 0 or not jnp.issubdtype(value.dtype, jnp.inexact):
+        return jnp.array(True)
     # The largest size is NaN where a value is, and XLA finds it in half the time that
     # it takes for "all are finite".
-    return jnp.stack([jnp.isfinite(jnp.max(jnp.abs(value))) for value in values])
+    return jnp.isfinite(jnp.max(jnp.abs(value)))
