@@ -17,6 +17,7 @@ from ownloop.cli.commands import (
     Command,
     Doctor,
     ListRuns,
+    ReplayStep,
     ShowRun,
     Train,
     VerifyRun,
@@ -86,6 +87,10 @@ def _run(command: Command) -> int:
             from ownloop.cli import verify
 
             return verify.report(folder)
+        case ReplayStep():
+            from ownloop.cli import replay
+
+            return replay.report(command)
 
 
 def _train(command: Train) -> int:
@@ -95,8 +100,9 @@ def _train(command: Train) -> int:
     preflight.require_sqlite()
     preflight.require_writable(job.out)
     from ownloop.cli import job_folder
+    from ownloop.folder import ReplayRequest
 
-    if job_folder.is_finished(job):
+    if ReplayRequest.of() is None and job_folder.is_finished(job):
         job_folder.tell_finished(job)
         return 0
     preflight.use_backend(backend)

@@ -18,6 +18,7 @@ from ownloop.cli.commands import (
     Doctor,
     Job,
     ListRuns,
+    ReplayStep,
     ShowRun,
     Train,
     VerifyRun,
@@ -49,6 +50,7 @@ _COMMANDS: Final[dict[str, Callable[..., Command]]] = {
     "runs": ListRuns,
     "show": ShowRun,
     "verify": VerifyRun,
+    "replay": ReplayStep,
 }
 
 
@@ -72,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_show(commands.add_parser("show", help="print what is in a run's folder"))
     verify = commands.add_parser("verify", help="look at every byte of a run's folder")
     verify.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
+    _add_replay(
+        commands.add_parser("replay", help="run a step that was not finite once more")
+    )
     return parser
 
 
@@ -139,6 +144,16 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--plot", type=picture_file, metavar="FILE", help="draw the history to FILE.png"
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the run's folder")
+    parser.add_argument(
+        "--step",
+        type=count,
+        metavar="N",
+        help="the step's number, as `ownloop show` gives it (the latest)",
     )
 
 

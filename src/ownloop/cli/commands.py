@@ -86,4 +86,18 @@ class VerifyRun:
     folder: Path
 
 
-Command: TypeAlias = Doctor | Train | ListRuns | ShowRun | VerifyRun
+@final
+@dataclass(frozen=True)
+class ReplayStep:
+    """Run a step that was not finite once more.
+
+    Attributes:
+        folder: the run's folder.
+        step: which step; None stands for the latest.
+    """
+
+    folder: Path
+    step: int | None = None
+
+
+Command: TypeAlias = Doctor | Train | ListRuns | ShowRun | VerifyRun | ReplayStep

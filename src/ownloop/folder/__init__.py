@@ -4,6 +4,7 @@
     RunLock   one process at a time
     Holder    which process that is, by ``find_holder``
     Log       log.txt, which can be cut back to what a checkpoint is about
+    ReplayRequest   which of its steps a process is asked to replay
 
 This room knows the file system only: no loop, no Keras, no framework.
 """
@@ -12,5 +13,6 @@ from ownloop.folder.holder import Holder, find_holder
 from ownloop.folder.layout import Layout
 from ownloop.folder.lock import RunLock
 from ownloop.folder.log import Log
+from ownloop.folder.request import ReplayRequest
 
-__all__ = ["Holder", "Layout", "Log", "RunLock", "find_holder"]
+__all__ = ["Holder", "Layout", "Log", "ReplayRequest", "RunLock", "find_holder"]

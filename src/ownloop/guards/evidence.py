@@ -81,6 +81,8 @@ class Evidence:
         losses: The names of the logged losses that were not finite.
         state: Every variable of the step as it was before it, seeds included.
         spoilt: The variables that it made non-finite.
+        random: The state of the framework's own generators before it, which unseeded
+            draws come from; empty where there are none.
 
     Example:
         >>> flaws = Flaws(nan=2, infinite=0, size=3)
@@ -102,6 +104,7 @@ class Evidence:
     losses: tuple[str, ...]
     state: tuple[Kept, ...]
     spoilt: tuple[Spoilt, ...]
+    random: tuple[np.ndarray, ...] = ()
 
     @property
     def cause(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import optree
 
 from ownloop import backends
-from ownloop.backends.contract import LeafSpec
+from ownloop.backends.contract import LeafSpec, Snapshot
 from ownloop.guards.host import Flaws, host
 from ownloop.guards.report import Finding, Report, Stage
 from ownloop.guards.watching import watching
@@ -23,6 +23,7 @@ def replay(
     step: Callable[..., Any],
     batch: Any,
     state: Sequence[tuple[keras.Variable, np.ndarray]],
+    random: Sequence[np.ndarray] = (),
 ) -> Report:
     """Runs a step from a given state, and says which value was not finite first.
 
@@ -34,6 +35,7 @@ def replay(
         batch: NumPy arrays in tuples, lists and dicts; None for a step without data.
         state: The variables that the step uses, with the values to start from;
             `Evidence.over` pairs them. Others keep the values that they have.
+        random: The state of the framework's own generators, as in `Evidence`.
 
     Example:
         >>> weight = keras.Variable(0.0, name="weight")
@@ -51,6 +53,8 @@ def replay(
     try:
         for variable, value in state:
             variable.assign(value)
+        if random:
+            backend.write((), Snapshot((), tuple(random)))
         return _run(step, batch, variables)
     finally:
         backend.write(variables, before)

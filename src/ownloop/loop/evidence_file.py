@@ -1,24 +1,35 @@
 """What is kept of a step that went wrong, as a checkpoint of its own kind."""
 
+import os
 from typing import Any
 
+import keras
 import numpy as np
 import optree
 
 from ownloop.checkpoints import Checkpoint, Entry
-from ownloop.guards import Evidence
-from ownloop.resume.plain import pack
+from ownloop.guards import Evidence, Kept, Where
+from ownloop.loop.script import command_of_this_process
+from ownloop.resume.plain import pack, unpack
 
 
 def to_checkpoint(evidence: Evidence) -> Checkpoint:
     """Returns the step's batch, the state before it, and what was seen."""
     leaves: list[Any] = [] if evidence.batch is None else _leaves(evidence.batch)
-    tensors = {
-        f"batch/{i}": Entry(np.asarray(leaf), "batch") for i, leaf in enumerate(leaves)
-    } | {
-        f"state/{i}": Entry(kept.value, "state", kept.path)
-        for i, kept in enumerate(evidence.state)
-    }
+    tensors = (
+        {
+            f"batch/{i}": Entry(np.asarray(leaf), "batch")
+            for i, leaf in enumerate(leaves)
+        }
+        | {
+            f"state/{i}": Entry(kept.value, "state", kept.path)
+            for i, kept in enumerate(evidence.state)
+        }
+        | {
+            f"random/{i}": Entry(array, "random")
+            for i, array in enumerate(evidence.random)
+        }
+    )
     where = evidence.where
     meta = {
         "epoch": where.epoch,
@@ -29,8 +40,41 @@ def to_checkpoint(evidence: Evidence) -> Checkpoint:
         "losses": list(evidence.losses),
         "spoilt": [spoilt.path for spoilt in evidence.spoilt],
         "logged": pack(evidence.logged),
+        # What `ownloop replay` runs once more.
+        "command": command_of_this_process(),
+        "directory": os.getcwd(),
+        "backend": keras.backend.backend(),
     }
     return Checkpoint(step=where.step, tensors=tensors, meta=meta)
+
+
+def from_checkpoint(
+    checkpoint: Checkpoint, structure: optree.PyTreeSpec | None
+) -> Evidence:
+    """Returns what is needed to replay the step.
+
+    Args:
+        checkpoint: What was kept.
+        structure: How the leaves make up a batch; None for a step without data.
+    """
+    meta = checkpoint.meta
+    leaves = [entry.array for entry in _numbered(checkpoint, "batch")]
+    state = _numbered(checkpoint, "state")
+    return Evidence(
+        where=Where(meta["step"], meta["epoch"], meta["pass"], meta["batch"]),
+        batch=None if structure is None else structure.unflatten(leaves),
+        logged=unpack(meta["logged"]),
+        losses=tuple(meta["losses"]),
+        state=tuple(Kept(entry.path, entry.array) for entry in state),
+        spoilt=(),
+        random=tuple(entry.array for entry in _numbered(checkpoint, "random")),
+    )
+
+
+def _numbered(checkpoint: Checkpoint, word: str) -> list[Entry]:
+    tensors = checkpoint.tensors
+    count = sum(name.startswith(f"{word}/") for name in tensors)
+    return [tensors[f"{word}/{i}"] for i in range(count)]
 
 
 def _leaves(batch: Any) -> list[Any]:

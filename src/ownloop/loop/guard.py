@@ -15,7 +15,6 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from ownloop import backends
 from ownloop.backends.contract import Snapshot
 from ownloop.data import Segment
 from ownloop.errors import LoopError, NonFiniteError
@@ -125,17 +124,9 @@ class Guard:
                 "infinite in this run. Expected one that was undone. To look at a step "
                 "of your own, call `ownloop.guards.replay(step, batch, state)`."
             )
-        latest = self.latest
-        # The generator that unseeded draws come from, where the framework has one.
-        random = Snapshot((), latest.before.random)
-        before = backends.current().read(())
-        backends.current().write((), random)
-        try:
-            return replay(
-                step, latest.evidence.batch, latest.evidence.over(latest.variables)
-            )
-        finally:
-            backends.current().write((), before)
+        evidence = self.latest.evidence
+        state = evidence.over(self.latest.variables)
+        return replay(step, evidence.batch, state, evidence.random)
 
     def _tell(self, evidence: Evidence) -> None:
         if self._told:
@@ -174,6 +165,7 @@ class PassGuard:
         guard: The run's.
         where: Says which step was the last that counted.
         resident: The whole arrays on the host that rows refer to, where there are any.
+        examine: Is shown each stretch before anything is decided.
     """
 
     def __init__(
@@ -181,10 +173,12 @@ class PassGuard:
         guard: Guard,
         where: Callable[[], Where],
         resident: Sequence[np.ndarray] | None,
+        examine: Callable[[Stretch], None] | None = None,
     ) -> None:
         self.run = guard
         self._where = where
         self._resident = resident
+        self._examine_first = examine
 
     def settle(
         self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
@@ -196,6 +190,8 @@ class PassGuard:
             part: What they logged.
             earlier: What has run just before, and is not counted yet.
         """
+        if self._examine_first is not None:
+            self._examine_first(stretch)
         if not stretch.is_bad(part, stretch.before):
             return Settled([part], [], is_over=False)
         done = sum(len(p.sizes) for one in earlier for p in one.parts)
@@ -247,6 +243,7 @@ class PassGuard:
             losses=tuple(name for name, bad in part.bad_losses().items() if bad.any()),
             state=tuple(map(Kept, paths, map(host, state.values))),
             spoilt=tuple(spoilt),
+            random=tuple(map(np.array, state.random or ())),
         )
         skipped = Part(part.logged, part.values, part.sizes, is_skipped=True)
         return skipped, Incident(evidence, stretch.variables, state)

@@ -12,6 +12,7 @@ from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
 from ownloop.errors import LoopError
 from ownloop.events import Observer, Started, Stopped
+from ownloop.folder import ReplayRequest
 from ownloop.guards import Evidence, Report
 from ownloop.history import History
 from ownloop.loop import workflow
@@ -108,7 +109,13 @@ class Loop:
             nonfinite=Policy.of(nonfinite),
         )
         how = Keeping.of(resume=resume, save=save, keep=keep)
-        if folder is not None:
+        request = ReplayRequest.of()
+        if request is not None and folder is not None:
+            # The script is run for one step of an earlier run, and nothing is kept.
+            if request.is_about(Path(folder)):
+                self._run.replay = request
+                self._run.epoch = (request.epoch or 1) - 1
+        elif folder is not None:
             # Here, since it needs SQLite, which not every Python has.
             home = import_module("ownloop.loop.run_folder")
             self._run.home = home.RunFolder(Path(folder), self._run, how)

@@ -18,6 +18,7 @@ from typing import Any, Final, final
 
 from ownloop.checkpoints import Checkpoint, Store
 from ownloop.errors import LoopError
+from ownloop.loop.script import command_of_this_process
 
 _VARIABLE: Final = "OWNLOOP_CHECK_RESUME"
 _WORDS_OF_A_FAILURE = 2_000
@@ -85,7 +86,14 @@ class ResumeReport:
 def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
     """Runs this script in child processes; see `Loop.check_resume`."""
     _check(steps, kills)
-    command = _command()
+    words = command_of_this_process()
+    if words is None:
+        raise LoopError(
+            "`check_resume` was called outside of a script. Expected a file that can "
+            "be run again in another process. Put the loop into a script and call it "
+            "there."
+        )
+    command = [sys.executable, *words]
     places = random.Random(seed).sample(range(1, steps), kills)
     with tempfile.TemporaryDirectory(prefix="ownloop-check-") as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
@@ -107,17 +115,6 @@ def _check(steps: Any, kills: Any) -> None:
             "numbers with 0 < kills < steps. Write, for example, "
             "loop.check_resume(steps=200, kills=3)."
         )
-
-
-def _command() -> list[str]:
-    script = getattr(sys.modules["__main__"], "__file__", None)
-    if script is None or not Path(script).exists():
-        raise LoopError(
-            "`check_resume` was called outside of a script. Expected a file that can "
-            "be run again in another process. Put the loop into a script and call it "
-            "there."
-        )
-    return [sys.executable, *sys.orig_argv[1:]]
 
 
 def _run(command: list[str], trial: Trial, *, expected: int) -> None:

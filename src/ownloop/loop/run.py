@@ -3,6 +3,7 @@
 The shared ground of `Loop`, `Epoch` and `Pass`. It decides nothing about time.
 `epoch` counts the finished ones; `current` is the number of the one under way. `plan`
 and `kinds` say, by the name of a pass, what it runs, and as which kinds of programs.
+`replay` is set where this process only replays a step of an earlier one.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import keras
 from ownloop.data import AbstractFeed
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
+from ownloop.folder import ReplayRequest
 from ownloop.guards import Where
 from ownloop.history import History
 from ownloop.loop.claims import Claims
@@ -21,6 +23,7 @@ from ownloop.loop.guard import Guard, PassGuard
 from ownloop.loop.home import AbstractHome, Nowhere
 from ownloop.loop.nonfinite import Policy
 from ownloop.loop.programs import Programs, Step, step_name
+from ownloop.loop.replaying import replayer
 from ownloop.loop.runner import Runner
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
@@ -58,6 +61,7 @@ class Run:
         self.memory: dict[str, Any] = {}
         self.saved: dict[str, owned.Saved] = {}
         self.home: AbstractHome = Nowhere()
+        self.replay: ReplayRequest | None = None
 
     def tell(self, event: Event) -> None:
         """Hands an event to each observer."""
@@ -120,7 +124,11 @@ class Run:
         """
         check_step(step)
         claims = Claims(self.home, f"{name}: {step_name(step)}", self.variables)
-        guard = None if where is None else PassGuard(self.guard, where, feed.resident)
+        guard = None
+        if where is not None:
+            asked = self.replay
+            examine = None if asked is None else replayer(asked, step, name)
+            guard = PassGuard(self.guard, where, feed.resident, examine)
         return Runner(
             step,
             feed,

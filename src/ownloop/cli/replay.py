@@ -1,0 +1,91 @@
+"""``ownloop replay``: a step that was not finite, run once more by its own script.
+
+The script is code: it is run as it was, by this Python, up to the pass of the step.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ownloop.checkpoints import Store
+from ownloop.cli.commands import ReplayStep
+from ownloop.cli.stored import find_run
+from ownloop.errors import FolderError
+from ownloop.folder import Layout, ReplayRequest
+
+
+def report(wish: ReplayStep) -> int:
+    """Replay one step, and print what was not finite in it.
+
+    Raises:
+        OwnloopError: there is no run or no such step, or its script does not get there.
+    """
+    layout = find_run(wish.folder)
+    store = Store(layout.nonfinite, run=layout.read_identity())
+    name = _choose(layout, store.names(), wish.step)
+    meta = store.meta(name)
+    words, directory = _command(layout, meta)
+    print(
+        f"Step {meta['step']:,} (epoch {meta['epoch']}, batch {meta['batch']:,} of the "
+        f"pass {meta['pass']!r}): {meta['cause']}\n"
+        f"Running {shlex.join(words)} up to that pass",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="ownloop-replay-") as scratch:
+        written = Path(scratch, "report.txt")
+        request = ReplayRequest(
+            folder=str(layout.folder.resolve()),
+            name=name,
+            pass_name=meta["pass"],
+            epoch=meta["epoch"],
+            report=str(written),
+        )
+        environment = {"KERAS_BACKEND": meta["backend"], **request.environment()}
+        code = subprocess.run(
+            [sys.executable, *words], cwd=directory, env=os.environ | environment
+        ).returncode
+        if not written.exists():
+            raise FolderError(
+                f"{shlex.join(words)} ended with code {code}, and did not come to the "
+                f"pass {meta['pass']!r} of a loop with the folder {layout.folder}. "
+                "Expected the script that made this run. Run it by itself and see what "
+                "it says, or call `loop.replay(step)` in it."
+            )
+        print(written.read_text(encoding="utf-8"))
+    return 0
+
+
+def _choose(layout: Layout, names: list[str], step: int | None) -> str:
+    if not names:
+        raise FolderError(
+            f"{layout.folder} keeps no step to replay: none has made a loss or the "
+            "state NaN or infinite. Expected one that was undone. To look at a step "
+            "of your own, call `ownloop.guards.replay(step, batch, state)`."
+        )
+    if step is None:
+        return names[-1]
+    if f"step-{step}" not in names:
+        raise FolderError(
+            f"{layout.folder} keeps no step {step}. Kept are: {', '.join(names)}. "
+            f"Write, for example, --step {names[-1].removeprefix('step-')}."
+        )
+    return f"step-{step}"
+
+
+def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
+    words, directory = meta.get("command"), Path(str(meta.get("directory")))
+    if not words or not directory.is_dir():
+        found = "is in no folder that is here" if words else "is no file"
+        raise FolderError(
+            f"The script that made {layout.folder} cannot be run again: it {found}, as "
+            "in a notebook. Expected a file, called as it was then. Call "
+            "`loop.replay(step)` where the loop is."
+        )
+    return [str(word) for word in words], directory
