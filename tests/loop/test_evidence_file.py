@@ -2,11 +2,14 @@
 
 import keras
 import numpy as np
+import optree
 import pytest
 
 import ownloop as ol
 from ownloop.checkpoints import Store
 from ownloop.errors import NonFiniteError
+from ownloop.guards import Evidence, Kept, Where
+from ownloop.loop.evidence_file import from_checkpoint, to_checkpoint
 
 
 def test_the_batch_and_the_state_before_it_are_kept(tmp_path):
@@ -38,3 +41,32 @@ def test_the_batch_and_the_state_before_it_are_kept(tmp_path):
     assert kept.tensors["batch/1"].array.tolist() == [2]
     assert kept.tensors["state/0"].array.tolist() == [4.0, 4.0]
     assert kept.meta["spoilt"] == [weight.path]
+
+
+def test_what_is_kept_is_found_again():
+    batch = {"x": np.ones((2, 3), "float32"), "y": [np.arange(2), np.arange(3)]}
+    kept = Evidence(
+        where=Where(12, 3, "train", 4),
+        batch=batch,
+        logged={"loss": float("nan"), "rate": 0.1},
+        losses=("loss",),
+        state=(Kept("a/kernel", np.zeros(3)), Kept("a/kernel", np.ones(2))),
+        spoilt=(),
+        random=(np.arange(5, dtype="uint8"), np.arange(2, dtype="uint8")),
+    )
+    structure = optree.tree_structure(batch)
+
+    again = from_checkpoint(to_checkpoint(kept), structure)
+
+    assert str(again.where) == str(kept.where)
+    assert again.cause == kept.cause == "loss is nan"
+    for mine, theirs in zip(
+        optree.tree_leaves((again.batch, again.random)),
+        optree.tree_leaves((kept.batch, kept.random)),
+        strict=True,
+    ):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_array_equal(mine, theirs)
+    assert [one.path for one in again.state] == ["a/kernel", "a/kernel"]
+    assert [one.value.tolist() for one in again.state] == [[0, 0, 0], [1, 1]]
+    assert from_checkpoint(to_checkpoint(kept), None).batch is None
