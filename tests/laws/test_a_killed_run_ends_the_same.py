@@ -5,6 +5,7 @@ run again with new objects. `tests/faults` kills real processes.
 """
 
 import random
+import time
 
 import keras
 import numpy as np
@@ -235,6 +236,18 @@ def test_a_compiled_run_ends_the_same(tmp_path):
 @pytest.mark.parametrize("save", [None, 2, 3])
 def test_when_it_is_saved_changes_nothing(save, tmp_path):
     whole = run(looks_and_validations, tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(looks_and_validations, tmp_path / "a", kill_at=4, save=save)
+
+    assert run(looks_and_validations, tmp_path / "a", save=save) == whole
+
+
+@pytest.mark.parametrize("name", ["time", "monotonic", "perf_counter"])
+def test_a_clock_that_jumps_changes_nothing(name, tmp_path, monkeypatch):
+    whole = run(looks_and_validations, tmp_path / "whole")
+    clock, jumps = getattr(time, name), np.random.default_rng(0)
+    monkeypatch.setattr(time, name, lambda: clock() + jumps.uniform(-1e6, 1e6))
+    save = ol.every(ol.minutes(5))
     with pytest.raises(Killed):
         run(looks_and_validations, tmp_path / "a", kill_at=4, save=save)
 

@@ -1,0 +1,123 @@
+"""A notebook: cells that are run again, Ctrl-C between them, one process for all.
+
+A cell is code that is executed in the one namespace of the notebook. What a user of a
+notebook does is run a cell that was interrupted once more; what must come out is the
+run that nobody has interrupted.
+"""
+
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+
+SETUP = """
+keras.utils.set_random_seed(0)
+weight = keras.Variable(np.zeros(3, "float32"), name="weight")
+optimizer = keras.optimizers.Adam(0.1)
+optimizer.build([weight])
+data = ol.Batches(rows, batch_size=4, shuffle=True, seed=1)
+
+def step(x):
+    with ol.GradientTape() as tape:
+        loss = keras.ops.mean((weight - x) ** 2)
+    optimizer.apply_gradients([(tape.gradient(loss, weight), weight)])
+    return {"loss": loss}
+"""
+
+LOOP = """
+loop = ol.Loop(
+    weight=weight, optimizer=optimizer, folder=folder, compile=False, observers=[]
+)
+"""
+
+TRAIN = """
+for epoch in loop.epochs(4):
+    for chunk in epoch.train(step, data, every=2):
+        loop.print(chunk.step, chunk.last.loss)
+        if chunk.step == interrupted_at:
+            signal.raise_signal(signal.SIGINT)
+"""
+
+
+class Notebook:
+    """One process and its namespace, in which cells are run."""
+
+    def __init__(self, folder):
+        rows = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+        self.names = {"keras": keras, "np": np, "ol": ol, "signal": signal}
+        self.names |= {"rows": rows, "folder": folder, "interrupted_at": None}
+
+    def run(self, *cells):
+        for cell in cells:
+            exec(compile(cell, "<cell>", "exec"), self.names)
+
+    def interrupt(self, step):
+        """Runs the cell that trains, and presses Ctrl-C after some step."""
+        self.names["interrupted_at"] = step
+        with pytest.raises(KeyboardInterrupt):
+            self.run(TRAIN)
+        self.names["interrupted_at"] = None
+
+    def end(self):
+        """Returns what two equal runs have in common."""
+        loop, folder = self.names["loop"], self.names["folder"]
+        parts = (self.names["weight"], *self.names["optimizer"].variables)
+        return (
+            [np.array(keras.ops.convert_to_numpy(v.value)).tolist() for v in parts],
+            loop.history.steps["train_loss"].tolist(),
+            loop.history.to_dict(),
+            None if folder is None else (folder / "log.txt").read_text(),
+            (loop.step, loop.epoch, loop.stopped),
+        )
+
+
+@pytest.fixture
+def whole(tmp_path):
+    notebook = Notebook(tmp_path / "whole")
+    notebook.run(SETUP, LOOP, TRAIN)
+    return notebook.end()
+
+
+# In the first chunk, in the middle of an epoch, after an epoch's last chunk.
+@pytest.mark.parametrize("step", [2, 9, 15])
+def test_the_cell_that_was_interrupted_is_run_again_and_goes_on(tmp_path, whole, step):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    notebook.interrupt(step)
+    # The loop can be looked at.
+    assert 0 < notebook.names["loop"].step <= step + 2
+    notebook.run(TRAIN)
+    assert notebook.end() == whole
+
+
+@pytest.mark.parametrize("step", [2, 9, 15])
+def test_the_loops_cell_is_run_again_and_takes_over_the_folder(tmp_path, whole, step):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    notebook.interrupt(step)
+    notebook.run(LOOP, TRAIN)
+    assert notebook.end() == whole
+
+
+def test_all_cells_are_run_again(tmp_path, whole):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    for step in (4, 9, 10, 17):
+        notebook.interrupt(step)
+        notebook.run(SETUP, LOOP)
+    notebook.run(TRAIN)
+    assert notebook.end() == whole
+
+
+def test_a_loop_without_a_folder_stays_usable(tmp_path):
+    notebook = Notebook(None)
+    notebook.run(SETUP, LOOP)
+    notebook.interrupt(9)
+    loop = notebook.names["loop"]
+    assert loop.step == 9
+    assert len(loop.history.steps["train_loss"]) == 9
+    notebook.run(TRAIN)
+    assert loop.epoch == 4
