@@ -92,7 +92,7 @@ tape: $(VENV)/.test
 # Whole runs in child processes that are killed, and checkpoints on disks that fail. The
 # tables are printed, and all counts written to .venv/log/faults-*.json.
 FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers $(WORKERS)
-EVERYTHING = runs calls asked changed items
+EVERYTHING = runs calls asked changed items overhead
 faults: HOW = --kills 12 --stride 25 --rounds 1
 faults-long: HOW = --kills 320 --stride 1 --rounds 25
 # In the short one PyTorch compiles nothing, which takes it a minute, and so does the

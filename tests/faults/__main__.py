@@ -21,11 +21,12 @@ from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
 from faults.items import count_items
+from faults.overhead import count_overhead
 from faults.runs import count_runs, reference
 from faults.samples import scratch
 from faults.server import Server
 
-PARTS = ("runs", "calls", "asked", "changed", "items")
+PARTS = ("runs", "calls", "asked", "changed", "items", "overhead")
 
 
 def main() -> int:
@@ -105,6 +106,9 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             counts["changed"] = count_changed(servers, base, whole)
         if "items" in options.parts:
             counts["items"] = count_items(servers, base, whole, settings)
+    # When the servers are gone, since this is timed.
+    if "overhead" in options.parts:
+        counts["overhead"] = count_overhead(options.backend)
     results = {name: asdict(count) for name, count in counts.items()}
     results["compiled"] = not options.eager
     results["machine"] = report.machine(options.backend)

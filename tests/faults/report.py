@@ -51,6 +51,15 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"known, {changed['marked']} of {changed['expected']} marked inexact",
             )
         )
+    if overhead := results.get("overhead"):
+        rows.append(
+            (
+                "a save of 7 MB",
+                f"{overhead['milliseconds']:.0f} ms ({overhead['low']:.0f} to "
+                f"{overhead['high']:.0f}) of training; one a minute costs "
+                f"{overhead['percent']:.2f} %",
+            )
+        )
     rows += _checkpoints(results.get("checkpoints") or {})
     if (commit := results.get("commit milliseconds")) is not None:
         rows.append(("commit of 100 MB", f"{commit:.0f} ms"))
