@@ -63,6 +63,9 @@ CONTENDERS = (
     ),
     *_ours("jax", "JAX"),
     Contender("jax-scan", "jax_loop", "jax", HAND, "lax.scan"),
+    Contender(
+        "keras-scan", "keras_scan", "jax", HAND, "lax.scan, Keras' layers", brief=False
+    ),
     Contender("jax-step", "jax_loop", "jax", HAND, "jitted step", {"LOOP": "step"}),
     Contender(
         "fit-jax-32",

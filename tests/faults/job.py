@@ -16,6 +16,7 @@ import numpy as np
 
 import ownloop as ol
 from faults.digests import Digests, array_digest, file_digests, generator_digests
+from faults.seeds import seed
 from ownloop.clock import minutes
 from ownloop.events import ChunkDone, Notice
 
@@ -87,7 +88,7 @@ def play(
         compile: as `Loop` takes it.
         changes: in what the script differs from the one that began the run.
     """
-    _seed(3)
+    seed(3)
     if "dtype policy" in changes:
         keras.config.set_dtype_policy("mixed_bfloat16")
     if "model built second" in changes:
@@ -210,7 +211,8 @@ def play(
             given = epoch.step(train_step, x[:8], y[:8], name="given")
             given = epoch.step(train_step, x[8:16], y[8:16], name="given")
             loop.print("given", given.loss)
-    last = {v.path: array_digest(v) for v in model.variables}
+    # What a script remembers of a state that is gone when it is run again.
+    loop.memory["last"] = {v.path: array_digest(v) for v in model.variables}
     loop.load("first")
     for epoch in loop.epochs(5):
         loop.save("head")
@@ -222,7 +224,7 @@ def play(
     test = loop.validate(val_step, val, name="test")
     loop.print("test", test.loss, loop.stopped)
 
-    items = {f"last {path}": digest for path, digest in last.items()}
+    items = {}
     found = [*accuracy.variables, teacher, jitter.state]
     # Where nothing was trained here the optimizer is not built again; the checkpoint
     # says what its variables would get.
@@ -262,15 +264,6 @@ def _optimizer(changes: Collection[str]) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(
         rate, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=5
     )
-
-
-def _seed(number: int) -> None:
-    # Not `keras.utils.set_random_seed`, which imports TensorFlow on every backend: in
-    # each of hundreds of children that takes seconds.
-    random.seed(number)
-    np.random.seed(number)
-    if keras.backend.backend() == "torch":
-        import_module("torch").manual_seed(number)
 
 
 def _framework() -> float:
