@@ -362,17 +362,46 @@ def test_a_failed_fsync_is_not_tried_again(folder, verb):
     assert os.listdir(folder) == ["step-1"]
 
 
-def test_a_disk_that_cannot_be_read_is_passed_over_and_told(folder):
+def test_a_disk_that_cannot_be_read_now_is_told_of_and_nothing_is_passed_over(folder):
     for step in (1, 2):
         Store(folder, run=RUN).commit(sample(step))
-    found = Store(folder, run=RUN, disk=FailingDisk(1, errno.EIO, verb="read")).newest()
-    assert found.name == "step-1"
-    [(name, reason)] = found.refused
-    assert name == "step-2"
-    assert reason.startswith("Input/output error (")
-    disk = FailingDisk(1, errno.EIO, verb="read", sticky=True)
-    with pytest.raises(CheckpointError, match="can be trusted"):
+    disk = FailingDisk(1, errno.EIO, verb="read")
+    message = (
+        r"'step-2' in .* cannot be read: Input/output error .*Expected .*Try again"
+    )
+    with pytest.raises(CheckpointError, match=message):
         Store(folder, run=RUN, disk=disk).newest()
+    assert Store(folder, run=RUN).newest().name == "step-2"
+
+
+def test_a_newest_one_of_a_later_version_is_not_passed_over(folder):
+    for step in (1, 2):
+        Store(folder, run=RUN).commit(sample(step))
+    path = folder / "step-2" / "MANIFEST.json"
+    path.write_text(path.read_text().replace('"version":1', '"version":2'))
+    with pytest.raises(CheckpointError, match=r"version 2.*a later one\."):
+        Store(folder, run=RUN).newest()
+
+
+def test_whoever_looks_while_the_run_goes_on_gets_one_that_is_there(
+    folder, monkeypatch
+):
+    run, reader = Store(folder, run=RUN), Store(folder, run=RUN)
+    for step in (1, 2):
+        run.commit(sample(step))
+    plain, reads = Store._read, []
+
+    def read(self, name):
+        reads.append(name)
+        if len(reads) == 1:
+            run.commit(sample(3))
+            run.prune(["step-3"])
+        return plain(self, name)
+
+    monkeypatch.setattr(Store, "_read", read)
+    found = reader.newest()
+    assert (found.name, found.refused) == ("step-3", ())
+    assert reads == ["step-2", "step-3"]
 
 
 def test_a_relative_folder_stays_where_it_was(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """``ownloop replay``: a script's bad step, reproduced in a process of its own."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_the_latest_step_goes_wrong_again_and_the_layer_is_named(run, capfd):
     assert said[0].startswith(
         "Step 23 (epoch 2, batch 5 of the pass 'train'): loss is "
     )
-    assert said[1].startswith("Running script.py run ")
+    assert re.match(r"Running .*script\.py run ", said[1])
     assert "Epoch 2" in said
     (first,) = [line for line in said if line.startswith("First not finite: ")]
     assert first.startswith("First not finite: the output of model/log (Lambda) has 3 ")
@@ -124,7 +125,8 @@ def kept(folder, **changes):
         "batch": 2,
         "step": 2,
         "cause": "loss is nan",
-        "command": ["nowhere.py"],
+        "script": "nowhere.py",
+        "words": [],
         "directory": str(folder),
         "backend": "jax",
     }
@@ -134,15 +136,34 @@ def kept(folder, **changes):
 
 
 def test_a_run_of_a_notebook_is_refused(finished, capsys):
-    assert main(["replay", kept(finished, command=None)]) == 2
+    assert main(["replay", kept(finished, script=None)]) == 2
     said = capsys.readouterr().err
     assert "cannot be run again: it is no file, as in a notebook. Expected" in said
 
 
-def test_a_script_that_does_not_come_there_is_told_of(finished, capfd):
-    script = Path(finished, "short.py")
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("-c", "there is no "),
+        ("gone.py", "there is no "),
+        ("checkpoints/../planted.py", "lies in the run's own folder, and may be any"),
+    ],
+)
+def test_what_a_folder_brings_with_it_is_not_run(finished, capsys, script, words):
+    planted = finished / "planted.py"
+    planted.write_text("print('planted')")
+    folder = kept(finished, script=script, words=["print('planted')"])
+    assert main(["replay", folder]) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "planted\n" not in said.out
+
+
+def test_a_script_that_does_not_come_there_is_told_of(finished, tmp_path, capfd):
+    script = Path(tmp_path, "short.py")
     script.write_text("print('short')")
-    assert main(["replay", kept(finished, command=["short.py"])]) == 2
+    here = {"script": "short.py", "directory": str(tmp_path)}
+    assert main(["replay", kept(finished, **here)]) == 2
     said = capfd.readouterr()
     assert "short\n" in said.out
     assert (

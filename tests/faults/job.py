@@ -212,7 +212,7 @@ def play(
             given = epoch.step(train_step, x[8:16], y[8:16], name="given")
             loop.print("given", given.loss)
     # What a script remembers of a state that is gone when it is run again.
-    loop.memory["last"] = {v.path: array_digest(v) for v in model.variables}
+    loop.memory["last"] = [array_digest(v) for v in model.variables]
     loop.load("first")
     for epoch in loop.epochs(5):
         loop.save("head")

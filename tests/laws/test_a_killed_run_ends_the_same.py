@@ -182,7 +182,30 @@ def a_pass_that_is_left(job):
         job.look()
 
 
+def a_validation_before_all(job):
+    before = job.loop.validate(job.val_step, batches(), name="before")
+    job.loop.print("before", dict(before))
+    for epoch in job.loop.epochs(2):
+        job.weight.assign(job.weight + 1)
+        for chunk in epoch.train(job.train_step, batches(), every=2):
+            job.look(chunk)
+        loss = epoch.validate(job.val_step, batches(), name="before").loss
+        job.loop.print(loss, job.loop.history.lowest("before_loss"))
+
+
+def two_steps_of_one_name(job):
+    def other(x):
+        return job.train_step(2 * x)
+
+    for epoch in job.loop.epochs(2):
+        for step in (job.train_step, other):
+            for chunk in epoch.train(step, batches(), every=3):
+                job.look(chunk)
+
+
 SCRIPTS = [
+    a_validation_before_all,
+    two_steps_of_one_name,
     looks_and_validations,
     passes_of_steps,
     a_stream,

@@ -320,3 +320,75 @@ def test_a_trainable_flag_of_a_single_variable_is_seen():
     run_pass(loop, step, None, steps=1)
     assert loop.history.row(2)["train_gradient"] == 0
     assert loop.compilations == {"step": 2}
+
+
+def test_another_model_under_the_same_names_is_trained_and_not_the_old_one(bits):
+    def build():
+        kernel = keras.initializers.RandomUniform(-1, 1, seed=1)
+        dense = keras.layers.Dense(2, kernel_initializer=kernel, name="dense")
+        model = keras.Sequential([keras.Input((3,)), dense], name="model")
+        return model, keras.optimizers.SGD(0.1, name="sgd")
+
+    def step(x):
+        with ol.GradientTape() as tape:
+            loss = keras.ops.mean(model(x) ** 2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss
+
+    def train():
+        notices = Notices()
+        for epoch in ol.Loop(observers=[notices]).epochs(1):
+            epoch.train(step, data).run()
+        return notices.take()
+
+    data = ol.Batches(np.ones((8, 3), "float32"), batch_size=2)
+    model, optimizer = build()
+    old = model, optimizer
+    begin = bits(model.variables)
+    assert train() == ["compiling step"]
+    end = bits(model.variables)
+    assert end != begin
+
+    # As where the cell of a notebook is run again that makes the model.
+    model, optimizer = build()
+    assert [v.path for v in model.variables] == [v.path for v in old[0].variables]
+    assert bits(model.variables) == begin
+    (said,) = train()
+    assert said == (
+        "compiling step again: it uses another model, optimizer or metric than before"
+    )
+    assert bits(model.variables) == end
+    assert bits(old[0].variables) == end
+
+    model, optimizer = old
+    assert train() == []
+    assert bits(model.variables) != end
+
+
+def test_another_function_under_the_same_name_is_called():
+    def loss_of(x):
+        return keras.ops.mean(x)
+
+    first = loss_of
+
+    def step(x):
+        return loss_of(x)
+
+    def train():
+        notices = Notices()
+        loop = ol.Loop(observers=[notices])
+        for epoch in loop.epochs(1):
+            epoch.train(step, data).run()
+        return notices.take(), loop.history["train_loss"].tolist()
+
+    data = ol.Batches(np.arange(4, dtype="float32"), batch_size=2)
+    assert train() == (["compiling step"], [1.5])
+
+    def loss_of(x):
+        return keras.ops.mean(2 * x)
+
+    said = "compiling step again: loss_of() was another function"
+    assert train() == ([said], [3.0])
+    loss_of = first
+    assert train() == ([], [1.5])

@@ -34,7 +34,8 @@ for epoch in loop.epochs(3):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "25 steps, killed at 13: the same bits"),
+        # It looks after two steps each time, and ends with the look.
+        ([], "26 steps, killed at 13: the same bits"),
         (["--forgetful"], "weight/0 (variable) differs"),
     ],
 )

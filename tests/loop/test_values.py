@@ -1,5 +1,8 @@
 """Values: a frozen mapping whose entries are attributes too."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -44,3 +47,14 @@ def test_nothing_can_be_changed():
 def test_it_shows_its_numbers_and_the_shapes_of_its_arrays():
     values = Values({"loss": 1 / 3, "f1": np.zeros((3,))})
     assert repr(values) == "Values(loss=0.333333, f1=array(3,))"
+
+
+def test_values_can_be_copied_and_pickled():
+    values = Values({"loss": 0.5, "g/loss": 1.5})
+    for again in (
+        copy.copy(values),
+        copy.deepcopy(values),
+        pickle.loads(pickle.dumps(values)),  # noqa: S301 - our own bytes
+    ):
+        assert isinstance(again, Values)
+        assert dict(again) == dict(values)

@@ -6,6 +6,7 @@ run that nobody has interrupted.
 """
 
 import signal
+import time
 
 import keras
 import numpy as np
@@ -54,11 +55,11 @@ class Notebook:
         for cell in cells:
             exec(compile(cell, "<cell>", "exec"), self.names)
 
-    def interrupt(self, step):
-        """Runs the cell that trains, and presses Ctrl-C after some step."""
+    def interrupt(self, step, cell=TRAIN):
+        """Runs a cell that trains, and presses Ctrl-C after some step."""
         self.names["interrupted_at"] = step
         with pytest.raises(KeyboardInterrupt):
-            self.run(TRAIN)
+            self.run(cell)
         self.names["interrupted_at"] = None
 
     def end(self):
@@ -121,3 +122,49 @@ def test_a_loop_without_a_folder_stays_usable(tmp_path):
     assert len(loop.history.steps["train_loss"]) == 9
     notebook.run(TRAIN)
     assert loop.epoch == 4
+
+
+SINGLE = """
+for epoch in loop.epochs(3):
+    for i in range(4):
+        result = epoch.step(step, rows[4 * i : 4 * i + 4])
+        loop.print(loop.step, result.loss)
+        if loop.step == interrupted_at:
+            signal.raise_signal(signal.SIGINT)
+"""
+
+TWICE = TRAIN + "            signal.raise_signal(signal.SIGINT)\n"
+
+
+def test_single_steps_go_on_as_well(tmp_path):
+    ends = []
+    for name, step in (("whole", None), ("run", 6)):
+        notebook = Notebook(tmp_path / name)
+        notebook.run(SETUP, LOOP)
+        if step is not None:
+            notebook.interrupt(step, SINGLE)
+        notebook.run(SINGLE)
+        ends.append(notebook.end())
+    assert ends[0] == ends[1]
+
+
+def test_ctrl_c_pressed_twice_is_no_break(tmp_path, whole):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    notebook.interrupt(9, TWICE)
+    notebook.run(TRAIN)
+    assert notebook.end() == whole
+
+
+def test_ctrl_c_before_a_break_is_not_forgotten(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    cell = TRAIN + "            break\n    if epoch.number == 2: break\n"
+    notebook.names["interrupted_at"] = 9
+
+    def run_and_wait():
+        notebook.run(cell)
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_and_wait()

@@ -162,13 +162,25 @@ class Store:
 
         Raises:
             CheckpointError: there are checkpoints, and none can be trusted. To start
-                from the beginning then would be to throw the run away.
+                from the beginning then would be to throw the run away. Or one is of a
+                later version, or the disk refuses to give it: neither is a damage.
         """
-        refused = []
-        for name in reversed(self.names()):
+        refused: list[tuple[str, str]] = []
+        waiting = self.names()
+        while waiting:
+            name = waiting.pop()
             try:
-                checkpoint = self._read(name)
-            except (RefusedError, OSError) as error:
+                with self._trusting_the_disk(name):
+                    checkpoint = self._read(name)
+            except RefusedError as error:
+                now = self.names()
+                if name not in now:
+                    # The run goes on: it has saved another, and deleted this one.
+                    waiting = [n for n in now if n not in dict(refused)]
+                    continue
+                if error.remedy:  # It is whole, and not for us.
+                    with self._trusting(name):
+                        raise
                 refused.append((name, _reason(error)))
                 continue
             return Found(name, checkpoint, tuple(refused))
@@ -356,6 +368,18 @@ class Store:
                 f"The checkpoint {name!r:.80} in {self._folder} cannot be loaded: "
                 f"{_reason(error)}. Expected a folder that is as it was committed. "
                 f"{remedy or _REMEDY}"
+            ) from error
+
+    @contextmanager
+    def _trusting_the_disk(self, name: str) -> Iterator[None]:
+        """Lets no error of the disk pass for a damage: it may be gone in a minute."""
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"The checkpoint {name!r:.80} in {self._folder} cannot be read: "
+                f"{_reason(error)}. Expected a disk that gives back what it has. Try "
+                "again, or move this checkpoint away to go on from the one before it."
             ) from error
 
     @contextmanager

@@ -80,12 +80,23 @@ def _choose(layout: Layout, names: list[str], step: int | None) -> str:
 
 
 def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
-    words, directory = meta.get("command"), Path(str(meta.get("directory")))
-    if not words or not directory.is_dir():
-        found = "is in no folder that is here" if words else "is no file"
+    """Give how the script was called.
+
+    Only a file that lies elsewhere is run: what a folder brings with it is data.
+    """
+    script, directory = meta.get("script"), Path(str(meta.get("directory")))
+    reason = None
+    if not script:
+        reason = "it is no file, as in a notebook"
+    elif not directory.is_dir() or not Path(directory, script).is_file():
+        reason = f"there is no {Path(directory, script)}"
+    elif Path(directory, script).resolve().is_relative_to(layout.folder.resolve()):
+        reason = f"{script} lies in the run's own folder, and may be anybody's"
+    if reason is not None:
         raise FolderError(
-            f"The script that made {layout.folder} cannot be run again: it {found}, as "
-            "in a notebook. Expected a file, called as it was then. Call "
-            "`loop.replay(step)` where the loop is."
+            f"The script that made {layout.folder} cannot be run again: {reason}. "
+            "Expected a file, where it was then. Call `loop.replay(step)` where the "
+            "loop is."
         )
-    return [str(word) for word in words], directory
+    words = [str(script), *map(str, meta.get("words", ()))]
+    return words, directory

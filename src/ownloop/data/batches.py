@@ -109,7 +109,9 @@ class Batches:
             >>> Batches(np.zeros(4), 2, shuffle=True, seed=1).rows(2).tolist()
             [2, 0, 1, 3]
         """
-        if self._order is None or self._order[0] != epoch:
+        # Read once: threads of two epochs may ask at the same time.
+        order = self._order
+        if order is None or order[0] != epoch:
             number = _integer(epoch, "epoch", least=0) if self.shuffle else 0
             rows = (
                 permutation(self.examples, seed=self.seed, epoch=number)
@@ -117,8 +119,8 @@ class Batches:
                 else unshuffled(self.examples)
             )
             rows.flags.writeable = False
-            self._order = (epoch, rows)
-        return self._order[1]
+            self._order = order = (epoch, rows)
+        return order[1]
 
     def batch(self, epoch: int, index: int) -> Any:
         """Give one batch as NumPy arrays, in the structure of the arrays.

@@ -80,7 +80,11 @@ class Layout:
                 there, or one of our names is taken by a thing of another kind.
         """
         try:
+            above = [self.folder, *self.folder.parents]
+            missing = [path for path in above if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
+            for path in missing:
+                _sync_folder(path.parent)
             # Permissions alone do not tell: the disk may be mounted for reading only.
             with tempfile.TemporaryFile(dir=self.folder):
                 pass

@@ -75,11 +75,22 @@ class RunLock:
             FolderError: another process has it, or the file cannot be written.
         """
         other = _HELD.get(self._path)
+        if other is not None and not other._is_still_there():
+            other.release()  # The folder was deleted, and made again by somebody.
+            other = None
         if other is None or other is self:
             self.acquire()
             return
         self._file, other._file = other._file, None
         _HELD[self._path] = self
+
+    def _is_still_there(self) -> bool:
+        """Whether the file that we have locked is the one of that name."""
+        try:
+            now = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        return self._file is not None and os.path.samestat(now, os.fstat(self._file))
 
     def release(self) -> None:
         """Give the lock back; what is not held is not given back."""

@@ -168,6 +168,7 @@ def _observer_states(run: Run) -> list[Any]:
 def _text(what: str, value: Any) -> str:
     """Writes the user's own values as JSON; infinity and NaN are allowed here."""
     try:
+        _check_plain(value)
         return json.dumps(value)
     except (TypeError, ValueError) as error:
         raise LoopError(
@@ -175,3 +176,17 @@ def _text(what: str, value: Any) -> str:
             "dicts with strings as keys, lists, strings, numbers, booleans and None. "
             "Keep arrays in a keras.Variable that `Loop(...)` owns."
         ) from error
+
+
+def _check_plain(value: Any) -> None:
+    """Refuses what JSON would give back as something else, and not say so."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} would come back as a string")
+            _check_plain(entry)
+    elif isinstance(value, tuple):
+        raise TypeError(f"the tuple {value!r:.100} would come back as a list")
+    elif isinstance(value, list):
+        for entry in value:
+            _check_plain(entry)

@@ -1,6 +1,7 @@
 """What is kept of a step that went wrong, as a checkpoint of its own kind."""
 
 import os
+import sys
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import optree
 
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.guards import Evidence, Kept, Where
-from ownloop.loop.script import command_of_this_process
+from ownloop.loop.script import script_of_this_process
 from ownloop.resume.plain import pack, unpack
 
 
@@ -41,7 +42,8 @@ def to_checkpoint(evidence: Evidence) -> Checkpoint:
         "spoilt": [spoilt.path for spoilt in evidence.spoilt],
         "logged": pack(evidence.logged),
         # What `ownloop replay` runs once more.
-        "command": command_of_this_process(),
+        "script": script_of_this_process(),
+        "words": sys.argv[1:],
         "directory": os.getcwd(),
         "backend": keras.backend.backend(),
     }

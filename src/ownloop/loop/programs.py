@@ -29,16 +29,28 @@ _MANY = 3
 @final
 @dataclass(frozen=True)
 class Prepared:
-    """A program, what it takes for granted, and how fast it has been."""
+    """A program, what it takes for granted, and how fast it has been.
+
+    reached: the identities of those of its variables that the step can be seen to use.
+    """
 
     call: StepCall
     program: AbstractProgram
     trainable: tuple[bool, ...]
+    reached: frozenset[int] = frozenset()
     pace: Pace = field(default_factory=Pace)
 
     def still_fits(self) -> bool:
         """Whether the trainable flags are as they were when it was compiled."""
         return self.trainable == _trainable(self.program)
+
+    def is_within_reach(self, now: Surroundings) -> bool:
+        """Whether the step still uses the variables that the program changes.
+
+        Those by identity that it reached when it was compiled: another model under the
+        same names needs another program.
+        """
+        return self.reached <= {id(variable) for variable in now.variables()}
 
 
 @final
@@ -74,8 +86,11 @@ class _Shelf:
         """Returns a program that fits, the latest first."""
         for entry in reversed(self.entries):
             alike = entry.seen is None or self._key(entry.seen) == self._key(now)
-            if entry.settings == settings and alike and entry.prepared.still_fits():
-                return entry.prepared
+            prepared = entry.prepared
+            if entry.settings != settings or not alike or not prepared.still_fits():
+                continue
+            if prepared.is_within_reach(now):
+                return prepared
         return None
 
     def learn(self, before: Surroundings, after: Surroundings) -> None:
@@ -88,8 +103,8 @@ class _Shelf:
                 self.own.add(name)
 
     def _key(self, seen: Surroundings) -> tuple[Any, ...]:
-        numbers, flags = seen.key
-        return tuple(entry for entry in numbers if entry[0] not in self.own), flags
+        numbers, *rest = seen.key
+        return tuple(entry for entry in numbers if entry[0] not in self.own), *rest
 
 
 _shelves: weakref.WeakKeyDictionary[Any, dict[Any, _Shelf]] = (
@@ -125,7 +140,8 @@ class Programs:
             name = change.partition(" was ")[0]
             if name not in shelf.own:
                 changes.append(change)
-                self._count_change(step_name(step), name)
+                if not name.endswith("()"):
+                    self._count_change(step_name(step), name)
         return now, "; ".join(changes)
 
     def liked(self, step: Step) -> int:
@@ -161,17 +177,21 @@ class Programs:
         if found is not None:
             return found
         if self._compiled:
+            if any(not e.prepared.is_within_reach(surroundings) for e in shelf.entries):
+                why = why or "it uses another model, optimizer or metric than before"
             self._say(_announcement(step_name(step), signature, shelf, why))
         call = StepCall(_finder(step), signature.structure if signature else None)
         leaves = [LeafSpec(*leaf) for leaf in signature.leaves] if signature else []
         program = backends.current().compile(call, leaves, eager=not self._compiled)
-        prepared = Prepared(call, program, _trainable(program))
-        seen = None
+        seen, reached = None, frozenset[int]()
         if self._compiled:
             after = Surroundings.of(step)
             shelf.learn(surroundings, after)
             seen = _without_objects(after)
             self._account(step, shelf, program)
+            own = {id(variable) for variable in program.variables}
+            reached = frozenset(id(v) for v in after.variables() if id(v) in own)
+        prepared = Prepared(call, program, _trainable(program), reached)
         shelf.entries.append(_Entry(settings, seen, prepared))
         return prepared
 

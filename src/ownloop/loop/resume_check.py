@@ -18,10 +18,12 @@ from typing import Any, Final, final
 
 from ownloop.checkpoints import Checkpoint, Store
 from ownloop.errors import LoopError
-from ownloop.loop.script import command_of_this_process
+from ownloop.loop.script import script_of_this_process
 
 _VARIABLE: Final = "OWNLOOP_CHECK_RESUME"
 _WORDS_OF_A_FAILURE = 2_000
+# A system without SIGKILL ends a process at once by the other.
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 @final
@@ -48,8 +50,7 @@ class Trial:
     def kill_if_due(self, step: int) -> None:
         """Ends this process as no program can prevent."""
         if self.kill is not None and step >= self.kill:
-            # A system without SIGKILL ends a process at once by this.
-            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+            os.kill(os.getpid(), _KILL)
 
 
 @final
@@ -86,25 +87,32 @@ class ResumeReport:
 def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
     """Runs this script in child processes; see `Loop.check_resume`."""
     _check(steps, kills)
-    words = command_of_this_process()
-    if words is None:
+    if script_of_this_process() is None:
         raise LoopError(
             "`check_resume` was called outside of a script. Expected a file that can "
             "be run again in another process. Put the loop into a script and call it "
             "there."
         )
-    command = [sys.executable, *words]
+    command = [sys.executable, *sys.orig_argv[1:]]
     places = random.Random(seed).sample(range(1, steps), kills)
     with tempfile.TemporaryDirectory(prefix="ownloop-check-") as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
-        _run(command, Trial(str(whole), steps), expected=0)
-        for place in sorted(places):
-            _run(command, Trial(str(cut), steps, place), expected=-signal.SIGKILL)
-        _run(command, Trial(str(cut), steps), expected=0)
-        difference = _difference(_end(whole), _end(cut)) or _difference_of_logs(
-            whole, cut
-        )
-    return ResumeReport(steps, tuple(sorted(places)), difference)
+        _run(command, Trial(str(whole), steps))
+        killed = [
+            place
+            for place in sorted(places)
+            if not _run(command, Trial(str(cut), steps, place))
+        ]
+        if not killed:
+            raise LoopError(
+                f"`check_resume` did not come to kill the script, which ends after "
+                f"{_end(whole).step} steps. Expected it to live until step "
+                f"{min(places)} at least. Ask for fewer steps, or train for longer."
+            )
+        _run(command, Trial(str(cut), steps))
+        end = _end(whole)
+        difference = _difference(end, _end(cut)) or _difference_of_logs(whole, cut)
+    return ResumeReport(end.step, tuple(killed), difference)
 
 
 def _check(steps: Any, kills: Any) -> None:
@@ -117,16 +125,18 @@ def _check(steps: Any, kills: Any) -> None:
         )
 
 
-def _run(command: list[str], trial: Trial, *, expected: int) -> None:
+def _run(command: list[str], trial: Trial) -> bool:
+    """Runs a child; returns whether it came to its end, and was not killed."""
     environment = os.environ | {_VARIABLE: json.dumps(asdict(trial))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    # Where the run ends before the step, there is nobody left to kill.
-    if done.returncode not in (expected, 0):
+    killed = trial.kill is not None and done.returncode == -_KILL
+    if done.returncode != 0 and not killed:
         raise LoopError(
             f"A child process of `check_resume` ended with code {done.returncode}: "
             f"{done.stderr[-_WORDS_OF_A_FAILURE:]}\nExpected the script to run as it "
             "does here. Run it by itself, and see what it says."
         )
+    return not killed
 
 
 def _end(folder: Path) -> Checkpoint:

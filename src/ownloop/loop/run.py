@@ -95,7 +95,7 @@ class Run:
         """Lets the run be saved; see `AbstractHome.pause`."""
         try:
             self.home.pause(call, where)
-        except (KeyboardInterrupt, SystemExit) as error:
+        except BaseException as error:
             self.failed = error
             raise
 

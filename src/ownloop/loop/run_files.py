@@ -21,6 +21,9 @@ from ownloop.history.records import Record
 from ownloop.history.tally import Mark
 from ownloop.loop.evidence_file import to_checkpoint
 
+KEPT_EVIDENCE = 10
+"""Each holds a whole state; a run that skips a hundred steps needs no hundred."""
+
 _FLUSH_SECONDS = 1.0
 """The history's rows are written about once a second, and before each checkpoint."""
 
@@ -71,8 +74,6 @@ class RunFiles:
     def open(self, *, may_continue: bool) -> Found:
         """Takes the lock and opens what is there; returns the newest checkpoint.
 
-        Checkpoints that cannot be trusted, and are newer, are set aside.
-
         Raises:
             FolderError: The folder cannot be used, or has a run and must not.
             CheckpointError: There are checkpoints, and none can be trusted.
@@ -92,8 +93,6 @@ class RunFiles:
                 "False. Expected a folder without a run. Choose another folder, or "
                 "leave `resume` out to continue the run."
             )
-        for name, _ in found.refused:
-            store.set_aside(name)
         if self._keep.by is not None:
             for name in store.names():
                 # One that is damaged is no reason not to go on from another.
@@ -111,6 +110,7 @@ class RunFiles:
 
     def begin_anew(self) -> None:
         """Takes away what a process left that was killed before it first saved."""
+        self._records.clear()
         self._database.cut_back(Mark.of_nothing())
         self._log.cut_back(0)
 
@@ -120,6 +120,7 @@ class RunFiles:
         Raises:
             FolderError: What the checkpoint is about is not there, or was altered.
         """
+        self._records.clear()
         self._database.cut_back(Mark.from_json(files["history"]))
         self._log.cut_back(files["log"])
         return self._database.load()
@@ -152,25 +153,45 @@ class RunFiles:
         return self._writer.busy
 
     def begin_commit(
-        self, capture: Callable[[Mapping[str, Any]], Checkpoint], history: History
+        self,
+        capture: Callable[[Mapping[str, Any]], Checkpoint],
+        history: History,
+        step: int,
     ) -> None:
         """Makes the files durable, and writes a checkpoint while other things run.
 
         Args:
             capture: Copies the state, given how much of the files belongs to it.
             history: Where the value is by which checkpoints are kept.
+            step: How many steps the run has done.
         """
         self.flush()
         self._log.sync()
         files = {
             "history": self._database.mark().to_json(),
             "log": self._log.length,
-            "value": self._value(history),
+            "value": self._value(history, step),
         }
         self._writer.submit(capture(files))
 
+    @property
+    def by(self) -> str | None:
+        """The value by which checkpoints are kept, if any are."""
+        return self._keep.by
+
+    def set_aside(self, name: str) -> None:
+        """Renames a checkpoint that cannot be trusted, so that none is left behind."""
+        assert self._store is not None
+        self._store.set_aside(name)
+
     def check(self) -> None:
-        """Raises the error of a checkpoint that could not be written."""
+        """Raises the error of a checkpoint that could not be written.
+
+        Raises:
+            CheckpointError: It could not.
+            FolderError: Another loop has taken the folder over.
+        """
+        self.check_ours()
         self._writer.check()
 
     def drain(self) -> None:
@@ -182,8 +203,11 @@ class RunFiles:
         assert self._evidence is not None
         checkpoint = to_checkpoint(evidence)
         steps = [self._evidence.meta(name)["step"] for name in self._evidence.names()]
-        if all(step < checkpoint.step for step in steps):
+        if checkpoint.step not in steps:
             self._evidence.commit(checkpoint)
+            # The first one, since others may follow from it, and the latest.
+            first, *others = self._evidence.names()
+            self._evidence.prune([first, *others[1 - KEPT_EVIDENCE :]])
 
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commits a checkpoint and deletes those that are not kept; in the thread."""
@@ -192,12 +216,14 @@ class RunFiles:
         self._note_value(name, checkpoint.meta)
         self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
 
-    def _value(self, history: History) -> str | None:
-        """Returns the latest value by which checkpoints are kept, exactly."""
+    def _value(self, history: History, step: int) -> str | None:
+        """Returns the value of this very state by which it is kept, exactly."""
         by = self._keep.by
         if by is None or by not in history.names:
             return None
-        return float(history.looks(by).value[-1]).hex()
+        looks = history.looks(by)
+        is_of_now = looks.step[-1] == step and looks.value.ndim == 1
+        return float(looks.value[-1]).hex() if is_of_now else None
 
     def _note_value(self, name: str, meta: Mapping[str, Any]) -> None:
         value = meta["files"]["value"]

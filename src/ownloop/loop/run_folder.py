@@ -51,7 +51,7 @@ class RunFolder(AbstractHome):
         self._save = how.save
         self._tracked = Tracked(Names(run.objects))
         self._tracked.calls.on_return = self._return
-        self._signals = Signals()
+        self._signals = Signals(self._note_leaving)
         self._found: tuple[str, Checkpoint] | None = None
         self._saved = time.monotonic()
         self._early: list[str] = []
@@ -60,6 +60,8 @@ class RunFolder(AbstractHome):
         self._kinds: dict[str, str] = {}
         self._has_single_steps = False
         self._must_reload = False
+        self._is_warned = False
+        self._first_time: str | None = None
 
     # ------------------------------------------------------------------- rounds
 
@@ -81,14 +83,16 @@ class RunFolder(AbstractHome):
         self._files.drain()
         if self._trial is not None and self._run.epochs_total is not None:
             raise SystemExit(0)  # What comes after the loop is not tried.
-        self._leave_if_asked()
         self._signals.stop()
+        self._leave_if_asked()
 
     def break_round(self, ending: str) -> None:
         self._tracked.calls.leave_round(ending)
         self._signals.stop()
         self._files.flush()
         self._files.drain()
+        # Nothing can be raised here, where Python closes a generator.
+        self._signals.send_again()
 
     def abandon_round(self) -> None:
         # The file is as it was at the last save; a loop that is entered again in this
@@ -108,15 +112,31 @@ class RunFolder(AbstractHome):
         if self._run.stop_reason is not None:
             return  # No epoch begins, and the end of the round is saved at once.
         calls.enter_epoch(self._run.epoch + 1)
+        if self._trial is not None:
+            self._try(self._trial, lambda: None)
         if self._signals.received is not None:
             self._commit_now(None)
             self._leave_if_asked()
-        elif not self._files.is_busy:
+        elif self._files.by is not None or not self._files.is_busy:
+            # Where a value decides which checkpoints stay, each epoch has one.
+            self._files.drain()
+            self._check_value_is_known()
             self._begin_commit(None)
+
+    def _check_value_is_known(self) -> None:
+        by, names = self._files.by, self._run.history.names
+        if by is not None and by not in names and not self._is_warned:
+            self._is_warned = True
+            self._run.say(
+                f"no checkpoint is the best one: {by!r} is none of the values of an "
+                f"epoch, {', '.join(names) or 'of which there are none'}"
+            )
 
     # -------------------------------------------------------------------- calls
 
     def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
+        if not self._files.is_open:
+            self._open(round=0)  # Before any round, there is a validation.
         tracked = self._tracked
         call = tracked.calls.enter()
         reach = Surroundings.of(step).variables()
@@ -125,20 +145,28 @@ class RunFolder(AbstractHome):
         if call.is_over:
             return call
         now = fingerprint.of_pass(step, data)
-        before = tracked.passes.get(name, now)
-        if name in self._unseen:
-            self._unseen.discard(name)
+        # Two steps may share a name; one that the run has not had stands for another.
+        key = f"{name}: {step_name(step)}"
+        if key not in tracked.passes:
+            earlier = [k for k in self._unseen if k.partition(": ")[0] == name]
+            key = earlier[0] if earlier else key
+        before = tracked.passes.get(key, now)
+        if key in self._unseen:
+            self._unseen.discard(key)
             # Data that the script makes anew for each epoch are compared only where
             # the run was in the middle of them.
             if before["varies"] and call.open is None:
                 before = before | {"data": now["data"]}
             self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
+        self._first_time = None if key in tracked.passes else key
         varies = before["varies"] or before["data"] != now["data"]
-        tracked.passes[name] = now | {"varies": varies}
+        tracked.passes[key] = now | {"varies": varies}
         return call
 
     def enter_single_steps(self) -> None:
         self._has_single_steps = True
+        if self._trial is not None:
+            self._trial.kill_if_due(self._run.step)
         self._leave_if_asked()
 
     def start(self, call: Call) -> None:
@@ -166,8 +194,13 @@ class RunFolder(AbstractHome):
             raise SystemExit(0)
 
     def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
-        if self._can_save(call):
-            self._commit_now(where())
+        if not self._can_save(call):
+            return
+        open = where()
+        if open is None and self._first_time is not None:
+            # It has done nothing yet, and whoever mends it need not say "inexact".
+            self._tracked.passes.pop(self._first_time, None)
+        self._commit_now(open)
 
     def _can_save(self, call: Call) -> bool:
         return self._tracked.calls.is_alone(call) and not self._has_single_steps
@@ -181,6 +214,8 @@ class RunFolder(AbstractHome):
 
     def finish(self, call: Call, values: Values) -> None:
         self._tracked.calls.finish(call, pack(values))
+        if self._run.current is None:
+            self._files.flush()  # Perhaps it was the last call of all.
 
     def claim(
         self,
@@ -225,12 +260,14 @@ class RunFolder(AbstractHome):
         run.history.follow(None)
         try:
             found = self._files.open(may_continue=self._resume is not False)
-            for name, reason in found.refused:
-                run.say(f"the checkpoint {name} is left out: {reason}")
             if found.checkpoint is None or found.name is None:
                 self._begin_anew()
             else:
                 self._continue(found.name, found.checkpoint, round)
+                # Not before: a run that is refused stays as it is.
+                for name, reason in found.refused:
+                    run.say(f"the checkpoint {name} is left out: {reason}")
+                    self._files.set_aside(name)
         except BaseException:
             self._files.close()
             raise
@@ -244,6 +281,7 @@ class RunFolder(AbstractHome):
         for text in self._early:
             self._files.write(text)
             print(text)
+        self._early.clear()
 
     def _continue(self, name: str, checkpoint: Checkpoint, round: int) -> None:
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
@@ -339,6 +377,7 @@ class RunFolder(AbstractHome):
         self._files.begin_commit(
             lambda files: capture(self._run, self._tracked, open, files),
             self._run.history,
+            self._run.step,
         )
         self._saved_step, self._saved = self._run.step, time.monotonic()
 
@@ -346,6 +385,10 @@ class RunFolder(AbstractHome):
         self._files.drain()
         self._begin_commit(open)
         self._files.drain()
+
+    def _note_leaving(self, error: BaseException) -> None:
+        """Keeps a signal's exception from being taken for a `break` of the user's."""
+        self._run.failed = error
 
     def _leave_if_asked(self) -> None:
         if self._signals.received is not None:

@@ -1,15 +1,13 @@
-"""The script that runs in this process, and how it was called."""
+"""The script that runs in this process."""
 
 import sys
 from pathlib import Path
 
 
-def command_of_this_process() -> list[str] | None:
-    """Returns the words after Python's own name that run this script once more.
+def script_of_this_process() -> str | None:
+    """Returns the file that could be run again; None where there is none.
 
-    None where there is no file that could be run again, as in a notebook.
+    As in a notebook, or where code was given on the command line.
     """
     script = getattr(sys.modules["__main__"], "__file__", None)
-    if script is None or not Path(script).exists():
-        return None
-    return sys.orig_argv[1:]
+    return script if script is not None and Path(script).exists() else None

@@ -4,25 +4,33 @@ The first signal is a wish: the steps under way end, the run is saved, and then 
 leaves as the signal would have made it. The second means now.
 """
 
+import contextlib
+import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, final
 
 _EXIT_CODE_OF_A_SIGNAL = 128
+_SOON_SECONDS = 0.01
 
 
 @final
 class Signals:
     """Listens from `start` to `stop`, in Python's main thread only.
 
+    Args:
+        note: Is given the exception with which a signal leaves, before it is raised.
+
     Attributes:
         received: The signal that came; None while there was none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[BaseException], None]) -> None:
         self.received: int | None = None
+        self._note = note
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
@@ -53,17 +61,31 @@ class Signals:
             SystemExit: It was another one; the exit code is 128 and its number.
         """
         number, self.received = self.received, None
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
         assert number is not None
-        raise SystemExit(_EXIT_CODE_OF_A_SIGNAL + number)
+        error: BaseException = SystemExit(_EXIT_CODE_OF_A_SIGNAL + number)
+        if number == signal.SIGINT:
+            error = KeyboardInterrupt()
+        self._note(error)
+        raise error
+
+    def send_again(self) -> None:
+        """Sends what was received once more, to the handlers of before.
+
+        In a moment, from a thread, for a place in which nothing can be raised.
+        """
+        number, self.received = self.received, None
+        if number is not None:
+            again = threading.Timer(_SOON_SECONDS, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             self.leave()
         self.received = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        # Not `print`: the signal may have come in the middle of one.
-        sys.stderr.write(
-            f"{name}: saving the run, then leaving; once more to leave now\n"
-        )
+        # The signal may have come in the middle of another write.
+        with contextlib.suppress(RuntimeError):
+            sys.stderr.write(
+                f"{name}: saving the run, then leaving; once more to leave now\n"
+            )

@@ -42,6 +42,8 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
     except BaseException as error:
         runner.restore()  # Again: an interrupt may have come just before it.
         run.fail(error, step_name(step), name, record.batch)
+        if isinstance(error, Exception):
+            run.home.fail(call, lambda: None)
         raise
     finally:
         feed.close()

@@ -43,6 +43,9 @@ class Values(Mapping[str, Any]):
             "Expected reading only. Keep numbers of your own in `loop.memory`."
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Values, (self._entries,)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 

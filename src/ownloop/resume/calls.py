@@ -29,7 +29,7 @@ class Place:
         bodies: By number, in the body of which pass a call was made, if in any.
         made: How many calls there were, the open one included.
         open: Where the call stands that was under way, if one was.
-        between: What calls after the earlier rounds gave, by round.
+        between: By round, what the calls before it gave, and after the one before.
         endings: Why each finished round was stopped; None: its epochs were done.
     """
 
@@ -152,7 +152,7 @@ class Calls:
         self._target, self.is_returning = place, True
         self._round, self._epoch = round, None
         self._clear()
-        self._between = list(place.between[:round])
+        self._between = list(place.between[: round + 1])
         self._endings = list(place.endings[:round])
 
     def place(self, open: Open | None = None) -> Place:
@@ -183,8 +183,11 @@ class Calls:
         and more of them are asked for now, it goes on.
         """
         target = self._target
-        if self._round > len(self._between):
+        if self._round == len(self._between):
             self._between.append(dict(self._results))
+        if self.is_returning and (self._round, None) == (target.round, target.epoch):
+            # It was saved before this round, in a call that is not made again.
+            self._arrive()
         if not self.is_returning or self._round >= target.round:
             return True, None
         ending = target.endings[self._round]
@@ -281,8 +284,8 @@ class Calls:
             return {}, False
         if (self._round, self._epoch) == (target.round, target.epoch):
             return target.results, True
-        if self._epoch is None and 0 < self._round <= len(target.between):
-            return target.between[self._round - 1], False
+        if self._epoch is None and self._round < len(target.between):
+            return target.between[self._round], False
         return {}, False
 
     def _arrive(self) -> None:

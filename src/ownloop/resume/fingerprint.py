@@ -16,6 +16,7 @@ import numpy as np
 
 from ownloop import backends
 from ownloop.data import Batches
+from ownloop.step import functions_of
 
 _SETTINGS = (
     "XLA_FLAGS",
@@ -59,11 +60,11 @@ def of_process(*, compiled: bool) -> dict[str, Any]:
 
 
 def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
-    """Returns what one pass depends on: the step's own code, and its data.
+    """Returns what one pass depends on: the step's code, and its data.
 
-    Data in memory are known by their shapes and up to 256 of their rows; of a stream
-    only its type is known. `varies` is for the caller: whether the data were others in
-    another epoch.
+    With the code of the functions that the step calls by name. Data in memory are known
+    by their shapes and up to 256 of their rows; of a stream only its type. `varies` is
+    for the caller: whether the data were others in another epoch.
     """
     return {"code": _code(step), "data": _data(data), "varies": False}
 
@@ -95,11 +96,10 @@ def _processors() -> int | None:
 
 
 def _code(step: Callable[..., Any]) -> str:
-    function = getattr(step, "__func__", step)
-    code = getattr(function, "__code__", None)
-    if code is None:
+    functions = [_parts(code) for _, code in functions_of(step)]
+    if not functions:
         return type(step).__name__
-    return hashlib.sha256(repr(_parts(code)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(functions).encode()).hexdigest()[:16]
 
 
 def _parts(code: CodeType) -> tuple[Any, ...]:

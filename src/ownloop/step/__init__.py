@@ -6,6 +6,7 @@ and knows nothing of loops, data sets or files.
 
 from ownloop.step.branch import cond as cond
 from ownloop.step.call import StepCall as StepCall
+from ownloop.step.functions import functions_of as functions_of
 from ownloop.step.outcome import Kind as Kind
 from ownloop.step.outcome import Logged as Logged
 from ownloop.step.outcome import last as last

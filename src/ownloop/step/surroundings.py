@@ -1,16 +1,19 @@
 """What a step reads from outside itself: numbers, flags, metrics and variables.
 
-A compiled step has the Python numbers that it read frozen into it. They are looked up
-here before each pass, so that a change compiles the step again instead of being
-ignored. The same walk finds the metrics, which each pass starts from zero.
+A compiled step has the Python numbers that it read, and the functions that it called,
+frozen into it. They are looked up here before each pass, so that a change compiles the
+step again instead of being ignored. The same walk finds the metrics, which each pass
+starts from zero.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, final
 
 import keras
 
+from ownloop.step.functions import functions_of
 from ownloop.step.walk import Walk
 
 
@@ -23,12 +26,14 @@ class Surroundings:
         numbers: Names and values of the Python numbers and strings that were found in
             closures, globals, defaults and the attributes that the step reads.
         flags: Names and values of the `trainable` flags of layers and variables.
+        functions: Names and code of the step and of the functions that it calls.
         metrics: The Keras metrics within reach.
         owners: Keras variables, and what has `variables`: layers, optimizers, metrics.
     """
 
     numbers: tuple[tuple[str, Any], ...]
     flags: tuple[tuple[str, bool], ...]
+    functions: tuple[tuple[str, CodeType], ...]
     metrics: tuple[keras.Metric, ...]
     owners: tuple[Any, ...] = field(repr=False)
 
@@ -46,6 +51,7 @@ class Surroundings:
         return cls(
             tuple(walk.numbers),
             tuple(walk.flags),
+            functions_of(step),
             tuple(walk.metrics),
             tuple(walk.owners),
         )
@@ -55,7 +61,7 @@ class Surroundings:
         """Equal for surroundings that compile to the same program."""
         # The type too: 1, 1.0 and True are equal, and are not the same program.
         numbers = tuple((n, type(v), _comparable(v)) for n, v in self.numbers)
-        return numbers, self.flags
+        return numbers, self.flags, self.functions
 
     def variables(self) -> tuple[keras.Variable, ...]:
         """The variables within reach, those that were created since included."""
@@ -76,7 +82,7 @@ class Surroundings:
             >>> Surroundings.of(step).changes(before)
             ('rate was 0.5 and is 0.25',)
         """
-        return tuple(
+        values = (
             f"{name} was {_words(earlier)} and is {_words(now)}"
             for mine, theirs in (
                 (self.numbers, before.numbers),
@@ -84,6 +90,11 @@ class Surroundings:
             )
             for name, now, earlier in _differences(mine, theirs)
         )
+        functions = (
+            f"{name}() was another function"
+            for name, _, _ in _differences(self.functions, before.functions)
+        )
+        return (*values, *functions)
 
 
 _ABSENT = object()

@@ -4,29 +4,26 @@ It follows names that appear in the code of the step and of the functions it cal
 attribute or a key that no code names is not read, and not looked at.
 """
 
-import dis
 import functools
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
 import keras
 import numpy as np
 
+from ownloop.step.functions import is_foreign, reads
+
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 _SMALL = 64
 """Containers and arrays with more entries than this are data, not settings."""
-_FOREIGN = frozenset(
-    {"builtins", "jax", "jaxlib", "keras", "numpy", "ownloop", "tensorflow", "torch"}
-)
 _KERAS = (
     keras.Layer,
     keras.optimizers.Optimizer,
     keras.Loss,
     keras.Metric,
 )
-_READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _CHANGES_BY_ITSELF = frozenset(
     {
         "built",
@@ -78,9 +75,9 @@ class Walk:
             self._callable(name, function.func)
         elif isinstance(function, types.FunctionType):
             self._words.update(_words(function.__code__))
-            for inner, value in _reads(function):
+            for inner, value in reads(function):
                 self._value(_join(name, inner), value)
-        elif not _is_foreign(type(function)):
+        elif not is_foreign(type(function)):
             self._words.add("__call__")
             self._holders.append((name, function))
         wrapped = getattr(function, "__wrapped__", None)
@@ -92,7 +89,7 @@ class Walk:
         if isinstance(value, _NUMBERS):
             self.numbers.append((name, value))
         elif isinstance(value, types.FunctionType):
-            if not _is_foreign(value):
+            if not is_foreign(value):
                 self._callable(name, value)
         elif isinstance(value, types.MethodType | functools.partial):
             self._callable(name, value)
@@ -114,7 +111,7 @@ class Walk:
         elif isinstance(value, tuple | list | set | frozenset):
             for i, entry in enumerate(list(value)[:_SMALL]):
                 self._value(f"{name}[{i}]", entry)
-        elif isinstance(value, Mapping) or not _is_foreign(type(value)):
+        elif isinstance(value, Mapping) or not is_foreign(type(value)):
             self._holders.append((name, value))
 
     def _keras(self, name: str, thing: Any) -> None:
@@ -134,7 +131,7 @@ class Walk:
                 self.numbers.append((_join(name, "learning_rate"), repr(rate)))
         if not isinstance(thing, keras.Loss):
             self.owners.append(thing)
-        if not _is_foreign(type(thing)):
+        if not is_foreign(type(thing)):
             # A layer that the user wrote: its methods may read anything.
             self._holders.append((name, thing))
             self._words.add("call")
@@ -162,7 +159,7 @@ class Walk:
         for word in sorted(w for w in self._words if isinstance(w, str)):
             method = getattr(type(holder), word, None)
             method = method.fget if isinstance(method, property) else method
-            if isinstance(method, types.FunctionType) and not _is_foreign(method):
+            if isinstance(method, types.FunctionType) and not is_foreign(method):
                 self._callable(name, method)
 
     def _first(self, holder: Any, key: Any) -> bool:
@@ -175,35 +172,6 @@ class Walk:
         known = id(value) in self._seen
         self._seen[id(value)] = value
         return known
-
-
-def _reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yields what a function reads from outside: closure, globals, defaults."""
-    code = function.__code__
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # Not assigned yet.
-            continue
-    for name in sorted(_globals(code)):
-        if name in function.__globals__:
-            yield name, function.__globals__[name]
-    for i, value in enumerate(function.__defaults__ or ()):
-        yield f"default {i}", value
-    yield from (function.__kwdefaults__ or {}).items()
-
-
-def _globals(code: types.CodeType) -> set[str]:
-    """Returns the names that a function's code reads as globals, and no others.
-
-    A key or an attribute often has the name of a global that the script assigns:
-    `return {"loss": ...}` does not read the script's own variable `loss`.
-    """
-    names = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _globals(constant)
-    return names
 
 
 def _words(code: types.CodeType) -> set[Any]:
@@ -221,17 +189,11 @@ def _attributes(holder: Any) -> list[tuple[str, Any]]:
     return list(getattr(holder, "__dict__", {}).items())
 
 
-def _is_foreign(thing: Any) -> bool:
-    name = "__name__" if isinstance(thing, types.ModuleType) else "__module__"
-    module = getattr(thing, name, None) or "builtins"
-    return module.partition(".")[0] in _FOREIGN
-
-
 def _is_own_module(module: types.ModuleType) -> bool:
     """Whether a module is part of the user's program, and no installed package."""
     root = module.__name__.partition(".")[0]
     installed = "-packages" in (getattr(module, "__file__", None) or "-packages")
-    return not (installed or root in sys.stdlib_module_names or _is_foreign(module))
+    return not (installed or root in sys.stdlib_module_names or is_foreign(module))
 
 
 def _join(outer: str, inner: str) -> str:

@@ -1,0 +1,117 @@
+"""What a loop keeps in its folder, and when."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop.errors import LoopError
+from ownloop.events import Notice
+from ownloop.history.database import read_database
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make(**options):
+        weight = keras.Variable(0.0, name="weight")
+        options = {"compile": False, "observers": (), "save": 1} | options
+        return ol.Loop(folder=tmp_path / "run", weight=weight, **options), weight
+
+    return make
+
+
+def names(tmp_path):
+    return sorted(path.name for path in (tmp_path / "run/checkpoints").glob("step-*"))
+
+
+DATA = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
+
+
+def test_a_constructor_touches_nothing(tmp_path, make):
+    make()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_epochs_state_stays_whatever_is_saved_later(tmp_path, make):
+    losses, val_loss = iter([3.0, 1.0, 2.0, 4.0]), keras.Variable(0.0)
+    loop, weight = make(keep=ol.Keep(last=1, best=2, by="val_loss"))
+
+    def step(x):
+        weight.assign_add(keras.ops.mean(x))
+        return {"loss": keras.ops.sum(x)}
+
+    for epoch in loop.epochs(4):
+        epoch.train(step, DATA).run()
+        val_loss.assign(next(losses))
+        epoch.validate(lambda x: {"loss": val_loss + 0 * keras.ops.sum(x)}, DATA)
+    # The ends of epochs 2 and 3 have the lowest losses, and the end of all is the last.
+    kept = {int(re.match(r"step-(\d+)", name)[1]) for name in names(tmp_path)}
+    assert kept == {8, 12, 16}
+
+
+def test_it_is_said_once_that_there_is_no_value_to_keep_the_best_by(make):
+    said = []
+    keep = ol.Keep(last=1, best=1, by="val_los")
+    loop, weight = make(keep=keep, observers=[said.append])
+    for epoch in loop.epochs(3):
+        epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+        weight.assign(weight + 1)
+    texts = [e.text for e in said if isinstance(e, Notice) and "best" in e.text]
+    assert len(texts) == 1
+    assert "'val_los' is none of the values of an epoch, train_loss" in texts[0]
+
+
+def test_what_is_looked_at_after_the_last_epoch_is_in_the_database(tmp_path, make):
+    loop, _ = make()
+    for epoch in loop.epochs(1):
+        epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+    loop.validate(lambda x: {"loss": keras.ops.sum(x)}, DATA, name="test")
+    stored = read_database(tmp_path / "run/history.db")
+    assert stored.looks("test_loss").value.tolist() == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({3: "a"}, "the key 3 would come back as a string"),
+        ({"a": [(1, 2)]}, r"the tuple \(1, 2\) would come back as a list"),
+        (np.zeros(2), "not JSON serializable"),
+    ],
+)
+def test_memory_that_would_come_back_as_something_else_is_refused(make, value, words):
+    loop, _ = make()
+    loop.memory["mine"] = value
+
+    def train():
+        for epoch in loop.epochs(1):
+            epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+
+    with pytest.raises(LoopError, match=rf"cannot be saved: .*{words}.*Expected dicts"):
+        train()
+
+
+def test_a_validation_that_raises_leaves_the_training_saved(tmp_path, make):
+    class OwnError(Exception):
+        pass
+
+    def bad(x):
+        raise OwnError
+
+    def train(val_step):
+        loop, weight = make(save=None)
+
+        def step(x):
+            weight.assign_add(keras.ops.mean(x))
+            return {"loss": keras.ops.sum(x)}
+
+        for epoch in loop.epochs(1):
+            epoch.train(step, DATA).run()
+            epoch.validate(val_step, DATA)
+        return float(weight)
+
+    with pytest.raises(OwnError):
+        train(bad)
+    assert names(tmp_path) == ["step-4"]
+    assert train(lambda x: {"loss": keras.ops.sum(x)}) == 14.0
