@@ -121,11 +121,11 @@ def _with_old_history() -> None:
     """Count what is in the history's file before the latest rows are in it."""
     real = RunFiles.begin_commit
 
-    def begin(self: Any, capture: Any, history: Any) -> None:
+    def begin(self: Any, *arguments: Any) -> None:
         flush = self.flush
         self.flush = lambda: None
         try:
-            real(self, capture, history)
+            real(self, *arguments)
         finally:
             del self.flush
         flush()
