@@ -17,12 +17,12 @@ PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 PRINTED = PAGE.with_suffix(".txt")
 
 HEAD = """\
-# Loops that `fit()` cannot express
+# Loops that plain `fit()` has no place for
 
 Each of these is one file of at most 90 lines in [examples](../examples), the same on
 JAX, TensorFlow and PyTorch: no subclass, no branch for a backend. Run one with
 
-    pip install "ownloop[jax,examples]"
+    pip install ".[jax,examples]"
     KERAS_BACKEND=jax python examples/gan.py
 
 `make gallery` runs all of them on all three backends. The table says what they learnt

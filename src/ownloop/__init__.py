@@ -1,7 +1,7 @@
 """Own your training loop: one plain step, compiled, on JAX, TensorFlow or PyTorch.
 
-This file is the door: the names below are the whole public surface, each with the
-private file behind it. It imports nothing until a name is used. That is what lets the
+This file is the door: the names below are the whole public surface, each with the file
+behind it. It imports nothing until a name is used. That is what lets the
 command line choose the Keras backend before anything has imported Keras.
 """
 
@@ -22,7 +22,7 @@ _HOMES = {
     "minutes": "ownloop.clock",
     "value_and_grad": "ownloop.tape",
 }
-_MODULES = ("datasets", "errors")
+_MODULES = ("datasets", "errors", "events", "guards")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 

@@ -11,7 +11,7 @@
 
 This file knows no framework. The loop exists once, above it; a backend is these
 verbs and not a trainer. Each room (`jax/`, `tensorflow/`, `torch/`) has the same
-file names: compile, gradient, place, random, state.
+file names where it does the same thing: compile, finite, gradient, place, state, room.
 """
 
 from abc import ABC, abstractmethod

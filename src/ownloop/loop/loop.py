@@ -44,7 +44,7 @@ class Loop:
             stands for a console that says what is being compiled.
         folder: Where the run is kept: its state, history and log. The same script run
             again continues there, to the same bits. Nothing is read or written before
-            the first epoch. None: nothing is kept.
+            the first epoch or validation. None: nothing is kept.
         resume: Whether to continue a run that is in the folder; False refuses it, and
             "inexact" continues although versions, threads, code or data differ.
         save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
@@ -343,8 +343,9 @@ class Loop:
     def print(self, *words: Any) -> None:
         """Prints a line, and adds it to `log.txt` where the run has a folder.
 
-        A run that is continued prints and keeps each line once. The line should not
-        hold the time of day, by which two equal runs would differ.
+        A run that is continued prints and keeps each line once; so a line before the
+        first pass waits until the folder is opened there. It should not hold the time
+        of day, by which two equal runs would differ.
 
         Example:
             >>> import ownloop as ol

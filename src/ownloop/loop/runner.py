@@ -1,6 +1,6 @@
 """One pass's steps: batches in, programs run, state put back where a step fails.
 
-Owns what must hold for each chunk: the Keras objects are read before it and written
+Owns what must hold for each stretch: the Keras objects are read before it and written
 after it, and where anything goes wrong in between they are as they were before.
 """
 
