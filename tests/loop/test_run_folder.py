@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-from ownloop.errors import LoopError
+from ownloop.errors import CheckpointError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
 
@@ -115,3 +115,50 @@ def test_a_validation_that_raises_leaves_the_training_saved(tmp_path, make):
         train(bad)
     assert names(tmp_path) == ["step-4"]
     assert train(lambda x: {"loss": keras.ops.sum(x)}) == 14.0
+
+
+class Counter:
+    """Something with a state of its own; as an observer it counts nothing."""
+
+    def __call__(self, event):
+        pass
+
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        ({"mine": Counter()}, {}, "mine was Counter and is not there"),
+        ({}, {"mine": Counter()}, "mine was not there and is Counter"),
+        ({"observers": [Counter()]}, {}, "observer 1 was Counter and is not there"),
+        (
+            {"mine": keras.Variable(0.0)},
+            {"mine": Counter()},
+            "mine was Variable and is Counter",
+        ),
+    ],
+)
+def test_other_objects_than_those_of_the_run_are_refused(
+    tmp_path, make, before, now, words
+):
+    def train(**options):
+        loop, weight = make(**options)
+        weight.assign(5.0)
+        try:
+            for epoch in loop.epochs(loop.epoch + 1):
+                epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+        finally:
+            seen.append(float(weight))
+
+    seen = []
+    train(**before)
+    kept = names(tmp_path)
+    with pytest.raises(CheckpointError, match=rf"{words}.*Expected the objects and"):
+        train(**now)
+    assert seen == [5.0, 5.0]
+    assert names(tmp_path) == kept

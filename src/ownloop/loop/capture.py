@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from ownloop.checkpoints import Checkpoint, Entry
-from ownloop.errors import LoopError
+from ownloop.errors import CheckpointError, LoopError
 from ownloop.loop.run import Run
 from ownloop.resume import owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
@@ -74,6 +74,7 @@ def capture(
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
         "counts": counts(tensors),
+        "parts": _parts(run),
         "random": generators,
         "objects": {
             n: _text(f"{n}.get_state()", state)
@@ -102,6 +103,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
         CheckpointError: The objects differ; nothing was changed.
     """
     meta = checkpoint.meta
+    _check_parts(meta["parts"], _parts(run), name)
     paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
     tracked.names.expect(meta["steps"], paths)
     assign(run, tracked, checkpoint, name)
@@ -111,6 +113,29 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]
     run.data.go_to(meta["data"])
+
+
+def _parts(run: Run) -> dict[str, str]:
+    """Names what has a state of its own: the loop's objects, and some observers."""
+    observers = {f"observer {i}": o for i, o in enumerate(_stateful(run), start=1)}
+    things = run.objects | observers
+    return {name: type(thing).__name__ for name, thing in things.items()}
+
+
+def _check_parts(before: Mapping[str, str], now: Mapping[str, str], name: str) -> None:
+    differences = [
+        f"{part} was {was} and is {is_now}"
+        for part in dict.fromkeys([*before, *now])
+        if (was := before.get(part, "not there"))
+        != (is_now := now.get(part, "not there"))
+    ]
+    if differences:
+        raise CheckpointError(
+            f"The checkpoint {name} does not fit what `Loop(...)` got: "
+            f"{'; '.join(differences)}. Expected the objects and observers of the run "
+            "that wrote it, under the same names; nothing changed. Hand them in as "
+            "then, or choose another folder."
+        )
 
 
 def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
@@ -136,7 +161,7 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
         n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))
         for n, states in meta["saved"].items()
     }
-    for observer, state in zip(_stateful(run), meta["observers"], strict=False):
+    for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
     run.memory.clear()
     run.memory.update(json.loads(meta["memory"]))

@@ -286,8 +286,9 @@ class RunFolder(AbstractHome):
     def _continue(self, name: str, checkpoint: Checkpoint, round: int) -> None:
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
         self._compare("", meta["fingerprint"], self._fingerprint())
+        history = self._files.cut_back(meta["files"])
         restore(run, tracked, checkpoint, name)
-        run.history.take_over(self._files.cut_back(meta["files"]))
+        run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._saved_step = run.step
         tracked.calls.go_to(place_of(checkpoint), round=round)
