@@ -23,13 +23,6 @@ def functions_of(
 
     A name may get another function while the step stays the same object, as where a
     cell of a notebook is run again.
-
-    Example:
-        >>> def double(x):
-        ...     return 2 * x
-        ...
-        >>> [name for name, _ in functions_of(lambda x: double(x) + 1)]
-        ['the step', 'double']
     """
     found: dict[types.FunctionType, str] = {}
 
@@ -59,7 +52,7 @@ def reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, cell.cell_contents
         except ValueError:  # Not assigned yet.
             continue
-    for name in sorted(_globals(code)):
+    for name in _globals(code):
         if name in function.__globals__:
             yield name, function.__globals__[name]
     for i, value in enumerate(function.__defaults__ or ()):
@@ -67,7 +60,8 @@ def reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     yield from (function.__kwdefaults__ or {}).items()
 
 
-def _globals(code: types.CodeType) -> set[str]:
+@functools.lru_cache(1024)
+def _globals(code: types.CodeType) -> tuple[str, ...]:
     """Returns the names that a function's code reads as globals, and no others.
 
     A key or an attribute often has the name of a global that the script assigns:
@@ -76,8 +70,8 @@ def _globals(code: types.CodeType) -> set[str]:
     names = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _globals(constant)
-    return names
+            names.update(_globals(constant))
+    return tuple(sorted(names))
 
 
 def is_foreign(thing: Any) -> bool:

@@ -73,7 +73,7 @@ class JaxProgram(AbstractProgram):
         batch: Sequence[LeafSpec],
     ) -> None:
         self.variables = tuple(variables)
-        self.capacity = choose_capacity(batch)
+        self.capacity = capacity = choose_capacity(batch)
         self._blocks = BlockRoom(batch, self.capacity)
         traced = _trace(step, self.variables, batch)
         slow = _slow_primitive(traced.jaxpr)
@@ -84,7 +84,8 @@ class JaxProgram(AbstractProgram):
         self._advance: Callable[..., Any] = build(
             traced, batch, self.capacity, donate=self._donates
         )
-        self._outputs = jax.jit(lambda: _empty(traced, self.capacity))
+        # Not of `self`: JAX would keep this program, and the model, for a while.
+        self._outputs = jax.jit(lambda: _empty(traced, capacity))
 
     def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
         state = [variable.value for variable in self.variables]
