@@ -15,25 +15,13 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from gallery_bounds import LEARNT  # noqa: E402 - benchmarks are no package
 
-LONG_ON_TORCH = (
-    "accumulation",
-    "adversarial",
-    "distillation",
-    "reinforce",
-    "transformer",
-    "variational_autoencoder",
-)
-"""PyTorch compiles these for up to half a minute each."""
-
 
 def test_every_example_has_a_bound():
     assert LEARNT.keys() == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
 @pytest.mark.parametrize("name", sorted(LEARNT))
-def test_it_learns(name, backend, monkeypatch, tmp_path, capsys):
-    if backend == "torch" and name in LONG_ON_TORCH:
-        pytest.skip("compiled for long on PyTorch; `make gallery` runs it there")
+def test_it_learns(name, monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.chdir(tmp_path)  # an example may write a picture
     try:
