@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from contenders.in_jax import build
-from contenders.shared import asked_for, serve
+from contenders.shared import asked_for, serve_scans
 from contenders.workloads import RATE
 
 job = asked_for()
@@ -68,20 +68,4 @@ else:
         return state, jax.tree.map(lambda *values: jnp.stack(values), *kept)
 
 
-state = start()
-
-
-def epoch() -> None:
-    global state
-    order = generator.permutation(len(x)).astype("int32")
-    full = len(x) // job.batch * job.batch
-    state, (losses, correct) = run(state, order[:full].reshape(-1, job.batch))
-    np.asarray(losses)
-    total = int(correct.sum())
-    if full < len(x):
-        state, (losses, correct) = run(state, order[None, full:])
-        total += int(correct.sum())
-        np.asarray(losses)
-
-
-serve(epoch)
+serve_scans(job, len(x), run, start())

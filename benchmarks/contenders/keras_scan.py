@@ -10,9 +10,8 @@ https://keras.io/guides/writing_a_custom_training_loop_in_jax/
 import jax
 import jax.numpy as jnp
 import keras
-import numpy as np
 
-from contenders.shared import asked_for, serve
+from contenders.shared import asked_for, serve_scans
 from contenders.workloads import RATE
 
 job = asked_for()
@@ -21,7 +20,6 @@ model = job.model()
 optimizer = keras.optimizers.Adam(RATE)
 optimizer.build(model.trainable_variables)
 loss_fn = job.loss()
-generator = np.random.default_rng(0)
 
 
 def judge(trainable, other, x, y):  # type: ignore[no-untyped-def]
@@ -48,18 +46,4 @@ def run(state, rows):  # type: ignore[no-untyped-def]
 kinds = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
 state = tuple([variable.value for variable in kind] for kind in kinds)
 
-
-def epoch() -> None:
-    global state
-    order = generator.permutation(len(x)).astype("int32")
-    full = len(x) // job.batch * job.batch
-    state, (losses, correct) = run(state, order[:full].reshape(-1, job.batch))
-    np.asarray(losses)
-    total = int(correct.sum())
-    if full < len(x):
-        state, (losses, correct) = run(state, order[None, full:])
-        total += int(correct.sum())
-        np.asarray(losses)
-
-
-serve(epoch)
+serve_scans(job, len(x), run, state)

@@ -58,6 +58,11 @@ class RunFiles:
         """Whether the files are open, or were before they were taken over."""
         return self._store is not None
 
+    @property
+    def by(self) -> str | None:
+        """The value by which checkpoints are kept, if any are."""
+        return self._keep.by
+
     def check_ours(self) -> None:
         """Refuses to go on where another loop has taken the folder over.
 
@@ -100,6 +105,11 @@ class RunFiles:
                     self._note_value(name, store.meta(name))
         self._store = store
         return found
+
+    def set_aside(self, name: str) -> None:
+        """Renames a checkpoint that cannot be trusted, so that none is left behind."""
+        assert self._store is not None
+        self._store.set_aside(name)
 
     def close(self) -> None:
         """Lets go of everything; whoever mends what was wrong may open it again."""
@@ -173,16 +183,6 @@ class RunFiles:
             "value": self._value(history, step),
         }
         self._writer.submit(capture(files))
-
-    @property
-    def by(self) -> str | None:
-        """The value by which checkpoints are kept, if any are."""
-        return self._keep.by
-
-    def set_aside(self, name: str) -> None:
-        """Renames a checkpoint that cannot be trusted, so that none is left behind."""
-        assert self._store is not None
-        self._store.set_aside(name)
 
     def check(self) -> None:
         """Raises the error of a checkpoint that could not be written.

@@ -30,7 +30,7 @@ from ownloop.backends.contract import (
     Tensor,
     choose_capacity,
 )
-from ownloop.backends.jax.finite import flags
+from ownloop.backends.jax.finite import are_finite
 from ownloop.backends.jax.place import BlockRoom
 from ownloop.backends.jax.recording import innermost_trace
 from ownloop.backends.scope import Carried
@@ -171,7 +171,7 @@ def _fused(
     ) -> tuple[Carry, Tensor | None]:
         carry = (state, *_empty(traced, capacity))
         carry = jax.lax.fori_loop(0, count, lambda i, c: step(c, block, i), carry)
-        return carry, flags(carry[0]) if state else None
+        return carry, are_finite(carry[0]) if state else None
 
     compiled = jax.jit(advance, donate_argnums=0 if donate else ())
     specs = list(traced.states), _block(batch, capacity), _NUMBER

@@ -19,15 +19,15 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
         [False, True]
     """
     values = [variable.value for variable in variables]
-    return np.asarray(_flags(values)) if values else np.ones(0, bool)
+    return np.asarray(_are_finite(values)) if values else np.ones(0, bool)
 
 
-def flags(values: Sequence[Tensor]) -> Tensor:
+def are_finite(values: Sequence[Tensor]) -> Tensor:
     """Returns for each value whether all of it is finite; for use in programs."""
     return jnp.stack([_is_finite(value) for value in values])
 
 
-_flags = jax.jit(flags)
+_are_finite = jax.jit(are_finite)
 
 
 def _is_finite(value: Tensor) -> Tensor:
