@@ -17,6 +17,7 @@ from typing import Any
 
 from faults import report
 from faults.asked import count_asked
+from faults.broken import count_broken
 from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
@@ -26,7 +27,7 @@ from faults.runs import count_runs, reference
 from faults.samples import scratch
 from faults.server import Server
 
-PARTS = ("runs", "calls", "asked", "changed", "items", "overhead")
+PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 
 
 def main() -> int:
@@ -93,6 +94,8 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             )
         if "calls" in options.parts:
             counts["calls"] = count_calls(servers, base, stride=options.stride)
+        if "disk" in options.parts:
+            counts["disk"] = count_broken(servers, base, stride=options.stride)
         if "asked" in options.parts:
             counts["asked"] = count_asked(
                 servers[0],

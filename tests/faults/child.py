@@ -22,7 +22,7 @@ from typing import Any
 
 import keras
 
-from faults import forgotten, job, tiny
+from faults import breaking, forgotten, job, tiny
 from faults.attempts import Attempt, Outcome
 from faults.digests import Digests
 from faults.moments import Moments, asking, die
@@ -104,6 +104,9 @@ def _work(attempt: Attempt, report: Path) -> int:
         if attempt.job == "items":
             names = [*forgotten.ITEMS, *forgotten.WRITERS]
             digests = Digests(dict.fromkeys(names, ""))
+        elif attempt.job == "broken":
+            settings = attempt.settings or {}
+            digests = breaking.play(Path(attempt.folder), settings, moments.counts)
         elif attempt.job == "tiny":
             moments.wrap_calls()
             digests = tiny.play(Path(attempt.folder))

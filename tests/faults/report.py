@@ -29,6 +29,15 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"({calls['total']} calls)",
             )
         )
+    if disk := results.get("disk"):
+        rows.append(
+            (
+                "a run's disk fails",
+                f"{disk['survived'] + disk['told']} of {disk['points']} times the run "
+                f"came to its end ({disk['survived']}) or said what to do "
+                f"({disk['told']}), {disk['went_on']} went on the same",
+            )
+        )
     if items := results.get("items"):
         rows.append(("items of state", f"{items['missed']} of {items['items']} missed"))
     if asked := results.get("asked"):
