@@ -25,7 +25,8 @@ The second group is about whole runs of a framework, in child processes:
 
 It stands on these, which nobody asserts on:
 
-    job, tiny    what is run; digests: what came of it
+    job, tiny    what is run; networks: of which job has one; digests: what came of it
+    ends         whether two runs came to the same end
     moments      where a run can be killed
     forgotten    how an item of the state is lost
     attempts     what a child is asked, and what came; child: it; server: it from here
