@@ -20,7 +20,7 @@ from faults.asked import count_asked
 from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
-from faults.items import count_items
+from faults.items import OF_LAYERS, count_items
 from faults.overhead import count_overhead
 from faults.runs import NETWORKS, count_runs, reference
 from faults.samples import scratch
@@ -109,6 +109,10 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             counts["changed"] = count_changed(servers, base, wholes["dense"])
         if "items" in options.parts:
             counts["items"] = count_items(servers, base, wholes["dense"], settings)
+            own = {**settings, "network": "images"}
+            counts["items of images"] = count_items(
+                servers, base, wholes["images"], own, OF_LAYERS
+            )
     # When the servers are gone, since this is timed.
     if "overhead" in options.parts:
         counts["overhead"] = count_overhead(options.backend)

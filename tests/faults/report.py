@@ -11,6 +11,8 @@ from typing import Any
 
 from faults.asked import quantile
 
+_ITEMS = {"items": "items of state", "items of images": "so, with images"}
+
 
 def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Give the rows of the table: a name, and figures."""
@@ -31,8 +33,10 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"({calls['total']} calls)",
             )
         )
-    if items := results.get("items"):
-        rows.append(("items of state", f"{items['missed']} of {items['items']} missed"))
+    for part in _ITEMS:
+        if items := results.get(part):
+            words = f"{items['missed']} of {items['items']} missed"
+            rows.append((_ITEMS[part], words))
     if asked := results.get("asked"):
         rows += [
             (
