@@ -250,8 +250,13 @@ def _optimizer(changes: Collection[str]) -> keras.optimizers.Optimizer:
     rate = keras.optimizers.schedules.CosineDecay(1e-2, 60)
     if "optimizer" in changes:
         return keras.optimizers.SGD(rate, momentum=0.9)
+    decay = 0.1 if "decay" in changes else 0.004
     return keras.optimizers.AdamW(
-        rate, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=5
+        rate,
+        weight_decay=decay,
+        use_ema=True,
+        ema_momentum=0.9,
+        ema_overwrite_frequency=5,
     )
 
 

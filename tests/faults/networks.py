@@ -39,7 +39,7 @@ def _dense(changes: Collection[str]) -> list[keras.Layer]:
         layers.BatchNormalization(),
         *([layers.Dense(8)] if "added layer" in changes else []),
         layers.ReLU(),
-        layers.Dropout(0.3),
+        layers.Dropout(0.4 if "dropout" in changes else 0.3),
         layers.Dense(2, use_bias="removed bias" not in changes),
     ]
 
