@@ -1,13 +1,17 @@
 """What can go wrong with a run and its checkpoints, and a count of how often it did.
 
 Each module of the first group has one function that tries every case of its kind and
-returns a frozen count, on which the tests assert. They are about checkpoints alone:
+returns a frozen count, on which the tests assert. They are about checkpoints, and what
+a run writes beside them:
 
     samples      small checkpoints, and whether two have the same bits
     disks        disks that record, fail and kill
     kills        SIGKILL at each call of a commit, in a real process
-    crashes      every state in which a power cut may leave the disk
+    power        a file system that knows what a power cut may take
+    crashes      every state in which a power cut may leave checkpoints
     mutants      the protocol with one line removed or moved, which must show
+    run_crashes  every state in which it may leave a run's log, history and identity
+    run_mutants  their order with one line removed or moved
     failures     a full or broken disk, at each call
     full_disk    a disk that is really full
     corruption   bytes that changed, files that moved
@@ -28,6 +32,7 @@ It stands on these, which nobody asserts on:
     job, tiny    what is run; networks: of which job has one; digests: what came of it
     ends         whether two runs came to the same end
     moments      where a run can be killed; position: at which step it is
+    system       the calls of this process about a run's folder, shown to somebody
     forgotten    how an item of the state is lost
     attempts     what a child is asked, and what came; child: it; server: it from here
 

@@ -16,6 +16,13 @@ from faults.full_disk import fill_a_file_system, limit_the_size_of_files
 from faults.hostile import count_hostile
 from faults.kills import count_kills
 from faults.mutants import EQUIVALENT, MUTANTS, count_mutants
+from faults.run_crashes import (
+    RunCrashCount,
+    count_run_crashes,
+    record_killed_runs,
+    record_run,
+)
+from faults.run_mutants import RUN_MUTANTS, count_run_mutants, count_run_restarts
 from faults.samples import RUN
 from ownloop.checkpoints import Checkpoint, Entry, Store
 
@@ -25,12 +32,17 @@ _HUNDRED_MB = 25_000_000
 
 def count_checkpoints() -> dict[str, Any]:
     """Try every fault, and give the counts by kind; None for what cannot be tried."""
-    trace = record()
+    trace, run = record(), record_run()
+    killed = list(record_killed_runs(stride=2))
     counts = {
         "kills": count_kills(),
         "crashes": count_crashes(trace),
         "mutants": count_mutants(trace, MUTANTS),
         "equivalent": count_mutants(trace, EQUIVALENT),
+        "run crashes": count_run_crashes(run),
+        "run crashes after kills": sum(map(count_run_crashes, killed), RunCrashCount()),
+        "run mutants": count_run_mutants(run, RUN_MUTANTS),
+        "run mutants after kills": count_run_restarts(killed),
         "failures": count_failures(),
         "full file system": fill_a_file_system(),
         "limited files": limit_the_size_of_files(),
@@ -46,8 +58,18 @@ def is_sound(counts: Mapping[str, Any]) -> bool:
     return (
         kills["other"] == kills["damaged"] == kills["stuck"] == 0
         and crashes["torn"] == crashes["lost"] == crashes["broken"] == 0
+        and all(
+            counts[name]["refused"]
+            == counts[name]["lost"]
+            == counts[name]["short"]
+            == 0
+            for name in ("run crashes", "run crashes after kills")
+        )
+        and all(
+            counts[name]["killed"] == counts[name]["mutants"]
+            for name in ("mutants", "run mutants", "run mutants after kills")
+        )
         and failures["survived"] == failures["points"]
-        and counts["mutants"]["killed"] == counts["mutants"]["mutants"]
         and counts["corruption"]["detected"] == counts["corruption"]["cases"]
         and counts["hostile"]["refused"] == counts["hostile"]["cases"]
     )

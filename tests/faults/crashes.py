@@ -1,35 +1,25 @@
-"""Every state in which a power cut may leave the disk, by the least POSIX promises.
+"""Every state in which a power cut may leave checkpoints, by the least POSIX promises.
 
-A trace of real commits is played to a model of a file system. In it a change to a
-folder's names is pending until that folder is synchronised, and a file's bytes are
-until the file is. A power cut may come after any call, and then
-
-* any subset of the pending changes to names has happened, and
-* each file that is not synchronised is whole, torn, zeros (all or the end), or empty.
-
-Real file systems allow less. Each state is then looked at by the store itself.
+A trace of real commits is played to the model of a file system in `power`. A power cut
+may come after any call. Real file systems allow less. Each state is then looked at by
+the store itself.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from faults.disks import CHANGES, Call, GoneError, RecordingDisk
+from faults.power import HOME, Model, Tree
 from faults.samples import RUN, bits, sample, scratch
 from ownloop.checkpoints import Store
 from ownloop.checkpoints.disk import AbstractDisk, Item, OpenFile
 from ownloop.checkpoints.names import parse
 from ownloop.errors import CheckpointError
 
-HOME = Path("/run")
-"""The folder that is there before the run, durably."""
-
 FOLDER = HOME / "checkpoints"
-
-Tree = bytes | tuple[tuple[str, "Tree"], ...]
-"""A file's content, or a folder's names and what they are the names of, sorted."""
 
 
 @final
@@ -138,7 +128,7 @@ def count_crashes(calls: Iterable[Call], *, enough: int | None = None) -> CrashC
         calls: what `record` gave, or a change of it.
         enough: stop when so many bad states were found.
     """
-    model = _Model()
+    model = Model()
     promised: list[str] = []
     last: str | None = None
     seen: set[tuple[Tree, tuple[str, ...], str | None]] = set()
@@ -180,106 +170,6 @@ def _look(tree: Tree, promised: list[str], last: str | None) -> tuple[bool, bool
         bits(found.checkpoint) != bits(sample(found.checkpoint.step))
     )
     return torn, lost, not all(findings.values())
-
-
-@dataclass(eq=False)
-class _File:
-    content: bytes = b""
-    durable: bool = False
-
-    def states(self) -> Iterator[Tree]:
-        yield self.content
-        if not self.durable:
-            size = len(self.content)
-            yield self.content[: size // 2]
-            yield bytes(size)
-            written = size * 15 // 16
-            yield self.content[:written] + bytes(size - written)
-            yield b""
-
-
-@dataclass(eq=False)
-class _Folder:
-    # What the running system sees, what the disk has for certain, and what is between.
-    names: dict[str, "_File | _Folder"] = field(default_factory=dict)
-    durable: dict[str, "_File | _Folder"] = field(default_factory=dict)
-    pending: list[dict[str, "_File | _Folder | None"]] = field(default_factory=list)
-
-    def change(self, names: dict[str, "_File | _Folder | None"]) -> None:
-        """Change names in one act; None takes a name away."""
-        self.pending.append(names)
-        _apply(self.names, names)
-
-    def sync(self) -> None:
-        self.durable = dict(self.names)
-        self.pending = []
-
-    def states(self) -> Iterator[Tree]:
-        for happened in itertools.product((True, False), repeat=len(self.pending)):
-            names = dict(self.durable)
-            for change in itertools.compress(self.pending, happened):
-                _apply(names, change)
-            order = sorted(names)
-            inner = [set(names[name].states()) for name in order]
-            for trees in itertools.product(*inner):
-                yield tuple(zip(order, trees, strict=True))
-
-
-def _apply(
-    names: dict[str, _File | _Folder], change: dict[str, _File | _Folder | None]
-) -> None:
-    for name, node in change.items():
-        if node is None:
-            names.pop(name, None)
-        else:
-            names[name] = node
-
-
-class _Model:
-    """A file system that knows what a power cut may take."""
-
-    def __init__(self) -> None:
-        self._home = _Folder()
-
-    def play(self, call: Call) -> None:
-        folder = self._folder(call.path.parent) if call.path != HOME else self._home
-        name = call.path.name
-        match call.verb:
-            case "make_folder":
-                folder.change({name: _Folder()})
-            case "create":
-                folder.change({name: _File()})
-            case "append":
-                file = self._file(call.path)
-                file.content, file.durable = file.content + call.content, False
-            case "sync":
-                self._file(call.path).durable = True
-            case "rename":
-                assert call.target is not None
-                assert call.target.parent == call.path.parent
-                folder.change({name: None, call.target.name: folder.names[name]})
-            case "sync_folder":
-                self._folder(call.path).sync()
-            case "remove_file" | "remove_folder":
-                folder.change({name: None})
-            case verb:
-                raise AssertionError(f"the model knows no {verb}")
-
-    def states(self) -> Iterator[Tree]:
-        return self._home.states()
-
-    def _folder(self, path: Path) -> _Folder:
-        node = self._home
-        for name in path.relative_to(HOME).parts:
-            inner = node.names[name]
-            assert isinstance(inner, _Folder)
-            node = inner
-        return node
-
-    def _file(self, path: Path) -> _File:
-        node = self._folder(path.parent).names[path.name]
-        assert isinstance(node, _File)
-        return node
 
 
 @final

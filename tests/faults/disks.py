@@ -17,6 +17,7 @@ CHANGES = (
     "make_folder",
     "create",
     "append",
+    "truncate",
     "sync",
     "rename",
     "sync_folder",
@@ -35,6 +36,7 @@ class Call:
     path: Path
     target: Path | None = None
     content: bytes = b""
+    size: int = 0
 
 
 class AbstractWatchedDisk(AbstractDisk):

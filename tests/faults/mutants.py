@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from faults.crashes import FOLDER, HOME, count_crashes
+from faults.crashes import FOLDER, count_crashes
 from faults.disks import Call
+from faults.power import HOME
 
 Trace = list[Call]
 

@@ -92,6 +92,9 @@ def _checkpoints(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
     kills, crashes, mutants = counts["kills"], counts["crashes"], counts["mutants"]
     corruption, failures = counts["corruption"], counts["failures"]
     hostile = counts["hostile"]
+    runs = [counts["run crashes"], counts["run crashes after kills"]]
+    cuts = {word: sum(count[word] for count in runs) for word in runs[0]}
+    lines = [counts["run mutants"], counts["run mutants after kills"]]
     return [
         (
             "calls of a commit",
@@ -106,6 +109,16 @@ def _checkpoints(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "lines of the protocol",
             f"{mutants['killed']} of {mutants['mutants']} missed",
+        ),
+        (
+            "power cuts in a run",
+            f"{cuts['states']} states, {cuts['refused']} refused, {cuts['lost']} "
+            f"lost, {cuts['short']} short of log or history",
+        ),
+        (
+            "lines of a run's order",
+            f"{sum(count['killed'] for count in lines)} of "
+            f"{sum(count['mutants'] for count in lines)} missed",
         ),
         ("corruptions", f"{corruption['detected']} of {corruption['cases']} detected"),
         (

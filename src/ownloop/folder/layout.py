@@ -83,7 +83,9 @@ class Layout:
             above = [self.folder, *self.folder.parents]
             missing = [path for path in above if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in missing:
+            for path in missing or [self.folder]:
+                # Also where it was there: whoever made it may have been killed before
+                # it was durable.
                 _sync_folder(path.parent)
             # Permissions alone do not tell: the disk may be mounted for reading only.
             with tempfile.TemporaryFile(dir=self.folder):
@@ -125,7 +127,10 @@ class Layout:
             # No name from the time of day: two runs may begin together.
             content = {"format": FORMAT, "version": VERSION, "run": uuid.uuid4().hex}
             self._write(json.dumps(content).encode() + b"\n")
-        return self.read_identity()
+            return self.read_identity()
+        run = self.read_identity()
+        self._keep_identity()
+        return run
 
     def read_identity(self) -> str:
         """Give the run's identity, and write nothing.
@@ -174,6 +179,19 @@ class Layout:
                 "another folder."
             ) from error
 
+    def _keep_identity(self) -> None:
+        """Make a run.json durable that a process wrote which perhaps was killed then.
+
+        Else a power cut might take its name away and leave those of later files.
+        """
+        try:
+            _sync_folder(self.folder)
+        except OSError as error:
+            raise FolderError(
+                f"{self.folder} cannot be written: {error.strerror}. Expected a disk "
+                "that works. Look at it, or choose another folder."
+            ) from error
+
     def _reason(self, error: OSError) -> str:
         if self.folder.exists() and not self.folder.is_dir():
             return "it is a file"
@@ -186,7 +204,10 @@ def _sync_folder(folder: Path) -> None:
     """Make a new name in a folder survive a power cut, where the system can do so."""
     if os.name == "nt":  # Windows opens no folders
         return
-    file = os.open(folder, os.O_RDONLY)
+    try:
+        file = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # It may be passed through, and not be read.
+        return
     try:
         os.fsync(file)
     finally:
