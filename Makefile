@@ -27,7 +27,7 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 	tests/cli/test_show.py tests/cli/test_verify.py tests/data \
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
-	tests/test_errors.py tests/test_events.py
+	tests/faults/test_ends.py tests/test_events.py
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.
@@ -42,7 +42,7 @@ help:
 	@echo "make test     all tests, on all three backends"
 	@echo "make check    format, lint, types, import contract"
 	@echo "make faults   runs killed, asked to leave and changed, on all three backends"
-	@echo "make faults-long  the same, 300 kills and more on each backend: an hour or two"
+	@echo "make faults-long  the same, 300 kills and more on each backend: some hours"
 	@echo "make tape     the tape against TensorFlow's own, case by case"
 	@echo "make gallery  the loops of examples/: what they learn, and that backends agree"
 	@echo "make bench    seconds per epoch of the digits, next to hand-written loops"

@@ -1,5 +1,7 @@
 """One checkpoint is written at a time, and no failure is lost."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -126,3 +128,22 @@ def test_leaving_waits_for_what_was_submitted():
     with Writer(gate) as writer:
         writer.submit(empty(1))
     assert gate.saved == [1]
+
+
+def test_a_failure_nobody_asks_for_after_waiting_is_shown_as_python_ends():
+    script = """
+from ownloop.checkpoints import Checkpoint, Writer
+
+def fail(checkpoint):
+    raise OSError("no room at all")
+
+writer = Writer(fail)
+writer.submit(Checkpoint(1, {}, {}))
+writer.wait()
+print("went on")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "went on\n"
+    assert done.stderr.count("OSError: no room at all") == 1

@@ -21,9 +21,9 @@ from faults.broken import count_broken
 from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
-from faults.items import count_items
+from faults.items import OF_LAYERS, count_items
 from faults.overhead import count_overhead
-from faults.runs import count_runs, reference
+from faults.runs import NETWORKS, count_runs, reference
 from faults.samples import scratch
 from faults.server import Server
 
@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backend", choices=("jax", "tensorflow", "torch"))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=2400)
+    parser.add_argument("--seconds", type=float, default=6 * 3600)
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)
@@ -80,13 +80,16 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             for _ in range(options.workers)
         ]
         settings = {"compile": not options.eager}
+        wholes = {}
         if {"runs", "asked", "changed", "items"} & set(options.parts):
-            whole = reference(servers[0], base, settings)
+            for network in NETWORKS:
+                own = {**settings, "network": network}
+                wholes[network] = reference(servers[0], base, own)
         if "runs" in options.parts:
             counts["runs"] = count_runs(
                 servers,
                 base,
-                whole,
+                wholes,
                 settings=settings,
                 kills=options.kills,
                 seconds=options.seconds,
@@ -100,15 +103,19 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             counts["asked"] = count_asked(
                 servers[0],
                 base,
-                whole,
+                wholes,
                 settings=settings,
                 rounds=options.rounds,
                 seed=options.seed,
             )
         if "changed" in options.parts:
-            counts["changed"] = count_changed(servers, base, whole)
+            counts["changed"] = count_changed(servers, base, wholes["dense"])
         if "items" in options.parts:
-            counts["items"] = count_items(servers, base, whole, settings)
+            counts["items"] = count_items(servers, base, wholes["dense"], settings)
+            own = {**settings, "network": "images"}
+            counts["items of images"] = count_items(
+                servers, base, wholes["images"], own, OF_LAYERS
+            )
     # When the servers are gone, since this is timed.
     if "overhead" in options.parts:
         counts["overhead"] = count_overhead(options.backend)

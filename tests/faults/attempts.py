@@ -49,6 +49,10 @@ class Outcome:
         status: the exit code; negative for the number of a signal that ended it.
         seconds: how long it took.
         latency: seconds from the first signal to the end, where one was sent.
+        listening: whether the loop listened when it was sent.
+        asked: the step of the run then, if an observer had been told of one.
+        step: the latest step of the run that an observer was told of.
+        single: whether it left in an `epoch.step`, where nothing can be saved.
         items: what `Digests` holds, if it came to its end.
         notices: so.
         counts: how many moments of each kind there were.
@@ -59,6 +63,10 @@ class Outcome:
     status: int
     seconds: float
     latency: float | None = None
+    listening: bool = False
+    asked: int | None = None
+    step: int | None = None
+    single: bool = False
     items: Mapping[str, str] | None = None
     notices: tuple[str, ...] = ()
     counts: Mapping[str, int] | None = None

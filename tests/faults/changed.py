@@ -37,16 +37,24 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
         {"settings": {"changes": ["dtype policy"]}},
         "dtype policy was 'float32' and is 'mixed_bfloat16'",
     ),
+    "dropout": (
+        {"settings": {"changes": ["dropout"]}},
+        "objects dropout.rate was 0.3 and is 0.4",
+    ),
+    "decay": (
+        {"settings": {"changes": ["decay"]}},
+        "objects adam_w.weight_decay was 0.004 and is 0.1",
+    ),
     "compile": ({"settings": {"compile": False}}, "compile was True and is False"),
 }
 """By what is changed: how, and what the refusal says."""
 
 OBJECTS: dict[str, str] = {
-    "width": "model/1 was float32[6, 8]",
+    "width": "objects hidden.units was 8 and is 9",
     "name": "sequential/renamed/kernel",
-    "added layer": "variables differ",
-    "removed bias": "uses other variables than in the run",
-    "optimizer": "adam_w/iteration and is int32[] sgd/iteration",
+    "added layer": "objects dense.units was 2 and is 8",
+    "removed bias": "objects dense.use_bias was True and is False",
+    "optimizer": "optimizer was AdamW and is SGD",
     "trainable": "hidden/kernel.trainable was True and is False",
 }
 """By what is changed of the objects: what the refusal says."""

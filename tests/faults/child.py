@@ -26,6 +26,7 @@ from faults import breaking, forgotten, job, tiny
 from faults.attempts import Attempt, Outcome
 from faults.digests import Digests
 from faults.moments import Moments, asking, die
+from faults.position import Position
 
 PATIENCE_SECONDS = 240.0
 """After so long a child hangs, which is a failure of its own."""
@@ -89,14 +90,14 @@ def _wait(child: int, begin: float, after: float | None) -> int:
 def _work(attempt: Attempt, report: Path) -> int:
     """Do what is asked; write down what came; give the exit code."""
     told: dict[str, Any] = {"items": None, "notices": (), "error": ""}
-    status = 1
+    status, position = 1, Position()
     os.environ.update(attempt.environment or {})
     if attempt.processors is not None:
         allowed = sorted(os.sched_getaffinity(0))[: attempt.processors]
         os.sched_setaffinity(0, allowed)
     act = die
     if attempt.signal != "SIGKILL":
-        act = asking(attempt.signal, attempt.times, lambda t: _note(report, str(t)))
+        act = asking(attempt.signal, attempt.times, lambda: _note(report, position))
     moments = Moments(attempt.kind, attempt.at, act)
     try:
         if attempt.forget is not None:
@@ -112,25 +113,34 @@ def _work(attempt: Attempt, report: Path) -> int:
             digests = tiny.play(Path(attempt.folder))
         else:
             moments.wrap()
-            digests = job.play(Path(attempt.folder), **(attempt.settings or {}))
+            settings = {**(attempt.settings or {}), "observers": [position]}
+            digests = job.play(Path(attempt.folder), **settings)
         told |= asdict(digests)
         status = 0
-    except SystemExit as error:
-        status = int(error.code or 0)
-    except KeyboardInterrupt:
-        status = 130
+    except (SystemExit, KeyboardInterrupt) as error:
+        # What Python itself makes of these is tried in `asked`, with a real script.
+        status = int(error.code or 0) if isinstance(error, SystemExit) else 130
+        told["single"] = _is_within(error, "enter_single_steps")
     except BaseException as error:
         traceback.print_exc()
         told["error"] = f"{type(error).__name__}: {error}"
-    told["counts"] = dict(moments.counts)
+    told["counts"], told["step"] = dict(moments.counts), position.step
     unfinished = report.with_suffix(".new")
     unfinished.write_text(json.dumps(told))
     unfinished.replace(report)
     return status
 
 
-def _note(report: Path, text: str) -> None:
-    report.with_suffix(".signal").write_text(text)
+def _is_within(error: BaseException, function: str) -> bool:
+    return any(f.name == function for f in traceback.extract_tb(error.__traceback__))
+
+
+def _note(report: Path, position: Position) -> None:
+    """Write down what is when a signal is sent."""
+    # SIGINT is held back for moments, and has another handler then.
+    listening = signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    told = {"time": time.monotonic(), "asked": position.step, "listening": listening}
+    report.with_suffix(".signal").write_text(json.dumps(told))
 
 
 def _outcome(status: int, begin: float, report: Path, output: str) -> Outcome:
@@ -141,9 +151,11 @@ def _outcome(status: int, begin: float, report: Path, output: str) -> Outcome:
         told = json.loads(report.read_text())
     told["notices"] = tuple(told.get("notices", ()))
     noted = report.with_suffix(".signal")
-    latency = now - float(noted.read_text()) if noted.exists() else None
+    if noted.exists():
+        told |= json.loads(noted.read_text())
+        told["latency"] = now - told.pop("time")
     code = os.waitstatus_to_exitcode(status)
-    return Outcome(code, now - begin, latency, output=output[-3000:], **told)
+    return Outcome(code, now - begin, output=output[-3000:], **told)
 
 
 def _import_all() -> None:

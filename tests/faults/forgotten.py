@@ -157,6 +157,7 @@ ITEMS: dict[str, Change] = {
     ),
     "the statistics of the normalisation": _path("moving_"),
     "the seeds of the model's layers": _seeds("model/"),
+    "the seed of the augmentation": _seeds("model/0"),
     "the optimizer's moments": _path("momentum", "velocity"),
     "the optimizer's count of steps": _path("iteration"),
     "the optimizer's averages": _path("average"),

@@ -26,6 +26,14 @@ PLACES: tuple[Place, ...] = (
 )
 """Where runs are ended: a kind of moment, which, and the signal."""
 
+OF_LAYERS = (
+    "the trainable weights",
+    "the statistics of the normalisation",
+    "the seeds of the model's layers",
+    "the seed of the augmentation",
+)
+"""What is a matter of the network, and is lost with each of them."""
+
 ABSENT = "the checkpoint has no such tensor"
 
 

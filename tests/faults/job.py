@@ -5,7 +5,7 @@ It is what a user might write, only smaller. Nothing here knows that it will be 
 """
 
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,9 +16,10 @@ import numpy as np
 
 import ownloop as ol
 from faults.digests import Digests, array_digest, file_digests, generator_digests
+from faults.networks import NETWORKS
 from faults.seeds import seed
 from ownloop.clock import minutes
-from ownloop.events import ChunkDone, Notice
+from ownloop.events import ChunkDone, Notice, Observer
 
 EXAMPLES = 28
 BATCH = 8
@@ -74,19 +75,23 @@ class Stream:
 def play(
     folder: Path,
     *,
+    network: str = "dense",
     save: str = "steps",
     resume: bool | str = True,
     compile: bool = True,
     changes: Collection[str] = (),
+    observers: Sequence[Observer] = (),
 ) -> Digests:
     """Run the whole job, or what is left of it, and give digests of all that it gave.
 
     Args:
         folder: the run's.
+        network: a key of `NETWORKS`.
         save: a key of `SAVES`.
         resume: as `Loop` takes it.
         compile: as `Loop` takes it.
         changes: in what the script differs from the one that began the run.
+        observers: are told what happens, and are no part of the job.
     """
     seed(3)
     if "dtype policy" in changes:
@@ -94,8 +99,9 @@ def play(
     if "model built second" in changes:
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     generator = np.random.default_rng(0)
-    x = generator.normal(size=(EXAMPLES, 6)).astype("float32")
-    y = (x.sum(1) > 0).astype("int32")
+    shape = NETWORKS[network].shape
+    x = generator.normal(size=(EXAMPLES, *shape)).astype("float32")
+    y = (x.reshape(EXAMPLES, -1).sum(1) > 0).astype("int32")
     if "data" in changes:
         x = x + 1
     size = BATCH * 2 if "batch size" in changes else BATCH
@@ -105,7 +111,7 @@ def play(
     # A batch that nothing can be learned from is skipped, and counted.
     stream.batches[3][0][0, 0] = np.nan
 
-    model = _model(changes)
+    model = NETWORKS[network].build(changes)
     optimizer = _optimizer(changes)
     loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     curriculum, listener = Curriculum(), Listener()
@@ -162,7 +168,7 @@ def play(
 
     loop = ol.Loop(
         compile=compile,
-        observers=[listener],
+        observers=[listener, *observers],
         folder=folder,
         resume=resume,
         save=SAVES[save],
@@ -240,29 +246,17 @@ def play(
     return Digests(items, tuple(listener.notices))
 
 
-def _model(changes: Collection[str]) -> keras.Model:
-    layers = keras.layers
-    width = 9 if "width" in changes else 8
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            layers.GaussianNoise(0.1, seed=5),
-            layers.Dense(width, name="renamed" if "name" in changes else "hidden"),
-            layers.BatchNormalization(),
-            *([layers.Dense(8)] if "added layer" in changes else []),
-            layers.ReLU(),
-            layers.Dropout(0.3),
-            layers.Dense(2, use_bias="removed bias" not in changes),
-        ]
-    )
-
-
 def _optimizer(changes: Collection[str]) -> keras.optimizers.Optimizer:
     rate = keras.optimizers.schedules.CosineDecay(1e-2, 60)
     if "optimizer" in changes:
         return keras.optimizers.SGD(rate, momentum=0.9)
+    decay = 0.1 if "decay" in changes else 0.004
     return keras.optimizers.AdamW(
-        rate, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=5
+        rate,
+        weight_decay=decay,
+        use_ema=True,
+        ema_momentum=0.9,
+        ema_overwrite_frequency=5,
     )
 
 

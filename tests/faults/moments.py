@@ -8,7 +8,6 @@ import builtins
 import os
 import signal
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -163,13 +162,11 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def asking(
-    name: str, times: int, told: Callable[[float], object]
-) -> Callable[[], None]:
+def asking(name: str, times: int, told: Callable[[], object]) -> Callable[[], None]:
     """Give an act that sends signals to this process, and tells when."""
 
     def act() -> None:
-        told(time.monotonic())
+        told()
         for _ in range(times):
             os.kill(os.getpid(), signal.Signals[name])
 

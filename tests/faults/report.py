@@ -9,12 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from faults.asked import quantile
+
+_ITEMS = {"items": "items of state", "items of images": "so, with images"}
+
 
 def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Give the rows of the table: a name, and figures."""
     rows: list[tuple[str, str]] = []
     if runs := results.get("runs"):
-        kinds = ", ".join(f"{n} {k}" for k, n in runs["kinds"].items())
+        kinds = _words(runs["kinds"])
         rate = f"at 95 % fewer than 1 in {max(1, math.floor(runs['kills'] / 3))} fail"
         rows += [
             ("kills", f"{runs['kills']} in {runs['runs']} runs ({kinds})"),
@@ -38,18 +42,28 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"({disk['told']}), {disk['went_on']} went on the same",
             )
         )
-    if items := results.get("items"):
-        rows.append(("items of state", f"{items['missed']} of {items['items']} missed"))
+    for part in _ITEMS:
+        if items := results.get(part):
+            words = f"{items['missed']} of {items['items']} missed"
+            rows.append((_ITEMS[part], words))
     if asked := results.get("asked"):
         rows += [
             (
                 "SIGTERM and SIGINT",
                 f"{asked['heard']} of {asked['signals']} left with their code, "
+                f"{asked['saved']} of {asked['once']} saved where they were, "
                 f"{asked['identical']} of {asked['runs']} runs the same",
             ),
             (
+                "plain scripts asked",
+                f"{asked['left']} of {asked['scripts']} left with their code, saved, "
+                "and ended the same",
+            ),
+            (
                 "SIGTERM to exit",
-                f"p50 {asked['p50']:.2f} s, p99 {asked['p99']:.2f} s",
+                f"p50 {quantile(asked['seconds'], 0.5):.2f} s, "
+                f"p99 {quantile(asked['seconds'], 0.99):.2f} s in "
+                f"{len(asked['seconds'])} ({_words(asked['kinds'])})",
             ),
         ]
     if changed := results.get("changed"):
@@ -75,6 +89,10 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if here := results.get("machine"):
         rows.append(("on", ", ".join(f"{k} {v}" for k, v in here.items())))
     return rows
+
+
+def _words(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def _checkpoints(counts: Mapping[str, Any]) -> list[tuple[str, str]]:

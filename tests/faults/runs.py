@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
-from faults.attempts import Attempt, Outcome, differing
+from faults.attempts import Attempt, Outcome
+from faults.ends import apart
 from faults.server import Server
 
 KINDS = (
@@ -36,6 +37,9 @@ KINDS = (
 """When a child is killed, in turn; "time" stands for the clock."""
 
 SAVES = ("steps", "always", "epochs")
+NETWORKS = ("dense", "images")
+"""What differs between runs, in turn; see `job`."""
+
 _MANY_ATTEMPTS = 60
 _SOME = 5
 
@@ -46,15 +50,18 @@ class RunCount:
     """What came of killed runs.
 
     Attributes:
+        wanted: after how many kills no other run was to begin.
         runs: runs that were killed until they came to their end.
         kills: children that SIGKILL ended, in all of them.
         resumes: children that found a run in the folder and went on with it.
         identical: runs whose end was that of a run never killed, in every item.
         kinds: kills by their kind.
         differing: of the others: how they were killed, and some items that differ.
-        errors: what ended children that were to go on; there must be none.
+        errors: what ended children that were to go on, and whether the time was over
+            too early; there must be none.
     """
 
+    wanted: int
     runs: int
     kills: int
     resumes: int
@@ -65,7 +72,8 @@ class RunCount:
 
     @property
     def is_sound(self) -> bool:
-        return self.identical == self.runs > 0 and not self.errors
+        enough = self.kills >= self.wanted
+        return enough and self.identical == self.runs > 0 and not self.errors
 
 
 def reference(server: Server, base: Path, settings: Mapping[str, Any]) -> Outcome:
@@ -80,7 +88,7 @@ def reference(server: Server, base: Path, settings: Mapping[str, Any]) -> Outcom
 def count_runs(
     servers: Sequence[Server],
     base: Path,
-    expected: Outcome,
+    expected: Mapping[str, Outcome],
     *,
     settings: Mapping[str, Any],
     kills: int,
@@ -92,7 +100,7 @@ def count_runs(
     Args:
         servers: as many runs are killed side by side.
         base: a folder for them.
-        expected: of a run that nobody has killed.
+        expected: by network, of a run that nobody has killed.
         settings: of the job, then and now.
         kills: after so many no other run is begun.
         seconds: after so long nobody else is killed.
@@ -107,11 +115,14 @@ def count_runs(
         while counter.wants_more():
             folder = base / f"run-{place}-{len(counts)}"
             shutil.rmtree(folder, ignore_errors=True)
-            save = SAVES[(place + len(counts)) % len(SAVES)]
-            begin = Attempt(str(folder), settings={**settings, "save": save})
-            attempts = _Attempts(expected, generator, kinds)
+            turn = place + len(counts)
+            network = NETWORKS[turn % len(NETWORKS)]
+            save = SAVES[turn % len(SAVES)]
+            own = {**settings, "network": network, "save": save}
+            begin = Attempt(str(folder), settings=own)
+            attempts = _Attempts(expected[network], generator, kinds)
             counts.append(_kill(servers[place], begin, attempts, counter))
-            if counts[-1].is_sound:
+            if counts[-1].identical:
                 shutil.rmtree(folder)
         return counts
 
@@ -120,14 +131,19 @@ def count_runs(
     kinds: Counter[str] = Counter()
     for count in counts:
         kinds.update(count.kinds)
+    died = sum(count.kills for count in counts)
+    errors = [error for count in counts for error in count.errors]
+    if died < kills:
+        errors.append(f"after {seconds:.0f} s there were {died} kills of {kills}")
     return RunCount(
+        wanted=kills,
         runs=len(counts),
-        kills=sum(count.kills for count in counts),
+        kills=died,
         resumes=sum(count.resumes for count in counts),
         identical=sum(count.identical for count in counts),
         kinds=dict(kinds),
         differing=tuple(words for count in counts for words in count.differing),
-        errors=tuple(error for count in counts for error in count.errors),
+        errors=tuple(errors),
     )
 
 
@@ -174,7 +190,7 @@ def _kill(
     kinds: Counter[str] = Counter()
     plans: list[str] = []
     resumes = 0
-    expected, save = attempts.expected, (begin.settings or {})["save"]
+    how = " ".join((begin.settings or {})[name] for name in ("network", "save"))
     for number in range(_MANY_ATTEMPTS):
         kind, plan = attempts.next()
         # Whatever is drawn, the last one gets to the end.
@@ -187,19 +203,12 @@ def _kill(
             plans.append(f"{kind} {plan.get('at', plan.get('after'))}")
             counter.count()
             continue
+        kills, words = sum(kinds.values()), f"{how}, killed at {', '.join(plans)}"
         if not outcome.done:
-            error = f"{save}, killed at {', '.join(plans)}: {outcome.error}"
-            return RunCount(1, sum(kinds.values()), resumes, 0, kinds, (), (error,))
-        names = [n for n in differing(expected, outcome) if _must_be_equal(n, save)]
-        kills, same = sum(kinds.values()), int(not names)
-        words = f"{save}, killed at {', '.join(plans)}: {', '.join(names[:_SOME])}"
-        return RunCount(1, kills, resumes, same, kinds, (words,) if names else ())
+            error = f"{words}: {outcome.error or outcome.status}"
+            return RunCount(0, 1, kills, resumes, 0, kinds, (), (error,))
+        names = apart(attempts.expected, outcome)
+        words = f"{words}: {', '.join(names[:_SOME])}"
+        differing = (words,) if names else ()
+        return RunCount(0, 1, kills, resumes, int(not names), kinds, differing)
     raise AssertionError("the last attempt was killed, too")
-
-
-def _must_be_equal(item: str, save: str) -> bool:
-    if not item.startswith("checkpoint"):
-        return True
-    # Where the clock says when, the last save may be another one. And a run that was
-    # killed between the end of an epoch and that of its round need not save again.
-    return save == "steps" and item != "checkpoint meta place"

@@ -19,12 +19,15 @@ class Server:
     Args:
         backend: the one that Keras runs on there.
         home: where compiled programs are kept between attempts.
+
+    Attributes:
+        environment: in which it runs.
     """
 
     def __init__(self, backend: str, home: Path) -> None:
         here = Path(__file__).resolve()
         path = [str(here.parents[1]), str(here.parents[2] / "src"), *sys.path]
-        environment = {
+        self.environment = os.environ | {
             "KERAS_BACKEND": backend,
             "KERAS_HOME": str(home / "keras"),
             "OWNLOOP_CACHE": str(home / "ownloop"),
@@ -37,7 +40,7 @@ class Server:
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "faults.child"],
-            env=os.environ | environment,
+            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

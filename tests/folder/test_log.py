@@ -145,3 +145,27 @@ def test_what_a_killed_process_wrote_is_there_and_can_be_cut_back(tmp_path):
         assert os.path.getsize(path) >= committed
         kept = path.read_bytes()[:committed].decode()
         assert kept.endswith("\n")
+
+
+def test_a_log_that_was_altered_is_refused_by_its_digest(tmp_path):
+    log = Log(tmp_path / "log.txt")
+    log.open()
+    log.write("Epoch 1\n")
+    length, digest = log.length, log.digest
+    log.write("Epoch 2\n")
+    log.close()
+    again = Log(tmp_path / "log.txt")
+    again.open()
+    again.cut_back(length, digest=digest)
+    assert again.digest == digest
+    again.write("Epoch 2\n")
+    assert again.digest == log.digest
+    again.close()
+    text = (tmp_path / "log.txt").read_bytes()
+    (tmp_path / "log.txt").write_bytes(text.replace(b"Epoch 1", b"Epoch 7"))
+    altered = Log(tmp_path / "log.txt")
+    altered.open()
+    with pytest.raises(FolderError, match=r"was altered.*Expected.*Put back the file"):
+        altered.cut_back(length, digest=digest)
+    altered.close()
+    assert (tmp_path / "log.txt").stat().st_size == len(text)

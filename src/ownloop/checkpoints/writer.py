@@ -4,6 +4,7 @@ Owns the thread, and that no failure in it is lost. What is handed over must not
 until it has been written: it is the caller who takes the snapshot.
 """
 
+import atexit
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -36,6 +37,7 @@ class Writer:
         self._save = save
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._is_shown_at_exit = False
 
     @property
     def busy(self) -> bool:
@@ -74,6 +76,17 @@ class Writer:
             self._thread.join()
             self._thread = None
         self._raise()
+
+    def wait(self) -> None:
+        """Wait until nothing is being written, where nothing can be raised.
+
+        An error is kept for the next call; if none comes, it is shown as Python ends.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None and not self._is_shown_at_exit:
+            self._is_shown_at_exit = True
+            atexit.register(self.check)
 
     def close(self) -> None:
         """Do as ``drain``: nothing else is held."""

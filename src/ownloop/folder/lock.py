@@ -30,6 +30,7 @@ class RunLock:
         >>> old, new = RunLock("lock"), RunLock("lock")
         >>> old.acquire()
         >>> new.take_over()
+        True
         >>> old.held, new.held
         (False, True)
         >>> new.release()
@@ -65,11 +66,12 @@ class RunLock:
         file = self._claim()
         self._file, _HELD[self._path] = file, self
 
-    def take_over(self) -> None:
+    def take_over(self) -> bool:
         """Take the lock, if need be from another lock of this same process.
 
-        That one is not ``held`` any more. In between the folder is never free. This is
-        what happens when a cell of a notebook that makes a loop is run again.
+        Gives whether that was so. That one is not ``held`` any more. In between the
+        folder is never free. This is what happens when a cell of a notebook that makes
+        a loop is run again.
 
         Raises:
             FolderError: another process has it, or the file cannot be written.
@@ -80,9 +82,10 @@ class RunLock:
             other = None
         if other is None or other is self:
             self.acquire()
-            return
+            return False
         self._file, other._file = other._file, None
         _HELD[self._path] = self
+        return True
 
     def _is_still_there(self) -> bool:
         """Whether the file that we have locked is the one of that name."""

@@ -4,6 +4,7 @@ Owns ``log.txt``. What is written stays as it was given, and nothing is added to
 no time of day, which would make two equal runs differ.
 """
 
+import hashlib
 import os
 import sys
 from contextlib import suppress
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import final
 
 from ownloop.errors import FolderError
+
+_PIECE = 1 << 20
+"""Bytes that are read at once."""
 
 
 @final
@@ -36,6 +40,7 @@ class Log:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = Path(path).absolute()
         self._file: int | None = None
+        self._digest = hashlib.sha256()
 
     def open(self) -> None:
         """Open the file, or make it; a second time does nothing.
@@ -61,7 +66,8 @@ class Log:
             FolderError: the file cannot be written, for instance as the disk is full.
         """
         file, begin = self._open_file(), self.length
-        content = memoryview(text.encode("utf-8", errors="backslashreplace"))
+        written = text.encode("utf-8", errors="backslashreplace")
+        content = memoryview(written)
         try:
             while content:
                 content = content[os.write(file, content) :]
@@ -70,6 +76,12 @@ class Log:
             with suppress(OSError):
                 os.ftruncate(file, begin)
             raise self._refusal("written", error) from error
+        self._digest.update(written)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what was written since ``cut_back``, and of what that left."""
+        return self._digest.hexdigest()
 
     @property
     def length(self) -> int:
@@ -87,11 +99,15 @@ class Log:
         except OSError as error:
             raise self._refusal("written", error) from error
 
-    def cut_back(self, length: int) -> None:
+    def cut_back(self, length: int, *, digest: str | None = None) -> None:
         """Take away what was written after the file had this length, in bytes.
 
+        Args:
+            length: as a checkpoint keeps it.
+            digest: so; what is left must have it.
+
         Raises:
-            FolderError: the file is shorter, so a part of it was lost.
+            FolderError: the file is shorter, or its begin is another one.
         """
         file, found = self._open_file(), self.length
         if found < length:
@@ -101,6 +117,14 @@ class Log:
                 "it, or resume from an earlier checkpoint."
             )
         try:
+            self._digest = self._digest_of(file, length)
+            if digest not in (None, self.digest):
+                raise FolderError(
+                    f"{self._path} was altered: the SHA-256 of its first {length:,} "
+                    f"bytes is {self.digest[:8]}.... Expected {digest[:8]}..., as the "
+                    "run wrote them. Put back the file that belongs to the checkpoint, "
+                    "or begin the run anew in another folder."
+                )
             os.ftruncate(file, length)
         except OSError as error:
             raise self._refusal("cut back", error) from error
@@ -110,6 +134,15 @@ class Log:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+    @staticmethod
+    def _digest_of(file: int, length: int) -> "hashlib._Hash":
+        digest = hashlib.sha256()
+        os.lseek(file, 0, os.SEEK_SET)
+        while length and (piece := os.read(file, min(length, _PIECE))):
+            digest.update(piece)
+            length -= len(piece)
+        return digest
 
     def _open_file(self) -> int:
         if self._file is None:

@@ -6,6 +6,7 @@ own, random generators, counters, the place in the user's code, `loop.memory`, w
 files of their own; here is only how long they were.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ def capture(
         "inexact": tracked.inexact,
         "files": dict(files),
     }
-    return Checkpoint(step=run.step, tensors=tensors, meta=meta)
+    # A copy: a thread writes it, while the next calls add what they depend on.
+    return Checkpoint(step=run.step, tensors=tensors, meta=copy.deepcopy(meta))
 
 
 def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:

@@ -35,10 +35,14 @@ class RunFiles:
     Args:
         folder: Where; made when it is opened.
         keep: Which checkpoints stay.
+
+    Attributes:
+        is_taken_over: Whether another loop of this process had the folder before.
     """
 
     def __init__(self, folder: Path, keep: Keep) -> None:
         self.folder = folder
+        self.is_taken_over = False
         self._layout = Layout(folder)
         self._keep = keep
         self._lock = RunLock(self._layout.lock)
@@ -84,7 +88,7 @@ class RunFiles:
             CheckpointError: There are checkpoints, and none can be trusted.
         """
         self._layout.prepare()
-        self._lock.take_over()
+        self.is_taken_over = self._lock.take_over()
         run = self._layout.identify()
         store = Store(self._layout.checkpoints, run=run)
         self._evidence = Store(self._layout.nonfinite, run=run)
@@ -132,7 +136,7 @@ class RunFiles:
         """
         self._records.clear()
         self._database.cut_back(Mark.from_json(files["history"]))
-        self._log.cut_back(files["log"])
+        self._log.cut_back(files["log"], digest=files["log digest"])
         return self._database.load()
 
     # ------------------------------------------------------------------ writing
@@ -180,6 +184,7 @@ class RunFiles:
         files = {
             "history": self._database.mark().to_json(),
             "log": self._log.length,
+            "log digest": self._log.digest,
             "value": self._value(history, step),
         }
         self._writer.submit(capture(files))
@@ -195,8 +200,16 @@ class RunFiles:
         self._writer.check()
 
     def drain(self) -> None:
-        """Waits until no checkpoint is being written."""
+        """Waits until no checkpoint is being written.
+
+        Raises:
+            CheckpointError: It could not be written.
+        """
         self._writer.drain()
+
+    def wait(self) -> None:
+        """Waits so, and leaves an error for the next call, or for Python's end."""
+        self._writer.wait()
 
     def keep_evidence(self, evidence: Evidence) -> None:
         """Keeps a step that went wrong; a run that is continued meets it again."""

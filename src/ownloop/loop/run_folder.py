@@ -90,8 +90,8 @@ class RunFolder(AbstractHome):
         self._tracked.calls.leave_round(ending)
         self._signals.stop()
         self._files.flush()
-        self._files.drain()
         # Nothing can be raised here, where Python closes a generator.
+        self._files.wait()
         self._signals.send_again()
 
     def abandon_round(self) -> None:
@@ -277,7 +277,8 @@ class RunFolder(AbstractHome):
 
     def _begin_anew(self) -> None:
         self._files.begin_anew()
-        self._tracked.fingerprint = self._fingerprint()
+        objects = fingerprint.of_objects(self._run.objects)
+        self._tracked.fingerprint = self._fingerprint() | {"objects": objects}
         for text in self._early:
             self._files.write(text)
             print(text)
@@ -285,7 +286,7 @@ class RunFolder(AbstractHome):
 
     def _continue(self, name: str, checkpoint: Checkpoint, round: int) -> None:
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
-        self._compare("", meta["fingerprint"], self._fingerprint())
+        self._compare_settings(meta["fingerprint"])
         history = self._files.cut_back(meta["files"])
         restore(run, tracked, checkpoint, name)
         run.history.take_over(history)
@@ -324,6 +325,20 @@ class RunFolder(AbstractHome):
                 "values when their step is met again; objects that `Loop(...)` owns "
                 "by name have theirs at once"
             )
+
+    def _compare_settings(self, before: Mapping[str, Any]) -> None:
+        """Compares what the process runs on, and the settings of the loop's objects.
+
+        Those only in a new process, before the user's code has changed any on its way.
+        """
+        objects, now = before["objects"], self._fingerprint()
+        if self._files.is_taken_over or self._must_reload:
+            now["objects"] = objects
+        else:
+            mine = fingerprint.of_objects(self._run.objects)
+            # What is there in one of them alone has to do with what is built.
+            now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
+        self._compare("", before, now)
 
     def _compare_flags(self, checkpoint: Checkpoint) -> None:
         """Compares `trainable` flags, which the head of an epoch may set."""

@@ -1,7 +1,8 @@
 """The data of a run: opened for each pass, placed on the device once, gone on with.
 
 Passes of a number of steps share one feed for the same data, and this knows how many
-batches each has taken, which is all that another process needs to go on.
+batches each has taken. Another process has other objects: there it is the habit of
+each place in the user's code that tells whether data are gone on with or begun.
 """
 
 import weakref
@@ -24,6 +25,7 @@ from ownloop.data import (
 )
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
+from ownloop.resume.habit import Habit
 
 
 @final
@@ -41,7 +43,11 @@ class _Shared:
 
 @final
 class Supply:
-    """Opens feeds, and remembers those that are gone on with."""
+    """Opens feeds, and remembers those that are gone on with.
+
+    Data have a key: the pass's name, and which data of that name they are. A place is
+    the pass's name, and which data of that name they are in an epoch.
+    """
 
     def __init__(self) -> None:
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
@@ -49,6 +55,13 @@ class Supply:
         )
         self._shared: dict[str, _Shared] = {}
         self._earlier: dict[str, int] = {}
+        self._habits: dict[str, Habit] = {}
+        self._met: dict[str, list[str]] = {}
+        self._epoch = 0
+        # By id, data that were let go and are still somebody's.
+        self._let_go: weakref.WeakValueDictionary[int, Any] = (
+            weakref.WeakValueDictionary()
+        )
 
     def feed(
         self, data: Any, *, name: str, steps: int | None, epoch: int, done: int = 0
@@ -73,22 +86,64 @@ class Supply:
         if steps is None:
             return _open(data, epoch=max(epoch, 1), skip=done)
         check_steps(steps)
-        for shared in self._shared.values():
-            if shared.data is data:
-                return shared.feed
+        if epoch != self._epoch:
+            self._epoch, self._met = epoch, {}
         return self._share(data, name, steps)
 
     def _share(self, data: Any, name: str, steps: int) -> AbstractFeed:
-        taken_names = [key.partition("#")[0] for key in self._shared]
-        key = f"{name}#{taken_names.count(name)}"
+        known = [key for key, s in self._shared.items() if s.data is data]
+        met = self._met.setdefault(name, [])
+        if known and known[0] in met:
+            return self._shared[known[0]].feed
+        place = f"{name}#{len(met)}"
+        habit = self._habits.get(place, Habit())
+        expected = None
+        if not known and habit.latest in self._earlier:
+            expected = habit.expected(self._epoch, place)
+        key = known[0] if known else expected or self._next_key(name)
+        self._habits[place] = habit.then(
+            key,
+            self._epoch,
+            is_new=not known and expected is None,
+            place=place,
+            is_expected=expected is not None,
+        )
+        met.append(key)
+        if not known:
+            self._shared[key] = self._open_shared(data, key, steps)
+        self._let_go_of_old(self._habits[place])
+        return self._shared[key].feed
+
+    def _next_key(self, name: str) -> str:
+        taken = self._shared.keys() | self._earlier.keys()
+        number = 0
+        while (key := f"{name}#{number}") in taken:
+            number += 1
+        return key
+
+    def _open_shared(self, data: Any, key: str, steps: int) -> _Shared:
+        if self._let_go.get(id(data)) is data:
+            raise LoopError(
+                f"A pass of `steps` got a {type(data).__name__} again which had not "
+                "been used for several epochs, while each of them brought other data; "
+                "it was let go. Expected the same data in each epoch, or new ones. "
+                "Give such passes a `name` each."
+            )
         taken = self._earlier.pop(key, 0)
         rounds, skip = 0, taken
         length = count_batches(data)
         if length:
             rounds, skip = divmod(taken, length)
         feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps)
-        self._shared[key] = _Shared(data, feed, taken)
-        return feed
+        return _Shared(data, feed, taken)
+
+    def _let_go_of_old(self, habit: Habit) -> None:
+        """Ends the thread of data that a script has made for one epoch only."""
+        for key in habit.worn:
+            shared = self._shared.get(key)
+            if shared is not None and _remember(self._let_go, shared.data):
+                shared.feed.close()
+                del self._shared[key]
 
     def is_shared(self, feed: AbstractFeed) -> bool:
         """Whether passes of `steps` share this feed: each begins it, none ends it."""
@@ -100,14 +155,22 @@ class Supply:
             if shared.feed is feed:
                 shared.taken += batches
 
-    def positions(self) -> dict[str, int]:
-        """Returns how many batches were taken from data that are gone on with."""
-        return self._earlier | {key: s.taken for key, s in self._shared.items()}
+    def positions(self) -> dict[str, Any]:
+        """Returns how far data were read that are gone on with, and what is usual."""
+        return {
+            "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
+            "habits": {place: habit.to_json() for place, habit in self._habits.items()},
+        }
 
-    def go_to(self, positions: Mapping[str, int]) -> None:
+    def go_to(self, positions: Mapping[str, Any]) -> None:
         """Lets data that are gone on with begin where another process left them."""
         self._shared.clear()
-        self._earlier = dict(positions)
+        self._epoch, self._met = 0, {}
+        self._earlier = dict(positions.get("taken", {}))
+        self._habits = {
+            place: Habit.from_json(habit)
+            for place, habit in positions.get("habits", {}).items()
+        }
 
     def place(self, feed: AbstractFeed) -> Placed | None:
         """Returns whole arrays on the device, where a feed hands out row numbers."""
@@ -131,6 +194,15 @@ def count_batches(data: Any) -> int | None:
     except TypeError:
         return None
     return int(count) if count >= 0 else None
+
+
+def _remember(known: weakref.WeakValueDictionary[int, Any], data: Any) -> bool:
+    """Notes data by their id while they live; says whether that is possible."""
+    try:
+        known[id(data)] = data
+    except TypeError:
+        return False
+    return True
 
 
 def _open(

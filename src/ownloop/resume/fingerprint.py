@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from ownloop import backends
 from ownloop.data import Batches
-from ownloop.step import functions_of
+from ownloop.step import functions_of, settings_of
 
 _SETTINGS = (
     "XLA_FLAGS",
@@ -52,11 +53,21 @@ def of_process(*, compiled: bool) -> dict[str, Any]:
         "threads": here.threads,
         "processors": _processors(),
         "machine": platform.machine(),
+        "processor": _processor(),
         "floatx": keras.config.floatx(),
         "dtype policy": keras.config.dtype_policy().name,
         "compile": compiled,
         **{name: os.environ.get(name) for name in _SETTINGS},
     }
+
+
+def of_objects(objects: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a loop's objects, before any step.
+
+    What is done with a step that is not finite is not among them: a run that ended
+    with an error goes on where such steps are skipped, as if they always had been.
+    """
+    return settings_of(objects)
 
 
 def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
@@ -93,6 +104,16 @@ def _processors() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
+
+
+def _processor() -> str:
+    # Its model: compilers choose instructions by it, which round otherwise.
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
 
 
 def _code(step: Callable[..., Any]) -> str:

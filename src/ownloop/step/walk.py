@@ -55,6 +55,16 @@ class Walk:
     def start(self, step: Any) -> None:
         """Walks from the step, until nothing new is within reach."""
         self._callable("", step)
+        self._follow()
+
+    def look_at(self, objects: Mapping[str, Any]) -> None:
+        """Walks from the Keras objects among these."""
+        for name, thing in objects.items():
+            if isinstance(thing, _KERAS):
+                self._value(name, thing)
+        self._follow()
+
+    def _follow(self) -> None:
         known = -1
         # A function found late may name attributes of a holder found early.
         while known != (known := len(self._words) + len(self._holders)):

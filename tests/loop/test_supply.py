@@ -1,0 +1,117 @@
+"""Data of passes of `steps`: gone on with, or begun, in another process as well."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from ownloop.errors import LoopError
+from ownloop.loop.supply import Supply
+
+
+class Stream:
+    """Numbers that can be read again from their begin."""
+
+    def __init__(self, first):
+        self.first = first
+
+    def __iter__(self):
+        return (np.array([self.first + i]) for i in range(1000))
+
+
+def take(supply, data, epoch, count=2, name="train"):
+    """Run a pass of some steps, and give the numbers that it got."""
+    feed = supply.feed(data, name=name, steps=count, epoch=epoch)
+    feed.begin(count)
+    found = []
+    while (segment := feed.take(10)) is not None:
+        found += segment.leaves[0].ravel().tolist()
+        supply.count(feed, segment.count)
+    return found
+
+
+def again(supply):
+    """Give what another process begins with."""
+    later = Supply()
+    later.go_to(supply.positions())
+    return later
+
+
+def test_the_same_data_are_gone_on_with_in_this_process_and_the_next():
+    supply, data = Supply(), Stream(0)
+    assert take(supply, data, 1) == [0, 1]
+    assert take(supply, data, 2) == [2, 3]
+    supply, data = again(supply), Stream(0)
+    assert take(supply, data, 3) == [4, 5]
+    assert take(supply, data, 4) == [6, 7]
+
+
+def test_data_made_anew_for_each_epoch_begin_at_their_begin_in_the_next_process():
+    supply = Supply()
+    for epoch in (1, 2):
+        assert take(supply, Stream(100 * epoch), epoch) == [
+            100 * epoch,
+            100 * epoch + 1,
+        ]
+    supply = again(supply)
+    assert take(supply, Stream(300), 3) == [300, 301]
+    assert take(again(supply), Stream(400), 4) == [400, 401]
+
+
+def test_in_the_epoch_that_was_interrupted_new_data_go_on_as_well():
+    supply = Supply()
+    for epoch in (1, 2, 3):
+        take(supply, Stream(100 * epoch), epoch)
+    assert take(again(supply), Stream(300), 3) == [302, 303]
+
+
+def test_two_data_of_one_name_keep_their_order_in_the_epoch():
+    supply, one, two = Supply(), Stream(0), Stream(500)
+    for epoch in (1, 2):
+        take(supply, one, epoch)
+        take(supply, two, epoch, count=3)
+    supply, one, two = again(supply), Stream(0), Stream(500)
+    assert take(supply, one, 3) == [4, 5]
+    assert take(supply, two, 3) == [506, 507]
+
+
+def test_after_one_epoch_data_are_taken_for_the_same_and_a_mistake_is_an_error():
+    supply = Supply()
+    take(supply, Stream(0), 1)
+    supply = again(supply)
+    assert take(supply, Stream(0), 2) == [2, 3]
+    with pytest.raises(
+        LoopError, match=r"Epoch 3 brought other data.*made once.*in another folder"
+    ):
+        take(supply, Stream(0), 3)
+
+
+def test_data_that_take_turns_cannot_be_told_apart_and_are_refused():
+    supply, one, two = Supply(), Stream(0), Stream(500)
+    for epoch, data in enumerate((one, two, one), start=1):
+        take(supply, data, epoch)
+    with pytest.raises(LoopError, match=r"takes turns.*one name for each.*name="):
+        take(again(supply), Stream(500), 4)
+
+
+def test_data_for_one_epoch_are_let_go_with_their_thread():
+    supply, seen = Supply(), []
+    before = threading.active_count()
+    for epoch in range(1, 9):
+        data = Stream(epoch)
+        seen.append(weakref.ref(data))
+        take(supply, data, epoch)
+        del data
+    gc.collect()
+    assert sum(one() is not None for one in seen) <= 3
+    assert threading.active_count() - before <= 3
+
+
+def test_data_that_were_let_go_and_come_back_are_an_error():
+    supply, kept = Supply(), [Stream(100 * i) for i in range(4)]
+    for epoch, data in enumerate(kept, start=1):
+        take(supply, data, epoch)
+    with pytest.raises(LoopError, match=r"a Stream again.*let go.*`name` each"):
+        take(supply, kept[1], 5)
