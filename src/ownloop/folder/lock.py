@@ -7,6 +7,7 @@ kill -9. The file stays behind and means nothing: its words are only for message
 import os
 import sys
 import warnings
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Final, final
@@ -102,8 +103,9 @@ class RunLock:
             del _HELD[self._path]
             # An emptied file cannot be taken for a sign of life. It is not removed:
             # somebody may be waiting with it open, and lock what is no file any more.
-            os.ftruncate(file, 0)
-            os.close(file)
+            with suppress(OSError):
+                os.ftruncate(file, 0)
+            _close(file)
 
     def _claim(self) -> int:
         """Open and lock the file, and write into it who we are."""
@@ -123,17 +125,17 @@ class RunLock:
             os.ftruncate(file, 0)
             os.write(file, Holder.here().to_bytes())
         except BlockingIOError:
-            os.close(file)
+            _close(file)
             raise FolderError(
                 f"{self._path.parent} is in use by {Holder.of(self._path)}. Expected "
                 "one run at a time in a folder. Wait for that run, stop it, or choose "
                 "another folder."
             ) from None
         except OSError as error:
-            os.close(file)
+            _close(file)
             raise self._refusal(error) from error
         except BaseException:
-            os.close(file)
+            _close(file)
             raise
         return file
 
@@ -147,7 +149,13 @@ class RunLock:
         """Close, after a fork, what the parent opened; the lock stays the parent's."""
         file, self._file = self._file, None
         if file is not None:
-            os.close(file)
+            _close(file)
+
+
+def _close(file: int) -> None:
+    """Close a file, which unlocks it; a disk that complains has let go of it, too."""
+    with suppress(OSError):
+        os.close(file)
 
 
 def _let_go() -> None:

@@ -133,7 +133,9 @@ class Log:
         """Close the file; a second time does nothing."""
         file, self._file = self._file, None
         if file is not None:
-            os.close(file)
+            # What had to be on the disk was waited for by ``sync``.
+            with suppress(OSError):
+                os.close(file)
 
     @staticmethod
     def _digest_of(file: int, length: int) -> "hashlib._Hash":

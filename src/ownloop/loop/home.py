@@ -94,8 +94,13 @@ class AbstractHome(ABC):
         """
 
     @abstractmethod
-    def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
-        """Saves where a step has raised, and the state is as it was before it."""
+    def fail(
+        self, call: Call, where: Callable[[], Open | None], error: Exception
+    ) -> None:
+        """Saves where a step has raised, and the state is as it was before it.
+
+        Where even that fails, the error that is on its way says so in a note.
+        """
 
     @abstractmethod
     def is_interrupted(self, call: Call) -> bool:
@@ -174,7 +179,9 @@ class Nowhere(AbstractHome):
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None: ...
 
-    def fail(self, call: Call, where: Callable[[], Open | None]) -> None: ...
+    def fail(
+        self, call: Call, where: Callable[[], Open | None], error: Exception
+    ) -> None: ...
 
     def is_interrupted(self, call: Call) -> bool:
         return False

@@ -4,6 +4,7 @@ Owns when a run is saved and left, and that a run is only gone on with where eve
 is as it was. The files themselves are in `run_files.py`.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint, Entry
-from ownloop.errors import FolderError
+from ownloop.errors import CheckpointError, FolderError
+from ownloop.guards import Evidence
 from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
@@ -60,6 +62,7 @@ class RunFolder(AbstractHome):
         self._kinds: dict[str, str] = {}
         self._has_single_steps = False
         self._must_reload = False
+        self._lacks_evidence = False
         self._is_warned = False
         self._first_time: str | None = None
 
@@ -89,10 +92,12 @@ class RunFolder(AbstractHome):
     def break_round(self, ending: str) -> None:
         self._tracked.calls.leave_round(ending)
         self._signals.stop()
-        self._files.flush()
-        # Nothing can be raised here, where Python closes a generator.
-        self._files.wait()
-        self._signals.send_again()
+        try:
+            self._files.flush()
+        finally:
+            # Nothing can be raised here, where Python closes a generator.
+            self._files.wait()
+            self._signals.send_again()
 
     def abandon_round(self) -> None:
         # The file is as it was at the last save; a loop that is entered again in this
@@ -193,14 +198,21 @@ class RunFolder(AbstractHome):
             self._commit_now(where())
             raise SystemExit(0)
 
-    def fail(self, call: Call, where: Callable[[], Open | None]) -> None:
-        if not self._can_save(call):
+    def fail(
+        self, call: Call, where: Callable[[], Open | None], error: Exception
+    ) -> None:
+        if self._lacks_evidence or not self._can_save(call):
             return
         open = where()
         if open is None and self._first_time is not None:
             # It has done nothing yet, and whoever mends it need not say "inexact".
             self._tracked.passes.pop(self._first_time, None)
-        self._commit_now(open)
+        try:
+            self._commit_now(open)
+        except (CheckpointError, FolderError) as failure:
+            # The error that led here is the one that they must see.
+            with contextlib.suppress(Exception):
+                error.add_note(f"The run could not be saved either: {failure}")
 
     def _can_save(self, call: Call) -> bool:
         return self._tracked.calls.is_alone(call) and not self._has_single_steps
@@ -272,8 +284,15 @@ class RunFolder(AbstractHome):
             self._files.close()
             raise
         self._files.follow(run.history)
-        run.guard.keep_evidence = self._files.keep_evidence
+        run.guard.keep_evidence = self._keep_evidence
         self._must_reload, self._saved = False, time.monotonic()
+        self._lacks_evidence = False
+
+    def _keep_evidence(self, evidence: Evidence) -> None:
+        # Where that fails nothing is saved, and the run meets the step once more.
+        self._lacks_evidence = True
+        self._files.keep_evidence(evidence)
+        self._lacks_evidence = False
 
     def _begin_anew(self) -> None:
         self._files.begin_anew()

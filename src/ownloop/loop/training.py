@@ -206,7 +206,7 @@ class Pass:
         except BaseException as error:
             run.fail(error, step_name(self._step), self.name, self.batch)
             if isinstance(error, Exception):
-                run.home.fail(self._call, lambda: self._where(runner))
+                run.home.fail(self._call, lambda: self._where(runner), error)
             raise
         if not self._parts:
             self._check_not_empty()

@@ -43,7 +43,7 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
         runner.restore()  # Again: an interrupt may have come just before it.
         run.fail(error, step_name(step), name, record.batch)
         if isinstance(error, Exception):
-            run.home.fail(call, lambda: None)
+            run.home.fail(call, lambda: None, error)
         raise
     finally:
         feed.close()
