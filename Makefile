@@ -92,12 +92,12 @@ tape: $(VENV)/.test
 # Whole runs in child processes that are killed, and checkpoints on disks that fail. The
 # tables are printed, and all counts written to .venv/log/faults-*.json.
 FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers $(WORKERS)
-EVERYTHING = runs calls asked changed items overhead
+EVERYTHING = runs calls disk asked changed items overhead
 faults: HOW = --kills 12 --stride 25 --rounds 1
 faults-long: HOW = --kills 320 --stride 1 --rounds 25
 # In the short one PyTorch compiles nothing, which takes it a minute, and so does the
 # rest faster; what belongs to no framework is tried on one of them.
-faults: parts_jax = runs calls asked changed
+faults: parts_jax = runs calls disk asked changed
 faults: parts_tensorflow = runs calls asked
 faults: parts_torch = runs calls asked items --eager
 faults-long: parts_jax = $(EVERYTHING)

@@ -22,6 +22,7 @@ The second group is about whole runs of a framework, in child processes:
 
     runs         SIGKILL in a moment of each kind, and at any time, until a run ends
     calls        SIGKILL at each call of the file system
+    broken       a full or broken disk, at each call
     asked        SIGTERM and SIGINT; plain: a script that gets them
     changed      another script, machine or setting than before
     items        the state with one item lost, which must show
@@ -32,6 +33,7 @@ It stands on these, which nobody asserts on:
     job, tiny    what is run; networks: of which job has one; digests: what came of it
     ends         whether two runs came to the same end
     moments      where a run can be killed; position: at which step it is
+    breaking     how a run's disk fails
     system       the calls of this process about a run's folder, shown to somebody
     forgotten    how an item of the state is lost
     attempts     what a child is asked, and what came; child: it; server: it from here

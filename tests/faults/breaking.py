@@ -10,16 +10,19 @@ import io
 import os
 import resource
 import sqlite3
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
+from unittest.mock import patch
 
 from faults import tiny
 from faults.digests import Digests
 from faults.disks import Call
 from faults.system import AbstractWatch, watched
+from ownloop.checkpoints import writer
 
 _OF_SQLITE = {
     errno.ENOSPC: ("database or disk is full", sqlite3.SQLITE_FULL),
@@ -37,14 +40,26 @@ def play(folder: Path, settings: Mapping[str, Any], counts: Counter[str]) -> Dig
         counts: gets how many "call"s there were, and how many "failed".
     """
     if "limit" in settings:
-        with _limit(settings["limit"]):
+        with _limit(settings["limit"]), _as_python_ends():
             run = tiny.run(folder)
         return tiny.digests(*run, folder)
     number = getattr(errno, settings["error"])
     watch = _Breaking(settings["at"], number, sticky=settings["sticky"], counts=counts)
-    with watched(folder, watch):
+    with watched(folder, watch), _as_python_ends():
         run = tiny.run(folder)
     return tiny.digests(*run, folder)
+
+
+@contextmanager
+def _as_python_ends() -> Iterator[None]:
+    """Show what is kept for the end of Python, to which a child does not come."""
+    with patch.object(writer, "atexit") as kept:
+        yield
+        for (check,), _ in kept.register.call_args_list:
+            try:
+                check()
+            except Exception:
+                traceback.print_exc()
 
 
 @contextmanager

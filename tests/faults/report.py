@@ -37,9 +37,9 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(
             (
                 "a run's disk fails",
-                f"{disk['survived'] + disk['told']} of {disk['points']} times the run "
-                f"came to its end ({disk['survived']}) or said what to do "
-                f"({disk['told']}), {disk['went_on']} went on the same",
+                f"{disk['points']} times: {disk['survived']} ended as they should, "
+                f"{disk['told'] + disk['shown']} said what to do, "
+                f"{len(disk['wrong'])} did not; {disk['went_on']} went on the same",
             )
         )
     for part in _ITEMS:
