@@ -23,6 +23,7 @@ The second group is about whole runs of a framework, in child processes:
     runs         SIGKILL in a moment of each kind, and at any time, until a run ends
     calls        SIGKILL at each call of the file system
     broken       a full or broken disk, at each call
+    full_run     a disk that is really full
     asked        SIGTERM and SIGINT; plain: a script that gets them
     changed      another script, machine or setting than before
     items        the state with one item lost, which must show

@@ -21,6 +21,7 @@ from faults.broken import count_broken
 from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
+from faults.full_run import count_full
 from faults.items import OF_LAYERS, count_items
 from faults.overhead import count_overhead
 from faults.runs import NETWORKS, count_runs, reference
@@ -99,6 +100,8 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             counts["calls"] = count_calls(servers, base, stride=options.stride)
         if "disk" in options.parts:
             counts["disk"] = count_broken(servers, base, stride=options.stride)
+            full = count_full(options.backend, home)
+            counts |= {} if full is None else {"full disk": full}
         if "asked" in options.parts:
             counts["asked"] = count_asked(
                 servers[0],

@@ -10,7 +10,7 @@ import itertools
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ ENDINGS = (END, "break", "error in the body", "error in a step")
 """How the run ends where the disk works; see `tiny`, which imports a framework."""
 
 SURVIVED = ("survived", "")
-_COARSER = 3
+_COARSER = 5
 _LARGEST_FILE = 160 * 2**10
 _PIECE = 512
 
@@ -80,7 +80,7 @@ class Point:
 
 def count_broken(servers: Sequence[Server], base: Path, *, stride: int) -> BrokenCount:
     """Let a run fail at every `stride`-th call, each time a new one, and go on."""
-    wholes = {ending: _whole(servers[0], base, ending) for ending in ENDINGS}
+    wholes = {ending: whole_run(servers[0], base, ending) for ending in ENDINGS}
     calls = (wholes[END].counts or {})["call"]
     points = iter(_points(calls, stride))
     lock = threading.Lock()
@@ -93,11 +93,16 @@ def count_broken(servers: Sequence[Server], base: Path, *, stride: int) -> Broke
             if point is None:
                 return found
             folder = base / f"broken-{place}"
-            found.append(_look(servers[place], folder, point, wholes))
+            found.append(look(servers[place], folder, point, wholes))
             shutil.rmtree(folder, ignore_errors=True)
 
     with ThreadPoolExecutor(len(servers)) as pool:
         found = [f for some in pool.map(work, range(len(servers))) for f in some]
+    return count_of(calls, found)
+
+
+def count_of(calls: int, found: Sequence[tuple[str, str, str]]) -> BrokenCount:
+    """Count what `look` has found."""
     return BrokenCount(
         calls,
         points=len(found),
@@ -122,7 +127,7 @@ def _points(calls: int, stride: int) -> Iterable[Point]:
         yield Point({"limit": limit})
 
 
-def _whole(server: Server, base: Path, ending: str) -> Outcome:
+def whole_run(server: Server, base: Path, ending: str) -> Outcome:
     """Give the outcome of a run on a good disk."""
     folder = base / f"whole-{ENDINGS.index(ending)}"
     settings = {"error": "ENOSPC", "at": 0, "sticky": False}
@@ -142,12 +147,25 @@ def _attempt(folder: Path, point: Point) -> Attempt:
     )
 
 
-def _look(
-    server: Server, folder: Path, point: Point, wholes: Mapping[str, Outcome]
+def look(
+    server: Server,
+    folder: Path,
+    point: Point,
+    wholes: Mapping[str, Outcome],
+    mend: Callable[[], object] = lambda: None,
 ) -> tuple[str, str, str]:
-    """Give what came, more words of it, and what came when it was begun again."""
+    """Give what came, more words of it, and what came when it was begun again.
+
+    Args:
+        server: where it is run.
+        folder: a new one.
+        point: how the disk fails.
+        wholes: what comes of it on a good disk, by how it ends.
+        mend: makes the disk a good one.
+    """
     outcome = server.attempt(_attempt(folder, point))
     came, words = _judge(outcome, wholes[point.ending], folder, point.ending)
+    mend()
     healthy = Point({"error": "ENOSPC", "at": 0, "sticky": False})
     again = server.attempt(_attempt(folder, healthy))
     names = _differing(wholes[END], again)

@@ -11,6 +11,7 @@ from typing import Any
 
 from faults.asked import quantile
 
+_DISKS = {"disk": "a run's disk fails", "full disk": "it is really full"}
 _ITEMS = {"items": "items of state", "items of images": "so, with images"}
 
 
@@ -33,15 +34,14 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"({calls['total']} calls)",
             )
         )
-    if disk := results.get("disk"):
-        rows.append(
-            (
-                "a run's disk fails",
+    for part, words in _DISKS.items():
+        if disk := results.get(part):
+            came = (
                 f"{disk['points']} times: {disk['survived']} ended as they should, "
                 f"{disk['told'] + disk['shown']} said what to do, "
-                f"{len(disk['wrong'])} did not; {disk['went_on']} went on the same",
+                f"{len(disk['wrong'])} did not; {disk['went_on']} went on the same"
             )
-        )
+            rows.append((words, came))
     for part in _ITEMS:
         if items := results.get(part):
             words = f"{items['missed']} of {items['items']} missed"
