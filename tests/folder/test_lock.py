@@ -266,3 +266,18 @@ def test_of_many_that_come_together_one_gets_it(path):
     for child in children:
         child.communicate("")
     assert said == ["held\n"] + 5 * ["refused\n"]
+
+
+def test_a_disk_that_complains_keeps_no_lock(path, monkeypatch):
+    lock, other = RunLock(path), RunLock(path)
+    lock.acquire()
+
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", refuse)
+        lock.release()
+    other.acquire()
+    assert (lock.held, other.held) == (False, True)
+    other.release()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.checkpoints import Store
 from ownloop.errors import CheckpointError, FolderError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
@@ -215,3 +216,60 @@ def test_equal_settings_go_on_also_where_the_script_changes_them(tmp_path):
 def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
     run_with(tmp_path, 0.3, leave=False)
     run_with(tmp_path, 0.9)
+
+
+def test_the_users_error_is_the_one_that_is_raised_where_saving_fails_too(
+    make, monkeypatch
+):
+    class OwnError(Exception):
+        pass
+
+    def step(x):
+        weight.assign_add(keras.ops.mean(x))
+        if value_of(weight) > 2:
+            raise OwnError
+        return {"loss": keras.ops.sum(x)}
+
+    def refuse(*_):
+        raise CheckpointError("No room. Expected some. Make room.")
+
+    def train():
+        for epoch in loop.epochs(1):
+            epoch.train(step, DATA).run()
+
+    loop, weight = make(save=None)
+    monkeypatch.setattr(Store, "commit", refuse)
+    with pytest.raises(OwnError) as raised:
+        train()
+    assert any("not be saved either: No room." in n for n in raised.value.__notes__)
+
+
+def test_a_step_whose_evidence_could_not_be_kept_is_met_again(
+    tmp_path, make, monkeypatch
+):
+    data = ol.Batches(np.array([1, 2, np.nan, 4], "float32"), batch_size=1)
+
+    def train():
+        loop, weight = make(nonfinite="skip")
+
+        def step(x):
+            weight.assign_add(keras.ops.sum(x))
+            return {"loss": weight.value}
+
+        for epoch in loop.epochs(1):
+            epoch.train(step, data).run()
+        return value_of(weight)
+
+    whole = Store.commit
+
+    def refuse(store, checkpoint):
+        if "cause" in checkpoint.meta:
+            raise CheckpointError("No room. Expected some. Make room.")
+        return whole(store, checkpoint)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "commit", refuse)
+        with pytest.raises(CheckpointError, match="No room"):
+            train()
+    assert train() == 7.0
+    assert [path.name for path in (tmp_path / "run/nonfinite").iterdir()] == ["step-3"]
