@@ -11,7 +11,7 @@ from faults.failures import count_failures
 from faults.full_disk import fill_a_file_system, limit_the_size_of_files
 from faults.hostile import MEMORY_LIMIT, count_hostile
 from faults.kills import count_kills
-from faults.mutants import EQUIVALENT, MUTANTS, count_mutants, count_restarts
+from faults.mutants import EQUIVALENT, MUTANTS, RESTARTS, count_mutants, count_restarts
 from ownloop.checkpoints import reading
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX is what is modelled")
@@ -47,7 +47,7 @@ def test_a_power_cut_after_a_kill_loses_nothing_either():
     assert len(traces) > 30
     assert count.states > 10_000
     assert count.torn == count.lost == count.broken == 0
-    assert count_restarts(traces).survivors == ()
+    assert count_restarts(traces, RESTARTS).survivors == ()
 
 
 @pytest.mark.parametrize("name", EQUIVALENT)

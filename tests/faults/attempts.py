@@ -15,7 +15,8 @@ class Attempt:
 
     Attributes:
         folder: the run's.
-        job: "job", "tiny", or "items", which only names what can be forgotten.
+        job: "job", "tiny", "broken" (that one on a disk that fails), or "items", which
+            only names what can be forgotten.
         settings: named arguments of `job.play`.
         kind: of the moment in which something happens; see `moments`.
         at: in which one of that kind; 0 for none.

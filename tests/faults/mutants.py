@@ -8,7 +8,7 @@ either a hole in the test or a line that nothing needs.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from faults.crashes import FOLDER, count_crashes
 from faults.disks import Call
@@ -28,27 +28,39 @@ class MutantCount:
 
 
 def count_mutants(
-    trace: Trace, mutants: dict[str, Callable[[Trace], Trace]]
+    trace: Trace,
+    mutants: dict[str, Callable[[Trace], Trace]],
+    count: Callable[..., Any] = count_crashes,
 ) -> MutantCount:
-    """Cut the power of each mutant until a bad state is found."""
+    """Cut the power of each mutant until a bad state is found.
+
+    Args:
+        trace: of the code as it is.
+        mutants: by name, changes of it.
+        count: cuts the power; its result has `bad`.
+    """
     survivors = []
     for name, change in mutants.items():
         changed = change(trace)
         if changed == trace:
             raise AssertionError(f"{name!r} changes nothing")
-        if not count_crashes(changed, enough=1).bad:
+        if not count(changed, enough=1).bad:
             survivors.append(name)
     return MutantCount(len(mutants), len(mutants) - len(survivors), tuple(survivors))
 
 
-def count_restarts(traces: list[Trace]) -> MutantCount:
+def count_restarts(
+    traces: list[Trace],
+    mutants: dict[str, Callable[[Trace], Trace]],
+    count: Callable[..., Any] = count_crashes,
+) -> MutantCount:
     """Cut the power of the mutants of traces with a kill; one trace must show each."""
     survivors = [
         name
-        for name, change in RESTARTS.items()
-        if not any(count_crashes(change(trace), enough=1).bad for trace in traces)
+        for name, change in mutants.items()
+        if not any(count(change(trace), enough=1).bad for trace in traces)
     ]
-    return MutantCount(len(RESTARTS), len(RESTARTS) - len(survivors), tuple(survivors))
+    return MutantCount(len(mutants), len(mutants) - len(survivors), tuple(survivors))
 
 
 def _without(sought: Callable[[Call], bool]) -> Callable[[Trace], Trace]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from faults.disks import Call
-from faults.mutants import MutantCount, Trace
+from faults.mutants import MutantCount, Trace, count_mutants, count_restarts
 from faults.power import HOME
 from faults.run_crashes import RUN_FOLDER, count_run_crashes
 
@@ -18,27 +18,13 @@ _UNFINISHED = RUN_FOLDER / ".run.json.new"
 def count_run_mutants(
     trace: Trace, mutants: dict[str, Callable[[Trace], Trace]]
 ) -> MutantCount:
-    """Cut the power of each mutant until a bad state is found."""
-    survivors = []
-    for name, change in mutants.items():
-        changed = change(trace)
-        if changed == trace:
-            raise AssertionError(f"{name!r} changes nothing")
-        if not count_run_crashes(changed, enough=1).bad:
-            survivors.append(name)
-    return MutantCount(len(mutants), len(mutants) - len(survivors), tuple(survivors))
+    """Cut the power of each mutant of a run until a bad state is found."""
+    return count_mutants(trace, mutants, count_run_crashes)
 
 
 def count_run_restarts(traces: list[Trace]) -> MutantCount:
     """Cut the power of the mutants of traces with a kill; one trace must show each."""
-    survivors = [
-        name
-        for name, change in RUN_RESTARTS.items()
-        if not any(count_run_crashes(change(trace), enough=1).bad for trace in traces)
-    ]
-    return MutantCount(
-        len(RUN_RESTARTS), len(RUN_RESTARTS) - len(survivors), tuple(survivors)
-    )
+    return count_restarts(traces, RUN_RESTARTS, count_run_crashes)
 
 
 def _without(verb: str, name: str) -> Callable[[Trace], Trace]:

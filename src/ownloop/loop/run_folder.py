@@ -29,7 +29,7 @@ from ownloop.resume import fingerprint
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
 from ownloop.resume.plain import pack
-from ownloop.step import Surroundings
+from ownloop.step import Surroundings, settings_of
 
 
 @final
@@ -296,7 +296,7 @@ class RunFolder(AbstractHome):
 
     def _begin_anew(self) -> None:
         self._files.begin_anew()
-        objects = fingerprint.of_objects(self._run.objects)
+        objects = settings_of(self._run.objects)
         self._tracked.fingerprint = self._fingerprint() | {"objects": objects}
         for text in self._early:
             self._files.write(text)
@@ -354,7 +354,7 @@ class RunFolder(AbstractHome):
         if self._files.is_taken_over or self._must_reload:
             now["objects"] = objects
         else:
-            mine = fingerprint.of_objects(self._run.objects)
+            mine = settings_of(self._run.objects)
             # What is there in one of them alone has to do with what is built.
             now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
         self._compare("", before, now)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ownloop import backends
 from ownloop.data import Batches
-from ownloop.step import functions_of, settings_of
+from ownloop.step import functions_of
 
 _SETTINGS = (
     "XLA_FLAGS",
@@ -59,15 +59,6 @@ def of_process(*, compiled: bool) -> dict[str, Any]:
         "compile": compiled,
         **{name: os.environ.get(name) for name in _SETTINGS},
     }
-
-
-def of_objects(objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a loop's objects, before any step.
-
-    What is done with a step that is not finite is not among them: a run that ended
-    with an error goes on where such steps are skipped, as if they always had been.
-    """
-    return settings_of(objects)
 
 
 def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
