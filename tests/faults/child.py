@@ -31,14 +31,33 @@ from faults.position import Position
 PATIENCE_SECONDS = 240.0
 """After so long a child hangs, which is a failure of its own."""
 
+IMPORT_SECONDS = 10.0
+"""After so long no thread is one that an import began for a moment."""
+
 
 def _serve(answers: int) -> None:
-    threads = len(os.listdir("/proc/self/task")) if Path("/proc/self").exists() else 1
-    if threads != 1:
-        raise AssertionError(f"{threads} threads, of which a fork would have one")
+    _await_one_thread()
     for line in sys.stdin:
         told = asdict(_try(Attempt(**json.loads(line))))
         os.write(answers, json.dumps(told).encode() + b"\n")
+
+
+def _await_one_thread() -> None:
+    """Wait until threads that imports began for a moment have ended."""
+    tasks = Path("/proc/self/task")
+    due = time.monotonic() + IMPORT_SECONDS
+    while tasks.exists() and len(names := _names(tasks)) > 1:
+        if time.monotonic() > due:
+            raise AssertionError(f"threads, of which a fork would have one: {names}")
+        time.sleep(0.01)
+
+
+def _names(tasks: Path) -> list[str]:
+    names = []
+    for task in tasks.iterdir():
+        with suppress(OSError):  # It has just ended.
+            names.append(Path(task, "comm").read_text().strip())
+    return names
 
 
 def _try(attempt: Attempt) -> Outcome:

@@ -1,5 +1,6 @@
 """The log: what was written is there, up to where it was cut, and nowhere half."""
 
+import errno
 import os
 import resource
 import signal
@@ -112,6 +113,32 @@ def test_a_disk_that_fills_up_leaves_no_half_line(tmp_path):
     assert f"{path} cannot be written: File too large. Expected" in done.stdout
     lines = path.read_text().splitlines()
     assert lines == ["a line of thirty-one characters"] * (1000 // 32)
+
+
+def test_half_a_line_that_could_not_be_taken_away_goes_with_the_next(
+    log, tmp_path, monkeypatch
+):
+    log.write("one\n")
+    write = os.write
+
+    def fail_after_half(file, content):
+        if content == b"half":
+            raise OSError(errno.EIO, "Input/output error")
+        return write(file, content[:4])
+
+    def refuse(file, length):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", fail_after_half)
+        patch.setattr("os.ftruncate", refuse)
+        with pytest.raises(FolderError, match="cannot be written: Input/output"):
+            log.write("two half")
+    assert (tmp_path / "log.txt").read_text() == "one\ntwo "
+    assert log.length == 4
+    log.write("three\n")
+    assert (tmp_path / "log.txt").read_text() == "one\nthree\n"
+    log.cut_back(log.length, digest=log.digest)
 
 
 WRITER = """

@@ -40,6 +40,7 @@ class Log:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = Path(path).absolute()
         self._file: int | None = None
+        self._length = 0
         self._digest = hashlib.sha256()
 
     def open(self) -> None:
@@ -56,26 +57,32 @@ class Log:
                 self._file = os.open(self._path, flags, 0o666)
             except OSError as error:
                 raise self._refusal("opened", error) from error
+            self._length = self._found_length(self._file)
 
     def write(self, text: str) -> None:
         """Add the text at the end and hand it to the system, all of it or nothing.
 
         It survives the death of this process at once; a power cut only after ``sync``.
+        What others added to the file goes: no checkpoint could vouch for it.
 
         Raises:
             FolderError: the file cannot be written, for instance as the disk is full.
         """
-        file, begin = self._open_file(), self.length
+        file = self._open_file()
         written = text.encode("utf-8", errors="backslashreplace")
         content = memoryview(written)
         try:
+            if self._found_length(file) > self._length:
+                # What another wrote, or half a line that could not be taken away.
+                os.ftruncate(file, self._length)
             while content:
                 content = content[os.write(file, content) :]
         except OSError as error:
             # Half a line would be taken for a line.
             with suppress(OSError):
-                os.ftruncate(file, begin)
+                os.ftruncate(file, self._length)
             raise self._refusal("written", error) from error
+        self._length += len(written)
         self._digest.update(written)
 
     @property
@@ -85,8 +92,8 @@ class Log:
 
     @property
     def length(self) -> int:
-        """The file's length in bytes, which a checkpoint keeps."""
-        return os.fstat(self._open_file()).st_size
+        """The length in bytes of what was written, which a checkpoint keeps."""
+        return self._length
 
     def sync(self) -> None:
         """Wait until the disk has all that was written.
@@ -109,7 +116,8 @@ class Log:
         Raises:
             FolderError: the file is shorter, or its begin is another one.
         """
-        file, found = self._open_file(), self.length
+        file = self._open_file()
+        found = self._found_length(file)
         if found < length:
             raise FolderError(
                 f"{self._path} has {found:,} bytes. Expected at least {length:,}, "
@@ -128,6 +136,7 @@ class Log:
             os.ftruncate(file, length)
         except OSError as error:
             raise self._refusal("cut back", error) from error
+        self._length = length
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -136,6 +145,10 @@ class Log:
             # What had to be on the disk was waited for by ``sync``.
             with suppress(OSError):
                 os.close(file)
+
+    @staticmethod
+    def _found_length(file: int) -> int:
+        return os.fstat(file).st_size
 
     @staticmethod
     def _digest_of(file: int, length: int) -> "hashlib._Hash":
