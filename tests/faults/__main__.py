@@ -10,6 +10,8 @@ import argparse
 import json
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -40,12 +42,9 @@ def main() -> int:
         report.write(options.out / "faults-checkpoints.json", results)
         print(report.table("checkpoints alone", results))
         return int(not is_sound(results["checkpoints"]))
-    results, bad = _whole_runs(options)
-    kept = options.out / "faults-checkpoints.json"
-    if kept.exists():
-        results = json.loads(kept.read_text()) | results
-    report.write(options.out / f"faults-{options.backend}.json", results)
-    print(report.table(options.backend, results))
+    counts = _whole_runs(options)
+    print(report.table(options.backend, _keep(options, counts)))
+    bad = {name: count for name, count in counts.items() if not count.is_sound}
     for name, count in bad.items():
         print(f"\nNOT SOUND: {name}: {count}")
     return int(bool(bad))
@@ -70,24 +69,24 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Try what was asked for on one backend; give the counts, and the bad ones."""
+def _whole_runs(options: argparse.Namespace) -> dict[str, Any]:
+    """Try what was asked for on one backend, and keep the counts after each part."""
     counts: dict[str, Any] = {}
-    home = options.home.absolute()
+    home, settings = options.home.absolute(), {"compile": not options.eager}
     with ExitStack() as stack:
         base = Path(stack.enter_context(scratch()))
         servers = [
             stack.enter_context(Server(options.backend, home))
             for _ in range(options.workers)
         ]
-        settings = {"compile": not options.eager}
         wholes = {}
         if {"runs", "asked", "changed", "items"} & set(options.parts):
             for network in NETWORKS:
                 own = {**settings, "network": network}
                 wholes[network] = reference(servers[0], base, own)
-        if "runs" in options.parts:
-            counts["runs"] = count_runs(
+
+        def runs() -> Any:
+            return count_runs(
                 servers,
                 base,
                 wholes,
@@ -96,14 +95,9 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
                 seconds=options.seconds,
                 seed=options.seed,
             )
-        if "calls" in options.parts:
-            counts["calls"] = count_calls(servers, base, stride=options.stride)
-        if "disk" in options.parts:
-            counts["disk"] = count_broken(servers, base, stride=options.stride)
-            full = count_full(options.backend, home)
-            counts |= {} if full is None else {"full disk": full}
-        if "asked" in options.parts:
-            counts["asked"] = count_asked(
+
+        def asked() -> Any:
+            return count_asked(
                 servers[0],
                 base,
                 wholes,
@@ -111,22 +105,54 @@ def _whole_runs(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
                 rounds=options.rounds,
                 seed=options.seed,
             )
-        if "changed" in options.parts:
-            counts["changed"] = count_changed(servers, base, wholes["dense"])
-        if "items" in options.parts:
-            counts["items"] = count_items(servers, base, wholes["dense"], settings)
+
+        def items_of_images() -> Any:
             own = {**settings, "network": "images"}
-            counts["items of images"] = count_items(
-                servers, base, wholes["images"], own, OF_LAYERS
-            )
+            return count_items(servers, base, wholes["images"], own, OF_LAYERS)
+
+        tries: dict[str, dict[str, Callable[[], Any]]] = {
+            "runs": {"runs": runs},
+            "calls": {
+                "calls": lambda: count_calls(servers, base, stride=options.stride)
+            },
+            "disk": {
+                "disk": lambda: count_broken(servers, base, stride=options.stride),
+                "full disk": lambda: count_full(options.backend, home),
+            },
+            "asked": {"asked": asked},
+            "changed": {
+                "changed": lambda: count_changed(servers, base, wholes["dense"])
+            },
+            "items": {
+                "items": lambda: count_items(servers, base, wholes["dense"], settings),
+                "items of images": items_of_images,
+            },
+        }
+        for part in options.parts:
+            for name, count in tries.get(part, {}).items():
+                begin = time.monotonic()
+                if (counted := count()) is not None:
+                    counts[name] = counted
+                _keep(options, counts)
+                took = (time.monotonic() - begin) / 60
+                print(f"{options.backend}: {name}, {took:.1f} minutes", flush=True)
     # When the servers are gone, since this is timed.
     if "overhead" in options.parts:
         counts["overhead"] = count_overhead(options.backend)
-    results = {name: asdict(count) for name, count in counts.items()}
+    return counts
+
+
+def _keep(options: argparse.Namespace, counts: dict[str, Any]) -> dict[str, Any]:
+    """Write down what was counted so far; give it."""
+    results: dict[str, Any] = {}
+    kept = options.out / "faults-checkpoints.json"
+    if kept.exists():
+        results |= json.loads(kept.read_text())
+    results |= {name: asdict(count) for name, count in counts.items()}
     results["compiled"] = not options.eager
     results["machine"] = report.machine(options.backend)
-    bad = {name: count for name, count in counts.items() if not count.is_sound}
-    return results, bad
+    report.write(options.out / f"faults-{options.backend}.json", results)
+    return results
 
 
 def _commit(home: Path) -> float:
