@@ -355,7 +355,7 @@ def test_batches_that_are_kept_end_a_stretch_before_they_fill_the_memory(
         return plain(self, stretch, part, earlier)
 
     monkeypatch.setattr(Runner, "_settle", settle)
-    monkeypatch.setattr("ownloop.loop.pace.PIECE_SECONDS", 0.0)
+    monkeypatch.setattr("ownloop.loop.pace.Pace.room", lambda self, done: 1)
     monkeypatch.setattr(pieces, "KEPT_BYTES", 300)
     job.train(bits, streamed(*make_data()))
     # A batch has 112 bytes, and is a piece of its own.

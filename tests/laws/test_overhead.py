@@ -45,7 +45,6 @@ def job(dtype="float32"):
 def unhurried(monkeypatch):
     """No chunk is cut by the clock, however slow this machine is."""
     monkeypatch.setattr("ownloop.loop.pace.STRETCH_SECONDS", 1e9)
-    monkeypatch.setattr("ownloop.loop.pace.PIECE_SECONDS", 1e9)
 
 
 def calls_of(function):

@@ -105,11 +105,24 @@ def test_a_validation_is_told_of_within(monkeypatch):
     assert batches[-1] == 40
 
 
-def test_a_piece_lasts_an_eighth_of_a_second():
+def test_a_piece_is_what_is_left_of_the_stretch_and_at_least_a_step():
     speed = pace.Pace()
     speed.learn(steps=10, seconds=1.0)
-    assert speed.room(0) == 1
-    speed.learn(steps=1000, seconds=1.0)
-    assert speed.room(0) == 125
+    assert [speed.room(done) for done in (0, 4, 9, 10)] == [9, 5, 0, 0]
+    speed.learn(steps=1, seconds=5.0)
+    assert [speed.room(done) for done in (0, 1)] == [1, 0]
     speed.learn(steps=10, seconds=0.0)
     assert speed.room(0) > 1000
+
+
+def test_a_stretch_ends_after_its_steps_also_where_the_clock_stands_still(monkeypatch):
+    plain = pace.Pace.room
+
+    def room(self, done):
+        self.learn(steps=10, seconds=1.0)
+        return plain(self, done)
+
+    monkeypatch.setattr(pace.Pace, "room", room)
+    (chunk,) = counted(monkeypatch, 0.0)
+    assert chunk.batch == 40
+    assert told(looks=False) == [9, 18, 27, 36]

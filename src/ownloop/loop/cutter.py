@@ -46,10 +46,12 @@ class Cutter:
             done += piece.count
             if self._left is not None:
                 self._left -= piece.count
-            if self._left != 0 and (self._watch.is_over() or self.pieces.is_full):
+            room = self._room(done)
+            is_over = room == 0 or self._watch.is_over() or self.pieces.is_full
+            if self._left != 0 and is_over:
                 self.rest, self.is_cut = rest, True
                 return
-            segment = rest or self._take(self._left, self._room(done))
+            segment = rest or self._take(self._left, room)
             if segment is not None and segment.signature != self._first.signature:
                 self.rest, segment = segment, None
 
