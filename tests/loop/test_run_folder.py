@@ -56,6 +56,35 @@ def test_the_best_epochs_state_stays_whatever_is_saved_later(tmp_path, make):
     assert kept == {8, 12, 16}
 
 
+def test_what_a_kept_checkpoint_has_is_put_back_by_its_name(tmp_path, make):
+    def play():
+        loop, weight = make(keep=ol.Keep(last=1, best=1, by="train_loss"), save=None)
+
+        def step(x):
+            weight.assign_add(1.0)
+            return {"loss": abs(weight - 6.0) + 0.0 * keras.ops.sum(x)}
+
+        for epoch in loop.epochs(4):
+            epoch.train(step, DATA).run()
+        return loop, weight
+
+    def load_best(loop):
+        loop.load(f"step-{loop.history.lowest('train_loss').step}")
+
+    play()
+    loop, weight = play()  # The run is over, and nothing is trained again.
+    assert value_of(weight) == 16.0
+    load_best(loop)
+    assert value_of(weight) == 8.0
+    assert loop.step == 16
+    with pytest.raises(LoopError, match=r"name 'step-4'\. Saved are: 'step-8', 'step-1"):
+        loop.load("step-4")
+    (tmp_path / "run/checkpoints/step-8/state.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"step-8"):
+        load_best(loop)
+    assert value_of(weight) == 8.0
+
+
 def test_it_is_said_once_that_there_is_no_value_to_keep_the_best_by(make):
     said = []
     keep = ol.Keep(last=1, best=1, by="val_los")

@@ -171,6 +171,17 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     run.stop_reason = meta["stopping"]
 
 
+def of_objects(run: Run, checkpoint: Checkpoint) -> owned.Saved:
+    """Returns what a checkpoint has of the loop's own objects."""
+    entries = {
+        name: entry
+        for name, entry in checkpoint.tensors.items()
+        if name.partition("/")[0] in run.objects
+    }
+    states = {n: json.loads(t) for n, t in checkpoint.meta["objects"].items()}
+    return owned.Saved(entries, states)
+
+
 def place_of(checkpoint: Checkpoint) -> Place:
     """Returns where in the user's code a checkpoint was taken."""
     return Place.from_json(checkpoint.meta["place"])

@@ -15,6 +15,7 @@ from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.loop.values import Values
 from ownloop.resume.calls import Call, Open
+from ownloop.resume.owned import Saved
 
 
 class AbstractHome(ABC):
@@ -137,6 +138,18 @@ class AbstractHome(ABC):
         """Lets other values wait for such variables."""
 
     @abstractmethod
+    def checkpoints(self) -> list[str]:
+        """Returns the names of the checkpoints that are kept, oldest first."""
+
+    @abstractmethod
+    def stored(self, name: str) -> Saved | None:
+        """Returns what such a checkpoint has of the loop's objects; None: no such one.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+
+    @abstractmethod
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         """Returns the names of variables that have one."""
 
@@ -203,6 +216,12 @@ class Nowhere(AbstractHome):
         return {}
 
     def wait(self, entries: Mapping[str, Entry]) -> None: ...
+
+    def checkpoints(self) -> list[str]:
+        return []
+
+    def stored(self, name: str) -> Saved | None:
+        return None
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return []

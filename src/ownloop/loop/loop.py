@@ -365,19 +365,28 @@ class Loop:
     def load(self, name: str) -> None:
         """Puts back the values that `save` kept; step, epoch and history stay.
 
+        Args:
+            name: As `save` got it; or a checkpoint that is kept in the run's folder,
+                such as "step-1562", of which all that this loop owns is put back.
+
         Raises:
             LoopError: Nothing was saved under this name, or an object has got
                 variables since, such as an optimizer in its first step.
+            CheckpointError: The checkpoint is damaged.
+
+        Example: `loop.load(f"step-{loop.history.lowest('val_loss').step}")` after a run
+        with `keep=ol.Keep(best=1, by="val_loss")`
         """
-        saved = self._run.saved
-        if name not in saved:
+        home, saved = self._run.home, self._run.saved
+        found = saved[name] if name in saved else home.stored(name)
+        if found is None:
+            known = ", ".join(map(repr, [*saved, *home.checkpoints()]))
             raise LoopError(
                 f"Nothing is saved under the name {name!r}. Saved are: "
-                f"{', '.join(map(repr, saved)) or 'none'}. Call "
-                f"`loop.save({name!r})` first, or load one of these."
+                f"{known or 'none'}. Call `loop.save({name!r})` first, or load one of "
+                "these."
             )
-        home = self._run.home
-        home.wait(owned.load(self._run.objects, saved[name], home.waiting()))
+        home.wait(owned.load(self._run.objects, found, home.waiting()))
 
     def check_resume(
         self, *, steps: int = 200, kills: int = 3, seed: int = 0

@@ -211,6 +211,26 @@ class RunFiles:
         """Waits so, and leaves an error for the next call, or for Python's end."""
         self._writer.wait()
 
+    def names(self) -> list[str]:
+        """Returns the names of the checkpoints that are there, oldest first.
+
+        Raises:
+            CheckpointError: One could not be written, or the folder cannot be read.
+        """
+        if self._store is None:
+            return []
+        self.drain()
+        return self._store.names()
+
+    def load(self, name: str) -> Checkpoint:
+        """Returns one of them, after all of it was verified.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        assert self._store is not None
+        return self._store.load(name)
+
     def keep_evidence(self, evidence: Evidence) -> None:
         """Keeps a step that went wrong; a run that is continued meets it again."""
         assert self._evidence is not None

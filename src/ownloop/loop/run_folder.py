@@ -16,7 +16,14 @@ from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import CheckpointError, FolderError
 from ownloop.guards import Evidence
-from ownloop.loop.capture import Tracked, assign, capture, place_of, restore
+from ownloop.loop.capture import (
+    Tracked,
+    assign,
+    capture,
+    of_objects,
+    place_of,
+    restore,
+)
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.programs import step_name
@@ -28,6 +35,7 @@ from ownloop.loop.values import Values
 from ownloop.resume import fingerprint
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
+from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
 from ownloop.step import Surroundings, settings_of
 
@@ -253,6 +261,14 @@ class RunFolder(AbstractHome):
 
     def wait(self, entries: Mapping[str, Entry]) -> None:
         self._tracked.waiting.entries.update(entries)
+
+    def checkpoints(self) -> list[str]:
+        return self._files.names()
+
+    def stored(self, name: str) -> Saved | None:
+        if name not in self.checkpoints():
+            return None
+        return of_objects(self._run, self._files.load(name))
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)
