@@ -11,14 +11,15 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from faults import report
 from faults.asked import count_asked
+from faults.attempts import Outcome
 from faults.broken import count_broken
 from faults.calls import count_calls
 from faults.changed import count_changed
@@ -72,74 +73,94 @@ def _options() -> argparse.Namespace:
 def _whole_runs(options: argparse.Namespace) -> dict[str, Any]:
     """Try what was asked for on one backend, and keep the counts after each part."""
     counts: dict[str, Any] = {}
-    home, settings = options.home.absolute(), {"compile": not options.eager}
     with ExitStack() as stack:
         base = Path(stack.enter_context(scratch()))
+        home = options.home.absolute()
         servers = [
             stack.enter_context(Server(options.backend, home))
             for _ in range(options.workers)
         ]
-        wholes = {}
-        if {"runs", "asked", "changed", "items"} & set(options.parts):
-            for network in NETWORKS:
-                own = {**settings, "network": network}
-                wholes[network] = reference(servers[0], base, own)
-
-        def runs() -> Any:
-            return count_runs(
-                servers,
-                base,
-                wholes,
-                settings=settings,
-                kills=options.kills,
-                seconds=options.seconds,
-                seed=options.seed,
-            )
-
-        def asked() -> Any:
-            return count_asked(
-                servers[0],
-                base,
-                wholes,
-                settings=settings,
-                rounds=options.rounds,
-                seed=options.seed,
-            )
-
-        def items_of_images() -> Any:
-            own = {**settings, "network": "images"}
-            return count_items(servers, base, wholes["images"], own, OF_LAYERS)
-
-        tries: dict[str, dict[str, Callable[[], Any]]] = {
-            "runs": {"runs": runs},
-            "calls": {
-                "calls": lambda: count_calls(servers, base, stride=options.stride)
-            },
-            "disk": {
-                "disk": lambda: count_broken(servers, base, stride=options.stride),
-                "full disk": lambda: count_full(options.backend, home),
-            },
-            "asked": {"asked": asked},
-            "changed": {
-                "changed": lambda: count_changed(servers, base, wholes["dense"])
-            },
-            "items": {
-                "items": lambda: count_items(servers, base, wholes["dense"], settings),
-                "items of images": items_of_images,
-            },
-        }
+        parts = _Parts(options, servers, base)
         for part in options.parts:
-            for name, count in tries.get(part, {}).items():
+            if part != "overhead":
                 begin = time.monotonic()
-                if (counted := count()) is not None:
-                    counts[name] = counted
+                counts |= getattr(parts, part)()
                 _keep(options, counts)
-                took = (time.monotonic() - begin) / 60
-                print(f"{options.backend}: {name}, {took:.1f} minutes", flush=True)
+                minutes = (time.monotonic() - begin) / 60
+                print(f"{options.backend}: {part}, {minutes:.1f} minutes", flush=True)
     # When the servers are gone, since this is timed.
     if "overhead" in options.parts:
         counts["overhead"] = count_overhead(options.backend)
     return counts
+
+
+@final
+class _Parts:
+    """What is tried on one backend; each part gives counts by their names."""
+
+    def __init__(
+        self, options: argparse.Namespace, servers: list[Server], base: Path
+    ) -> None:
+        self._options, self._servers, self._base = options, servers, base
+        self._settings = {"compile": not options.eager}
+
+    @cached_property
+    def _wholes(self) -> dict[str, Outcome]:
+        """What comes of each network where nobody kills."""
+        return {
+            network: reference(self._servers[0], self._base, self._of(network))
+            for network in NETWORKS
+        }
+
+    def _of(self, network: str) -> dict[str, Any]:
+        return {**self._settings, "network": network}
+
+    def runs(self) -> dict[str, Any]:
+        count = count_runs(
+            self._servers,
+            self._base,
+            self._wholes,
+            settings=self._settings,
+            kills=self._options.kills,
+            seconds=self._options.seconds,
+            seed=self._options.seed,
+        )
+        return {"runs": count}
+
+    def calls(self) -> dict[str, Any]:
+        stride = self._options.stride
+        return {"calls": count_calls(self._servers, self._base, stride=stride)}
+
+    def disk(self) -> dict[str, Any]:
+        stride = self._options.stride
+        disk = count_broken(self._servers, self._base, stride=stride)
+        full = count_full(self._options.backend, self._options.home.absolute())
+        return {"disk": disk} | ({} if full is None else {"full disk": full})
+
+    def asked(self) -> dict[str, Any]:
+        count = count_asked(
+            self._servers[0],
+            self._base,
+            self._wholes,
+            settings=self._settings,
+            rounds=self._options.rounds,
+            seed=self._options.seed,
+        )
+        return {"asked": count}
+
+    def changed(self) -> dict[str, Any]:
+        whole = self._wholes["dense"]
+        return {"changed": count_changed(self._servers, self._base, whole)}
+
+    def items(self) -> dict[str, Any]:
+        servers, base, wholes = self._servers, self._base, self._wholes
+        of_layers = self._of("images")
+        return {
+            "items": count_items(servers, base, wholes["dense"], self._settings),
+            "items of images": count_items(
+                servers, base, wholes["images"], of_layers, OF_LAYERS
+            ),
+        }
 
 
 def _keep(options: argparse.Namespace, counts: dict[str, Any]) -> dict[str, Any]:
