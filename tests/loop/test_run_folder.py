@@ -77,7 +77,7 @@ def test_what_a_kept_checkpoint_has_is_put_back_by_its_name(tmp_path, make):
     load_best(loop)
     assert value_of(weight) == 8.0
     assert loop.step == 16
-    with pytest.raises(LoopError, match=r"name 'step-4'\. Saved are: 'step-8', 'step-1"):
+    with pytest.raises(LoopError, match=r"name 'step-4'\. Saved are: 'step-8', '"):
         loop.load("step-4")
     (tmp_path / "run/checkpoints/step-8/state.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"step-8"):

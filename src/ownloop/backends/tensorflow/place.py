@@ -22,12 +22,12 @@ def canonical(leaf: LeafSpec) -> LeafSpec:
 
 def place(arrays: Sequence[np.ndarray]) -> Placed:
     """Copies arrays to the default device."""
-    return Placed(
-        tuple(
-            tf.constant(array, canonical(LeafSpec(array.shape, str(array.dtype))).dtype)
-            for array in arrays
-        )
-    )
+    placed = []
+    for array in arrays:
+        dtype = canonical(LeafSpec(array.shape, str(array.dtype))).dtype
+        # A constant holds two copies for as long as it lives, and this one of it one.
+        placed.append(tf.identity(tf.constant(array, dtype)))
+    return Placed(tuple(placed))
 
 
 def fill(

@@ -22,11 +22,18 @@ def to_device(array: np.ndarray) -> Tensor:
     """Copies an array to Keras' device; later changes to the array are not seen."""
     spec = canonical(LeafSpec(array.shape, str(array.dtype)))
     if spec.dtype != str(array.dtype) and array.dtype.kind in "uf":
-        array = array.astype(spec.dtype)
+        own: np.ndarray | Tensor = array.astype(spec.dtype)
     else:
-        # A copy: on the CPU a tensor otherwise shares the caller's memory.
-        array = np.array(array, copy=True, order="C")
-    return keras.ops.convert_to_tensor(array, dtype=spec.dtype)
+        own = _copy(array)
+    return keras.ops.convert_to_tensor(own, dtype=spec.dtype)
+
+
+def _copy(array: np.ndarray) -> np.ndarray | Tensor:
+    """Copies once: on the CPU a tensor otherwise shares the caller's memory."""
+    if array.flags.c_contiguous and array.dtype.isbuiltin == 1:
+        # Keras copies what is no tensor yet once more.
+        return torch.tensor(array)
+    return np.array(array, copy=True, order="C")
 
 
 def place(arrays: Sequence[np.ndarray]) -> Placed:
