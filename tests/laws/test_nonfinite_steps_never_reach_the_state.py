@@ -297,6 +297,21 @@ def test_each_piece_of_evidence_is_handed_over(job):
     assert before["lowest"] == -np.inf
 
 
+def test_bad_steps_in_a_row_share_the_state_before_them(job, monkeypatch):
+    monkeypatch.setattr("ownloop.loop.pace.STRETCH_SECONDS", 1e9)
+    kept = []
+    loop, data = job.loop(nonfinite="skip"), resident(*make_data((3, 4, 5, 9)))
+    loop._run.guard.keep_evidence = kept.append
+    for epoch in loop.epochs(1):
+        epoch.train(job.step, data).run()
+    assert [evidence.where.step for evidence in kept] == [4, 5, 6, 10]
+    assert kept[0].state is kept[1].state is kept[2].state
+    iterations = [
+        int(k.value) for e in kept for k in e.state if k.path.endswith("iteration")
+    ]
+    assert iterations == [3, 3, 3, 6]
+
+
 def test_single_steps_are_guarded_and_validations_are_left_alone(job, bits):
     x, y = make_data()
     bad = make_data([0])[0][:BATCH], y[:BATCH]

@@ -213,7 +213,8 @@ class PassGuard:
                 found = find(stretch, begin, part, before)
                 if found.good is not None:
                     settled.parts.append(found.good)
-                bad, incident = self._examine(stretch, found, done)
+                last = settled.incidents[-1] if settled.incidents else None
+                bad, incident = self._examine(stretch, found, done, last)
                 settled.incidents.append(incident)
                 if len(settled.incidents) > skips:
                     return Settled(settled.parts, settled.incidents, is_over=True)
@@ -227,7 +228,7 @@ class PassGuard:
             part = stretch.again(begin, min(begin + size, steps))
 
     def _examine(
-        self, stretch: Stretch, found: Found, done: int
+        self, stretch: Stretch, found: Found, done: int, last: Incident | None
     ) -> tuple[Part, Incident]:
         """Runs a bad step alone, looks at what it does, and undoes it."""
         state = found.state
@@ -235,13 +236,18 @@ class PassGuard:
         spoilt = [_spoilt(stretch, i, state) for i in stretch.spoilt(part, state)]
         stretch.write(state)
         (segment,) = stretch.pieces.between(found.step, found.step + 1)
-        paths = [variable.path for variable in stretch.variables]
+        if last is not None and last.before is state:
+            # A hundred bad steps in a row keep one state, not a hundred.
+            kept = last.evidence.state
+        else:
+            paths = [variable.path for variable in stretch.variables]
+            kept = tuple(map(Kept, paths, map(host, state.values)))
         evidence = Evidence(
             where=self._where().later(done + found.step + 1),
             batch=self._batch(segment),
             logged=dict(last_values(part.logged, part.values)),
             losses=tuple(name for name, bad in part.bad_losses().items() if bad.any()),
-            state=tuple(map(Kept, paths, map(host, state.values))),
+            state=kept,
             spoilt=tuple(spoilt),
             random=tuple(map(np.array, state.random or ())),
         )
