@@ -24,6 +24,8 @@ from ownloop.backends.contract import (
     Tensor,
     choose_capacity,
 )
+from ownloop.backends.scope import stored_value
+from ownloop.backends.tensorflow.finite import are_finite
 from ownloop.backends.tensorflow.place import fill
 from ownloop.backends.tensorflow.state import Found
 
@@ -48,13 +50,20 @@ class TensorFlowProgram(AbstractProgram):
     def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
         results: list[tuple[list[Tensor], int]] = []
         final_values: list[Tensor] = []
+        finite: Tensor | None = None
         for segment in segments:
             block = fill(self._batch, self.capacity, segment, data)
-            every, final_values = self._advance(tf.constant(segment.count), *block)
+            count = tf.constant(segment.count)
+            every, final_values, *flags = self._advance(count, *block)
+            finite = flags[0] if flags else None
             results.append((every, segment.count))
         fetched = [[b.numpy()[:count] for b in every] for every, count in results]
         columns = tuple(np.concatenate(column) for column in zip(*fetched, strict=True))
-        return ChunkValues(columns, tuple(np.array(v) for v in final_values))
+        return ChunkValues(
+            columns,
+            tuple(np.array(v) for v in final_values),
+            None if finite is None else finite.numpy(),
+        )
 
 
 def _compile(
@@ -94,7 +103,7 @@ def _build(
     *,
     jit_compile: bool,
 ) -> Callable[..., Any]:
-    def advance(count: Tensor, *block: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def advance(count: Tensor, *block: Tensor) -> tuple[Any, ...]:
         every = [tf.zeros((capacity, *spec.shape), spec.dtype) for spec in found.every]
         final_values = [tf.zeros(spec.shape, spec.dtype) for spec in found.final]
 
@@ -113,7 +122,10 @@ def _build(
             # One step must end before the next begins, also outside XLA.
             parallel_iterations=1,
         )
-        return every, final_values
+        state = [stored_value(variable) for variable in found.variables]
+        if not state:
+            return every, final_values
+        return every, final_values, are_finite(state, in_xla=jit_compile)
 
     blocks = [tf.TensorSpec((capacity, *leaf.shape), leaf.dtype) for leaf in batch]
     program = tf.function(advance, autograph=False, jit_compile=jit_compile)

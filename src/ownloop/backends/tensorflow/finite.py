@@ -1,4 +1,4 @@
-"""Whether variables are finite, on TensorFlow: one small graph for all of them."""
+"""Whether values are finite, on TensorFlow: a small graph, or a part of another."""
 
 import weakref
 from collections.abc import Callable, Sequence
@@ -38,6 +38,12 @@ def _can_be_infinite(variable: keras.Variable) -> bool:
     return "float" in variable.dtype or "complex" in variable.dtype
 
 
+def are_finite(values: Sequence[Tensor], *, in_xla: bool) -> Tensor:
+    """Returns for each value whether all of it is finite; for use in graphs."""
+    is_finite = _is_finite_in_xla if in_xla else _is_finite
+    return tf.stack([is_finite(value) for value in values])
+
+
 def _program(variables: Sequence[keras.Variable]) -> Callable[[], Any]:
     key = tuple(map(id, variables))
     program = _programs.get(key)
@@ -52,12 +58,25 @@ def _build(references: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
     # Not the variables themselves, which the graph's function would keep alive.
     def flags() -> Tensor:
         values = [tf.convert_to_tensor(variable().value) for variable in references]
-        return tf.stack([_is_finite(value) for value in values])
+        return are_finite(values, in_xla=False)
 
     return tf.function(flags, autograph=False).get_concrete_function()
 
 
+def _is_finite_in_xla(value: Tensor) -> Tensor:
+    if value.shape.num_elements() == 0 or not _is_inexact(value):
+        return tf.constant(True)
+    # The largest size is NaN where a value is.
+    return tf.math.is_finite(tf.reduce_max(tf.abs(value)))
+
+
+def _is_inexact(value: Tensor) -> bool:
+    return value.dtype.is_floating or value.dtype.is_complex
+
+
 def _is_finite(value: Tensor) -> Tensor:
+    if not _is_inexact(value):
+        return tf.constant(True)
     if value.dtype.is_complex:
         value = tf.stack([tf.math.real(value), tf.math.imag(value)])
     if value.dtype not in (tf.float16, tf.float32, tf.float64):
