@@ -1,6 +1,8 @@
 """What a loop keeps in its folder, and when."""
 
+import os
 import re
+import signal
 
 import keras
 import numpy as np
@@ -83,6 +85,75 @@ def test_what_a_kept_checkpoint_has_is_put_back_by_its_name(tmp_path, make):
     with pytest.raises(CheckpointError, match=r"step-8"):
         load_best(loop)
     assert value_of(weight) == 8.0
+
+
+@pytest.mark.parametrize("save", [None, 4])
+@pytest.mark.parametrize("asked", [False, True])
+def test_of_checkpoints_at_one_step_the_epochs_own_is_put_back(make, save, asked):
+    def play(at=None):
+        loop, weight = make(keep=ol.Keep(last=2, best=1, by="val_loss"), save=save)
+
+        def step(x):
+            weight.assign_add(1.0)
+            return {"loss": keras.ops.sum(x)}
+
+        for epoch in loop.epochs(3):
+            for chunk in epoch.train(step, DATA, every=2):
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            weight.assign_add(0.5)
+            epoch.validate(lambda x: (weight - 5.0) ** 2 + 0 * keras.ops.sum(x), DATA)
+        loop.load(f"step-{loop.history.lowest('val_loss').step}")
+        return value_of(weight)
+
+    if asked:
+        with pytest.raises(SystemExit):
+            play(at=4)
+    assert play() == 4.5
+
+
+def test_a_checkpoint_that_is_gone_is_not_missed_on_the_way_back(make):
+    def play(at=None):
+        loop, weight = make(keep=1, save=2)
+
+        def step(x):
+            weight.assign_add(1.0)
+            return {"loss": keras.ops.sum(x)}
+
+        for epoch in loop.epochs(2):
+            if epoch.number == 2:
+                loop.load("step-4")
+            for chunk in epoch.train(step, DATA, every=2):
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        return value_of(weight)
+
+    with pytest.raises(SystemExit):
+        play(at=6)
+    assert play() == 8.0
+
+
+def test_a_run_that_skips_many_steps_again_keeps_what_it_kept(tmp_path, make):
+    x = np.arange(1, 61, dtype="float32")
+    x[20:50] = -1
+    data = ol.Batches(x, batch_size=2)
+
+    def play(at=None):
+        loop, weight = make(save=None, nonfinite="skip")
+
+        def step(x):
+            weight.assign_add(keras.ops.mean(x))
+            return {"loss": keras.ops.log(keras.ops.mean(x))}
+
+        for epoch in loop.epochs(1):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    raise KeyError("mine")
+        return loop.skipped
+
+    with pytest.raises(KeyError):
+        play(at=28)
+    assert play() == 15
 
 
 def test_it_is_said_once_that_there_is_no_value_to_keep_the_best_by(make):

@@ -7,6 +7,7 @@ files of their own; here is only how long they were.
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -165,10 +166,26 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     }
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
-    run.memory.clear()
-    run.memory.update(json.loads(meta["memory"]))
+    _refill(run.memory, json.loads(meta["memory"]))
     # Perhaps the body of a pass said so, which is not gone through again.
     run.stop_reason = meta["stopping"]
+
+
+def _refill(old: Any, new: Any) -> Any:
+    """Changes what is there into something new, and leaves its dicts and lists.
+
+    The user's code may hold them already, as in `seen = loop.memory["seen"]`.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        kept = {key: _refill(old.get(key), value) for key, value in new.items()}
+        old.clear()
+        old.update(kept)
+        return old
+    if isinstance(old, list) and isinstance(new, list):
+        both = itertools.zip_longest(old[: len(new)], new)
+        old[:] = [_refill(before, value) for before, value in both]
+        return old
+    return new
 
 
 def of_objects(run: Run, checkpoint: Checkpoint) -> owned.Saved:
@@ -182,9 +199,9 @@ def of_objects(run: Run, checkpoint: Checkpoint) -> owned.Saved:
     return owned.Saved(entries, states)
 
 
-def place_of(checkpoint: Checkpoint) -> Place:
+def place_of(meta: Mapping[str, Any]) -> Place:
     """Returns where in the user's code a checkpoint was taken."""
-    return Place.from_json(checkpoint.meta["place"])
+    return Place.from_json(meta["place"])
 
 
 def _under(prefix: str, tensors: Mapping[str, Entry]) -> dict[str, Entry]:

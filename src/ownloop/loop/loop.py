@@ -367,7 +367,8 @@ class Loop:
 
         Args:
             name: As `save` got it; or a checkpoint that is kept in the run's folder,
-                such as "step-1562", of which all that this loop owns is put back.
+                such as "step-1562", of which all that this loop owns is put back. Of
+                several at one step it is that of the epoch's end.
 
         Raises:
             LoopError: Nothing was saved under this name, or an object has got
@@ -384,7 +385,7 @@ class Loop:
             raise LoopError(
                 f"Nothing is saved under the name {name!r}. Saved are: "
                 f"{known or 'none'}. Call `loop.save({name!r})` first, or load one of "
-                "these."
+                "these; the checkpoints in a folder are known from the first epoch on."
             )
         home.wait(owned.load(self._run.objects, found, home.waiting()))
 

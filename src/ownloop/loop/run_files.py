@@ -222,6 +222,11 @@ class RunFiles:
         self.drain()
         return self._store.names()
 
+    def meta(self, name: str) -> Mapping[str, Any]:
+        """Returns the words and numbers of one of them."""
+        assert self._store is not None
+        return self._store.meta(name)
+
     def load(self, name: str) -> Checkpoint:
         """Returns one of them, after all of it was verified.
 
@@ -236,7 +241,8 @@ class RunFiles:
         assert self._evidence is not None
         checkpoint = to_checkpoint(evidence)
         steps = [self._evidence.meta(name)["step"] for name in self._evidence.names()]
-        if checkpoint.step not in steps:
+        # One that is continued meets those again that were pruned, too.
+        if checkpoint.step > max(steps, default=-1):
             self._evidence.commit(checkpoint)
             # The first one, since others may follow from it, and the latest.
             first, *others = self._evidence.names()

@@ -32,7 +32,7 @@ from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
-from ownloop.resume import fingerprint
+from ownloop.resume import fingerprint, owned
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
@@ -266,9 +266,18 @@ class RunFolder(AbstractHome):
         return self._files.names()
 
     def stored(self, name: str) -> Saved | None:
-        if name not in self.checkpoints():
+        names = self.checkpoints()
+        fitting = [n for n in names if name in (n, n.partition(".")[0])]
+        if not fitting:
+            if names and self._tracked.calls.is_returning:
+                # It was there when this was done first, and perhaps is no longer. What
+                # the run had later is put back where the interrupted call is entered.
+                return owned.save(self._run.objects, self.waiting())
             return None
-        return of_objects(self._run, self._files.load(name))
+        # Of those at one step, that of the epoch's end is the one that is rated.
+        within = [place_of(self._files.meta(n)).is_inside for n in fitting]
+        chosen = fitting[within.index(False)] if False in within else fitting[-1]
+        return of_objects(self._run, self._files.load(chosen))
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)
@@ -327,7 +336,7 @@ class RunFolder(AbstractHome):
         run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._saved_step = run.step
-        tracked.calls.go_to(place_of(checkpoint), round=round)
+        tracked.calls.go_to(place_of(checkpoint.meta), round=round)
         run.say(f"continuing {self._files.folder} at step {run.step:,} ({name})")
 
     def _return(self) -> None:
@@ -341,7 +350,7 @@ class RunFolder(AbstractHome):
         name, checkpoint = self._found
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
-        place = place_of(checkpoint)
+        place = place_of(checkpoint.meta)
         if place.is_inside:
             self._compare_flags(checkpoint)
         if place.epoch is None:

@@ -1,5 +1,6 @@
 """The objects that a loop owns by name, and their values kept and put back."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -23,13 +24,24 @@ class Saved:
     states: Mapping[str, Any]
 
 
+_TAKEN = ("found", "random", "saved")
+"""Under these words a checkpoint has what no object owns."""
+
+
 def check(name: str, thing: Any) -> None:
-    """Refuses an object whose state cannot be found.
+    """Refuses an object whose state cannot be found, or would be mixed with others.
 
     Raises:
         LoopError: It is neither a Keras object with variables, nor has it the methods
-            `get_state` and `set_state`.
+            `get_state` and `set_state`; or it has a name that is taken.
     """
+    if name in _TAKEN or "/" in name:
+        raise LoopError(
+            f"`Loop(...)` got an object under the name {name!r}. Expected a word "
+            f"without a slash that is none of {', '.join(map(repr, _TAKEN))}, under "
+            f"which checkpoints keep other things. Call it {'my_' + name!r}, or as you "
+            "like."
+        )
     if _is_keras(thing) or is_stateful(thing):
         return
     raise LoopError(
@@ -130,13 +142,16 @@ def load(
 
 def states(objects: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the states of the objects that have one of their own kind."""
-    return {n: t.get_state() for n, t in objects.items() if not _is_keras(t)}
+    # Copies: what an object gives may be its own, and change.
+    return {
+        n: copy.deepcopy(t.get_state()) for n, t in objects.items() if not _is_keras(t)
+    }
 
 
 def put_states(objects: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     """Puts back what `states` has returned."""
     for name, state in kept.items():
-        objects[name].set_state(state)
+        objects[name].set_state(copy.deepcopy(state))
 
 
 def is_stateful(thing: Any) -> bool:
