@@ -14,7 +14,7 @@ import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint, Entry
-from ownloop.errors import CheckpointError, FolderError
+from ownloop.errors import FolderError
 from ownloop.guards import Evidence
 from ownloop.loop.capture import (
     Tracked,
@@ -211,13 +211,9 @@ class RunFolder(AbstractHome):
     ) -> None:
         if self._lacks_evidence or not self._can_save(call):
             return
-        open = where()
-        if open is None and self._first_time is not None:
-            # It has done nothing yet, and whoever mends it need not say "inexact".
-            self._tracked.passes.pop(self._first_time, None)
         try:
             self._commit_now(open)
-        except (CheckpointError, FolderError) as failure:
+        except Exception as failure:
             # The error that led here is the one that they must see.
             with contextlib.suppress(Exception):
                 error.add_note(f"The run could not be saved either: {failure}")
@@ -234,6 +230,10 @@ class RunFolder(AbstractHome):
 
     def finish(self, call: Call, values: Values) -> None:
         self._tracked.calls.finish(call, pack(values))
+            open = where()
+            if open is None and self._first_time is not None:
+                # It has done nothing yet, and whoever mends it need not say "inexact".
+                self._tracked.passes.pop(self._first_time, None)
         if self._run.current is None:
             self._files.flush()  # Perhaps it was the last call of all.
 
