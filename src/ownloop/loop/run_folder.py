@@ -61,7 +61,7 @@ class RunFolder(AbstractHome):
         self._save = how.save
         self._tracked = Tracked(Names(run.objects))
         self._tracked.calls.on_return = self._return
-        self._signals = Signals(self._note_leaving)
+        self._signals = Signals(self._note_leaving, self._can_ever_save)
         self._found: tuple[str, Checkpoint] | None = None
         self._saved = time.monotonic()
         self._early: list[str] = []
@@ -243,6 +243,10 @@ class RunFolder(AbstractHome):
         shape: str,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+    def _can_ever_save(self) -> bool:
+        """Whether the next moment to leave will be one to save, by what is known."""
+        return self._tracked.calls.can_be_alone() and not self._has_single_steps
+
     ) -> None:
         key, tracked = f"{step} {shape}", self._tracked
         if self._kinds.get(key) == program.kind and program.kind != EAGER:

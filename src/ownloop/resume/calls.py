@@ -175,6 +175,19 @@ class Calls:
     def is_within_another(self, call: Call) -> bool:
         """Whether it was made in the body of a pass that is not finished."""
         return any(number not in self._results for number in range(call.number))
+    @property
+    def round(self) -> int:
+        """How many rounds are over."""
+        return self._round
+
+    def can_be_alone(self) -> bool:
+        """Whether no two calls are under way side by side, as in the `zip` of passes.
+
+        What the body of a pass calls is over when the body is.
+        """
+        unfinished = set(range(self._made)) - self._results.keys() - self._bodies.keys()
+        return len(unfinished) <= 1
+
 
     def enter_round(self, total: int | None, done: int) -> tuple[bool, str | None]:
         """Says whether a call of `loop.epochs` is to be gone through, else its ending.
