@@ -45,7 +45,10 @@ class AbstractHome(ABC):
 
     @abstractmethod
     def abandon_round(self) -> None:
-        """Ends a call of `loop.epochs` in which a step raised, or a signal came."""
+        """Ends a call of `loop.epochs` in which a step raised, or a signal came.
+
+        So for whatever `loop.epochs` itself raises.
+        """
 
     @abstractmethod
     def enter_epoch(self, number: int) -> None:
