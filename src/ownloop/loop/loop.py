@@ -251,7 +251,7 @@ class Loop:
         epoch.close()
         reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
         # Perhaps by an exception: what was saved last stays the last.
-        run.home.break_round(reason)
+        run.home.break_round(run.stop_reason)
         run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
