@@ -102,6 +102,10 @@ def saved(**place):
         ),
         ({"round": 1, "endings": (None,)}, "1 epoch is done"),
         ({"round": 1, "endings": ("no gain",)}, "1 epoch is done: no gain"),
+        (
+            {"round": 1, "endings": (None,), "left": (0,)},
+            "1 epoch is done: the loop was left",
+        ),
     ],
 )
 def test_the_place_in_the_users_code_is_said_in_words(place, words):

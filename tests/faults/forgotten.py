@@ -77,8 +77,8 @@ def _with_random(name: str, place: int, value: Any) -> Change:
 def _edit(edit: Callable[[Checkpoint], Checkpoint]) -> None:
     real = RunFolder._continue
 
-    def changed(self: Any, name: str, checkpoint: Checkpoint, round: int) -> None:
-        real(self, name, edit(checkpoint), round)
+    def changed(self: Any, name: str, checkpoint: Checkpoint) -> None:
+        real(self, name, edit(checkpoint))
 
     RunFolder._continue = changed
 

@@ -5,6 +5,7 @@ notebook does is run a cell that was interrupted once more; what must come out i
 run that nobody has interrupted.
 """
 
+import shutil
 import signal
 import time
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.history.database import read_database
 
 SETUP = """
 keras.utils.set_random_seed(0)
@@ -168,3 +170,60 @@ def test_ctrl_c_before_a_break_is_not_forgotten(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run_and_wait()
+
+
+LEFT = TRAIN + "    if epoch.number == 2: break\n"
+
+
+def ends_after_a_break(folder, step=None, between=lambda: None):
+    """Leaves one cell in epoch 2, presses Ctrl-C in the next, and runs that again."""
+    notebook = Notebook(folder)
+    notebook.run(SETUP, LOOP, LEFT, "weight.assign(weight * 0.5)")
+    if step is not None:
+        notebook.interrupt(step, SINGLE)
+        between()
+    notebook.run(SINGLE)
+    return notebook
+
+
+def test_a_cell_after_a_break_goes_on_from_its_begin(tmp_path):
+    whole = ends_after_a_break(tmp_path / "whole")
+    assert whole.names["loop"].step == 14
+    assert ends_after_a_break(tmp_path / "run", 12).end() == whole.end()
+
+
+def test_a_cell_goes_on_with_an_earlier_round_where_no_other_is_saved(tmp_path):
+    def forget_its_begin():
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-10")
+
+    notebook = ends_after_a_break(tmp_path / "run", 12, forget_its_begin)
+    _, losses, rows, log, counts = notebook.end()
+    assert counts == (13, 3, None)
+    assert len(losses) == 13
+    assert len(rows["epoch"]) == 3
+    assert [line.split()[0] for line in log.splitlines()] == [
+        *("2", "4", "5"),
+        *(str(step) for step in range(6, 14)),
+    ]
+
+
+def test_a_cell_goes_on_from_memory_where_nothing_is_saved(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP, "loop.print('first line')")
+    notebook.interrupt(2, SINGLE)
+    loop = notebook.names["loop"]
+    assert loop.step == 2
+    notebook.run(SINGLE)
+    assert loop.step == 14
+    stored = read_database(tmp_path / "run" / "history.db")
+    assert stored.to_dict() == loop.history.to_dict()
+    assert (
+        stored.steps["train_loss"].tolist() == loop.history.steps["train_loss"].tolist()
+    )
+    log = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert log[0] == "first line"
+    assert [line.split()[0] for line in log[1:]] == [str(i) for i in range(1, 15)]
+    # Another process continues what this one has.
+    again = Notebook(tmp_path / "run")
+    again.run(SETUP, LOOP, SINGLE)
+    assert again.end() == notebook.end()

@@ -102,6 +102,8 @@ def place_in_words(saved: Saved) -> str:
     if place.epoch is None:
         done = "1 epoch is" if saved.epoch == 1 else f"{saved.epoch:,} epochs are"
         ending = place.endings[-1] if place.endings else None
+        if ending is None and place.round - 1 in place.left:
+            ending = "the loop was left"
         return f"{where}, {done} done" + (f": {ending}" if ending else "")
     if place.open is not None:
         return f"{where}, in epoch {place.epoch:,}, batch {place.open['batch']:,}"

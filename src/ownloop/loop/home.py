@@ -36,16 +36,20 @@ class AbstractHome(ABC):
         """Ends a call of `loop.epochs` whose epochs are done, or which was stopped."""
 
     @abstractmethod
-    def break_round(self, ending: str) -> None:
+    def break_round(self, ending: str | None) -> None:
         """Ends a call of `loop.epochs` that was left by `break`, or by an exception.
 
         The two look alike, so nothing is saved: run again, the code comes to the same
-        `break`, and after an exception the whole epoch is done.
+        `break`, and after an exception the whole epoch is done. This process does not
+        come to it again, so its next round saves at its begin.
         """
 
     @abstractmethod
     def abandon_round(self) -> None:
-        """Ends a call of `loop.epochs` in which a step raised, or a signal came."""
+        """Ends a call of `loop.epochs` in which a step raised, or a signal came.
+
+        So for whatever `loop.epochs` itself raises.
+        """
 
     @abstractmethod
     def enter_epoch(self, number: int) -> None:
@@ -173,7 +177,7 @@ class Nowhere(AbstractHome):
     def leave_round(self, ending: str | None) -> None:
         """There is nothing to keep; so for all that follows."""
 
-    def break_round(self, ending: str) -> None: ...
+    def break_round(self, ending: str | None) -> None: ...
 
     def abandon_round(self) -> None: ...
 

@@ -1,5 +1,6 @@
 """`Loop`: the for-loop over epochs, in the user's own script."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from os import PathLike
@@ -188,6 +189,26 @@ class Loop:
         run = self._run
         run.epochs_total, run.stop_reason = total, None
         has_epochs, ending = run.home.enter_round(total)
+        try:
+            yield from self._round(total, has_epochs, ending)
+        except GeneratorExit:
+            raise  # Left by `break`; it was seen to.
+        except BaseException as error:
+            # A generator that raises is not closed, so nothing else ends the round.
+            run.current = None
+            try:
+                run.home.abandon_round()
+            except Exception as failure:
+                with contextlib.suppress(Exception):
+                    error.add_note(f"The run could not be saved either: {failure}")
+            raise
+        reason = run.stop_reason or f"{run.epoch} epochs are done"
+        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+
+    def _round(
+        self, total: int | None, has_epochs: bool, ending: str | None
+    ) -> Iterator[Epoch]:
+        run = self._run
         run.tell(
             Started(
                 epochs_total=total,
@@ -212,8 +233,6 @@ class Loop:
             epoch.check_passes()
             run.home.leave_epoch()
         run.home.leave_round(run.stop_reason)
-        reason = run.stop_reason or f"{run.epoch} epochs are done"
-        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
 
     def _is_left(self, total: int | None) -> bool:
         run = self._run
@@ -232,7 +251,7 @@ class Loop:
         epoch.close()
         reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
         # Perhaps by an exception: what was saved last stays the last.
-        run.home.break_round(reason)
+        run.home.break_round(run.stop_reason)
         run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:

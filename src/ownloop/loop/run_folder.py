@@ -14,7 +14,7 @@ import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint, Entry
-from ownloop.errors import CheckpointError, FolderError
+from ownloop.errors import FolderError
 from ownloop.guards import Evidence
 from ownloop.loop.capture import (
     Tracked,
@@ -61,7 +61,7 @@ class RunFolder(AbstractHome):
         self._save = how.save
         self._tracked = Tracked(Names(run.objects))
         self._tracked.calls.on_return = self._return
-        self._signals = Signals(self._note_leaving)
+        self._signals = Signals(self._note_leaving, self._can_ever_save)
         self._found: tuple[str, Checkpoint] | None = None
         self._saved = time.monotonic()
         self._early: list[str] = []
@@ -70,6 +70,7 @@ class RunFolder(AbstractHome):
         self._kinds: dict[str, str] = {}
         self._has_single_steps = False
         self._must_reload = False
+        self._was_broken = False
         self._lacks_evidence = False
         self._is_warned = False
         self._first_time: str | None = None
@@ -77,14 +78,30 @@ class RunFolder(AbstractHome):
     # ------------------------------------------------------------------- rounds
 
     def enter_round(self, total: int | None) -> tuple[bool, str | None]:
-        if not self._files.is_open:
-            self._open(round=0)
-        elif self._must_reload:
-            self._open(round=self._tracked.calls.place().round)
+        calls = self._tracked.calls
+        if not self._files.is_open or (self._must_reload and self._files.names()):
+            self._open()
         else:
             self._files.check_ours()
+            self._keep_what_is_there()
+        answer = calls.enter_round(total, self._run.epoch)
+        if self._was_broken and not calls.is_returning:
+            # The `break` was not saved, and this process does not come to it again.
+            self._commit_now(None)
+        self._was_broken = False
         self._signals.start()
-        return self._tracked.calls.enter_round(total, self._run.epoch)
+        return answer
+
+    def _keep_what_is_there(self) -> None:
+        """Goes on from memory where nothing was saved that could be put back."""
+        if not self._must_reload:
+            return
+        if self._run.step > 0:
+            self._run.say(
+                f"nothing was saved yet in {self._files.folder}: going on from the "
+                f"state in memory, at step {self._run.step:,}"
+            )
+        self._must_reload = self._lacks_evidence = False
 
     def leave_round(self, ending: str | None) -> None:
         was_returning = self._tracked.calls.is_returning
@@ -97,8 +114,9 @@ class RunFolder(AbstractHome):
         self._signals.stop()
         self._leave_if_asked()
 
-    def break_round(self, ending: str) -> None:
-        self._tracked.calls.leave_round(ending)
+    def break_round(self, ending: str | None) -> None:
+        self._tracked.calls.leave_round(ending, is_left=True)
+        self._was_broken = True
         self._signals.stop()
         try:
             self._files.flush()
@@ -149,7 +167,7 @@ class RunFolder(AbstractHome):
 
     def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
         if not self._files.is_open:
-            self._open(round=0)  # Before any round, there is a validation.
+            self._open()  # Before any round, there is a validation.
         tracked = self._tracked
         call = tracked.calls.enter()
         reach = Surroundings.of(step).variables()
@@ -211,19 +229,23 @@ class RunFolder(AbstractHome):
     ) -> None:
         if self._lacks_evidence or not self._can_save(call):
             return
-        open = where()
-        if open is None and self._first_time is not None:
-            # It has done nothing yet, and whoever mends it need not say "inexact".
-            self._tracked.passes.pop(self._first_time, None)
         try:
+            open = where()
+            if open is None and self._first_time is not None:
+                # It has done nothing yet, and whoever mends it need not say "inexact".
+                self._tracked.passes.pop(self._first_time, None)
             self._commit_now(open)
-        except (CheckpointError, FolderError) as failure:
+        except Exception as failure:
             # The error that led here is the one that they must see.
             with contextlib.suppress(Exception):
                 error.add_note(f"The run could not be saved either: {failure}")
 
     def _can_save(self, call: Call) -> bool:
         return self._tracked.calls.is_alone(call) and not self._has_single_steps
+
+    def _can_ever_save(self) -> bool:
+        """Whether the next moment to leave will be one to save, by what is known."""
+        return self._tracked.calls.can_be_alone() and not self._has_single_steps
 
     def steps_left(self, step: int) -> int | None:
         return self._save.steps_left(step)
@@ -292,7 +314,7 @@ class RunFolder(AbstractHome):
 
     # ------------------------------------------------------------------ opening
 
-    def _open(self, *, round: int) -> None:
+    def _open(self) -> None:
         run = self._run
         run.history.follow(None)
         try:
@@ -300,7 +322,7 @@ class RunFolder(AbstractHome):
             if found.checkpoint is None or found.name is None:
                 self._begin_anew()
             else:
-                self._continue(found.name, found.checkpoint, round)
+                self._continue(found.name, found.checkpoint)
                 # Not before: a run that is refused stays as it is.
                 for name, reason in found.refused:
                     run.say(f"the checkpoint {name} is left out: {reason}")
@@ -311,6 +333,7 @@ class RunFolder(AbstractHome):
         self._files.follow(run.history)
         run.guard.keep_evidence = self._keep_evidence
         self._must_reload, self._saved = False, time.monotonic()
+        self._was_broken = False
         self._lacks_evidence = False
 
     def _keep_evidence(self, evidence: Evidence) -> None:
@@ -328,7 +351,7 @@ class RunFolder(AbstractHome):
             print(text)
         self._early.clear()
 
-    def _continue(self, name: str, checkpoint: Checkpoint, round: int) -> None:
+    def _continue(self, name: str, checkpoint: Checkpoint) -> None:
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
         self._compare_settings(meta["fingerprint"])
         history = self._files.cut_back(meta["files"])
@@ -336,7 +359,10 @@ class RunFolder(AbstractHome):
         run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._saved_step = run.step
-        tracked.calls.go_to(place_of(checkpoint.meta), round=round)
+        place = place_of(checkpoint.meta)
+        # In this process the code is in some round; what was saved may be of an
+        # earlier one, which this round then goes on with.
+        tracked.calls.go_to(place, round=min(tracked.calls.round, place.round))
         run.say(f"continuing {self._files.folder} at step {run.step:,} ({name})")
 
     def _return(self) -> None:

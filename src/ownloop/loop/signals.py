@@ -23,14 +23,18 @@ class Signals:
 
     Args:
         note: Is given the exception with which a signal leaves, before it is raised.
+        can_save: Says whether the run can be saved before it leaves.
 
     Attributes:
         received: The signal that came; None while there was none.
     """
 
-    def __init__(self, note: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, note: Callable[[BaseException], None], can_save: Callable[[], bool]
+    ) -> None:
         self.received: int | None = None
         self._note = note
+        self._can_save = can_save
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
@@ -84,8 +88,9 @@ class Signals:
             self.leave()
         self.received = number
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        what = "saving the run, then leaving"
+        if not self._can_save():
+            what = "leaving; in the middle of this epoch the run cannot be saved"
         # The signal may have come in the middle of another write.
         with contextlib.suppress(RuntimeError):
-            sys.stderr.write(
-                f"{name}: saving the run, then leaving; once more to leave now\n"
-            )
+            sys.stderr.write(f"{name}: {what}; once more to leave now\n")

@@ -30,7 +30,8 @@ class Place:
         made: How many calls there were, the open one included.
         open: Where the call stands that was under way, if one was.
         between: By round, what the calls before it gave, and after the one before.
-        endings: Why each finished round was stopped; None: its epochs were done.
+        endings: Why each finished round was stopped; None: nothing has stopped it.
+        left: Which finished rounds were left by `break`, and are not gone on with.
     """
 
     round: int = 0
@@ -41,6 +42,7 @@ class Place:
     between: tuple[Mapping[int, Any], ...] = ()
     endings: tuple[str | None, ...] = ()
     bodies: Mapping[int, int] = field(default_factory=dict)
+    left: tuple[int, ...] = ()
 
     @property
     def is_inside(self) -> bool:
@@ -63,6 +65,7 @@ class Place:
             "between": [_with_words(results) for results in self.between],
             "endings": list(self.endings),
             "bodies": _with_words(self.bodies),
+            "left": list(self.left),
         }
 
     @classmethod
@@ -82,6 +85,7 @@ class Place:
             tuple(map(_with_numbers, packed["between"])),
             tuple(packed["endings"]),
             _with_numbers(packed["bodies"]),
+            tuple(packed.get("left", ())),
         )
 
 
@@ -146,6 +150,7 @@ class Calls:
         self._running: list[int] = []
         self._between: list[Mapping[int, Any]] = []
         self._endings: list[str | None] = []
+        self._left: set[int] = set()
 
     def go_to(self, place: Place, *, round: int = 0) -> None:
         """Takes over where a run stood, for code that begins with this round."""
@@ -154,6 +159,7 @@ class Calls:
         self._clear()
         self._between = list(place.between[: round + 1])
         self._endings = list(place.endings[:round])
+        self._left = set(place.left)
 
     def place(self, open: Open | None = None) -> Place:
         """Returns where the run stands now."""
@@ -166,7 +172,21 @@ class Calls:
             tuple(self._between),
             tuple(self._endings),
             dict(self._bodies),
+            tuple(sorted(self._left)),
         )
+
+    @property
+    def round(self) -> int:
+        """How many rounds are over."""
+        return self._round
+
+    def can_be_alone(self) -> bool:
+        """Whether no two calls are under way side by side, as in the `zip` of passes.
+
+        What the body of a pass calls is over when the body is.
+        """
+        unfinished = set(range(self._made)) - self._results.keys() - self._bodies.keys()
+        return len(unfinished) <= 1
 
     def is_alone(self, call: Call) -> bool:
         """Whether all calls but this one are finished: it can be entered again."""
@@ -192,14 +212,22 @@ class Calls:
             return True, None
         ending = target.endings[self._round]
         was_last = self._round == target.round - 1 and target.epoch is None
-        if was_last and ending is None and total is not None and total > done:
+        is_over = ending is not None or self._round in target.left
+        if was_last and not is_over and total is not None and total > done:
             self._arrive()
             return True, None
         return False, ending
 
-    def leave_round(self, ending: str | None) -> None:
-        """Counts a finished round; what is called now is called after it."""
+    def leave_round(self, ending: str | None, *, is_left: bool = False) -> None:
+        """Counts a finished round; what is called now is called after it.
+
+        Args:
+            ending: Why it was stopped, if it was.
+            is_left: Whether it was left by `break`.
+        """
         self._endings.append(ending)
+        if is_left:
+            self._left.add(self._round)
         self._round, self._epoch = self._round + 1, None
         self._begin_section()
         if self.is_returning and self._round > self._target.round:
