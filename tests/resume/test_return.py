@@ -9,7 +9,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
-from ownloop.events import EpochDone, PassDone
+from ownloop.events import EpochDone, Notice, PassDone
 from ownloop.resume.calls import Calls
 
 
@@ -359,6 +359,25 @@ def test_nothing_has_stopped_a_run_whose_loop_was_left(tmp_path, killed_in):
     with pytest.raises(Killed):
         play("killed", at=killed_in)
     assert play("killed") == expected
+
+
+def test_it_is_said_that_a_loop_that_was_left_is_not_gone_on_with(tmp_path):
+    def play():
+        said = []
+        weight, data, step, _ = small_run(None)
+        loop = ol.Loop(
+            compile=False, observers=[said.append], folder=tmp_path, w=weight
+        )
+        for epoch in loop.epochs(2):
+            epoch.train(step, data).run()
+            break
+        for epoch in loop.epochs(3):
+            epoch.train(step, data).run()
+        return [e.text for e in said if isinstance(e, Notice) and "left" in e.text]
+
+    assert play() == []
+    (text,) = play()
+    assert "by `break` or an exception" in text
 
 
 def forgets_a_pass(loop, epoch, step, data):

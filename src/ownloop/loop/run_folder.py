@@ -84,7 +84,13 @@ class RunFolder(AbstractHome):
         else:
             self._files.check_ours()
             self._keep_what_is_there()
+        round = calls.round
         answer = calls.enter_round(total, self._run.epoch)
+        if round in calls.left:
+            self._run.say(
+                "the epochs of a loop that was left, by `break` or an exception, are "
+                "over as they were; what comes after it goes on"
+            )
         if self._was_broken and not calls.is_returning:
             # The `break` was not saved, and this process does not come to it again.
             self._commit_now(None)

@@ -6,7 +6,7 @@ one `train` and `validate`. What an earlier process has finished is answered fro
 record; the call that it was in goes on where it stood.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -179,6 +179,11 @@ class Calls:
     def round(self) -> int:
         """How many rounds are over."""
         return self._round
+
+    @property
+    def left(self) -> Set[int]:
+        """The rounds that were left by `break`, or by an exception in their body."""
+        return self._left
 
     def can_be_alone(self) -> bool:
         """Whether no two calls are under way side by side, as in the `zip` of passes.
