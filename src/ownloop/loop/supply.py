@@ -7,7 +7,6 @@ each place in the user's code that tells whether data are gone on with or begun.
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, final
 
 import keras
@@ -25,20 +24,8 @@ from ownloop.data import (
 )
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
+from ownloop.loop.shared_feed import SharedFeed
 from ownloop.resume.habit import Habit
-
-
-@final
-@dataclass
-class _Shared:
-    """A feed that passes of `steps` share; the data are kept, so their id stays theirs.
-
-    taken: batches that steps have used, which a feed may be ahead of.
-    """
-
-    data: Any
-    feed: AbstractFeed
-    taken: int
 
 
 @final
@@ -53,7 +40,7 @@ class Supply:
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
         )
-        self._shared: dict[str, _Shared] = {}
+        self._shared: dict[str, SharedFeed] = {}
         self._earlier: dict[str, int] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
@@ -94,7 +81,7 @@ class Supply:
         known = [key for key, s in self._shared.items() if s.data is data]
         met = self._met.setdefault(name, [])
         if known and known[0] in met:
-            return self._shared[known[0]].feed
+            return self._shared[known[0]]
         place = f"{name}#{len(met)}"
         habit = self._habits.get(place, Habit())
         expected = None
@@ -112,7 +99,7 @@ class Supply:
         if not known:
             self._shared[key] = self._open_shared(data, key, steps)
         self._let_go_of_old(self._habits[place])
-        return self._shared[key].feed
+        return self._shared[key]
 
     def _next_key(self, name: str) -> str:
         taken = self._shared.keys() | self._earlier.keys()
@@ -121,7 +108,7 @@ class Supply:
             number += 1
         return key
 
-    def _open_shared(self, data: Any, key: str, steps: int) -> _Shared:
+    def _open_shared(self, data: Any, key: str, steps: int) -> SharedFeed:
         if self._let_go.get(id(data)) is data:
             raise LoopError(
                 f"A pass of `steps` got a {type(data).__name__} again which had not "
@@ -135,25 +122,15 @@ class Supply:
         if length:
             rounds, skip = divmod(taken, length)
         feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps)
-        return _Shared(data, feed, taken)
+        return SharedFeed(data, feed, taken=taken)
 
     def _let_go_of_old(self, habit: Habit) -> None:
         """Ends the thread of data that a script has made for one epoch only."""
         for key in habit.worn:
             shared = self._shared.get(key)
             if shared is not None and _remember(self._let_go, shared.data):
-                shared.feed.close()
+                shared.close()
                 del self._shared[key]
-
-    def is_shared(self, feed: AbstractFeed) -> bool:
-        """Whether passes of `steps` share this feed: each begins it, none ends it."""
-        return any(feed is shared.feed for shared in self._shared.values())
-
-    def count(self, feed: AbstractFeed, batches: int) -> None:
-        """Takes note that steps have used batches of a feed."""
-        for shared in self._shared.values():
-            if shared.feed is feed:
-                shared.taken += batches
 
     def positions(self) -> dict[str, Any]:
         """Returns how far data were read that are gone on with, and what is usual."""
@@ -174,6 +151,8 @@ class Supply:
 
     def place(self, feed: AbstractFeed) -> Placed | None:
         """Returns whole arrays on the device, where a feed hands out row numbers."""
+        if isinstance(feed, SharedFeed):
+            feed = feed.inner
         if not isinstance(feed, ResidentFeed):
             return None
         batches = feed.batches
