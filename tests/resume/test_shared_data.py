@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-from ownloop.errors import NonFiniteError
+from ownloop.errors import LoopError, NonFiniteError
 from ownloop.loop import pace
 
 KINDS = ["arrays", "mapped", "list", "iterator"]
@@ -137,3 +137,70 @@ def test_a_run_that_caught_an_error_and_was_killed_ends_the_same(tmp_path, kind,
         with pytest.raises(Killed):
             play(f"killed {at}", at)
         assert play(f"killed {at}") == expected
+
+
+NESTED = {
+    "a name within and after": [("a", "b"), ("b", None)],
+    "two bodies of one name": [("a", "b"), ("a", "b")],
+    "one before as well": [("b", None), ("a", "b"), ("b", None), ("b", None)],
+}
+
+
+def nested(script, kind, order, at=None):
+    """Three epochs of passes, each with data of its own, and some with a body."""
+    loop = script.loop
+    data = [[data_of(kind, 100 * i), data_of(kind, 100 * i + 50)] for i in range(4)]
+    for epoch in loop.epochs(3):
+        for (name, within), (mine, other) in zip(order, data, strict=False):
+            for _ in epoch.train(script.step, mine, steps=3, every=2, name=name):
+                if within is not None:
+                    epoch.train(script.step, other, steps=1, name=within).run()
+                if loop.step == at:
+                    raise Killed
+    return script.end()
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [("arrays", "a name within and after"), *(("list", order) for order in NESTED)],
+)
+def test_data_used_in_a_body_that_is_skipped_are_taken_for_no_others(
+    tmp_path, kind, order
+):
+    def play(name, at=None):
+        return nested(Script(folder=tmp_path / name), kind, NESTED[order], at)
+
+    expected = play("whole")
+    steps = sum(len(numbers) for key, numbers in expected[1].items() if "loss" in key)
+    looks = 0
+    for at in range(steps // 3 - 3, 2 * steps // 3 + 1):
+        try:
+            play(f"killed {at}", at)
+        except Killed:
+            looks += 1
+            assert play(f"killed {at}") == expected
+    assert looks > 2 * len(NESTED[order])
+
+
+@pytest.mark.parametrize("at", [5, 13])
+def test_data_of_a_body_that_come_outside_of_it_are_known_or_an_error(tmp_path, at):
+    def play(name, at=None):
+        script = Script(folder=tmp_path / name)
+        first, between, shared = (data_of("arrays", 100 * i) for i in range(3))
+        for epoch in script.loop.epochs(3):
+            for _ in epoch.train(script.step, first, steps=2, name="a"):
+                epoch.train(script.step, shared, steps=1, name="b").run()
+            for chunk in epoch.train(script.step, between, steps=2, every=1, name="c"):
+                if chunk.step == at:
+                    raise Killed
+            epoch.train(script.step, shared, steps=3, name="d").run()
+        return script.end()
+
+    with pytest.raises(Killed):
+        play("killed", at)
+    if at > 8:
+        assert play("killed") == play("whole")
+        return
+    match = r"'b'.*epoch 2.*taken for new ones in epoch 1.*start the run anew"
+    with pytest.raises(LoopError, match=match):
+        play("killed")

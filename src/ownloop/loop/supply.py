@@ -33,7 +33,9 @@ class Supply:
     """Opens feeds, and remembers those that are gone on with.
 
     Data have a key: the pass's name, and which data of that name they are. A place is
-    the pass's name, and which data of that name they are in an epoch.
+    the pass in whose body it stands, if in any, the pass's own name, and which data of
+    that name they are there in an epoch. So a body that is not gone through again, on
+    the way back, shifts no place after it.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class Supply:
         self._earlier: dict[str, int] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
+        self._guessed: set[str] = set()
         self._epoch = 0
         # By id, data that were let go and are still somebody's.
         self._let_go: weakref.WeakValueDictionary[int, Any] = (
@@ -51,7 +54,14 @@ class Supply:
         )
 
     def feed(
-        self, data: Any, *, name: str, steps: int | None, epoch: int, done: int = 0
+        self,
+        data: Any,
+        *,
+        name: str,
+        steps: int | None,
+        epoch: int,
+        done: int = 0,
+        body: str = "",
     ) -> AbstractFeed:
         """Opens data for a pass, or goes on where a pass of `steps` left them.
 
@@ -61,6 +71,7 @@ class Supply:
             steps: How many batches make the pass; None for those to the data's end.
             epoch: The epoch whose order is meant.
             done: Batches that an earlier process has done of this pass.
+            body: In the body of which pass of this epoch it is made, if in any.
         """
         if data is None:
             if steps is None:
@@ -75,19 +86,23 @@ class Supply:
         check_steps(steps)
         if epoch != self._epoch:
             self._epoch, self._met = epoch, {}
-        return self._share(data, name, steps)
+        return self._share(data, name, steps, f"{body}>{name}" if body else name)
 
-    def _share(self, data: Any, name: str, steps: int) -> AbstractFeed:
+    def _share(self, data: Any, name: str, steps: int, where: str) -> AbstractFeed:
         known = [key for key, s in self._shared.items() if s.data is data]
-        met = self._met.setdefault(name, [])
+        met = self._met.setdefault(where, [])
         if known and known[0] in met:
             return self._shared[known[0]]
-        place = f"{name}#{len(met)}"
+        place = f"{where}#{len(met)}"
         habit = self._habits.get(place, Habit())
         expected = None
         if not known and habit.latest in self._earlier:
             expected = habit.expected(self._epoch, place)
         key = known[0] if known else expected or self._next_key(name)
+        if known:
+            self._check_guess(key, name, habit)
+        elif expected is None and self._is_unseen():
+            self._guessed.add(key)
         self._habits[place] = habit.then(
             key,
             self._epoch,
@@ -100,6 +115,25 @@ class Supply:
             self._shared[key] = self._open_shared(data, key, steps)
         self._let_go_of_old(self._habits[place])
         return self._shared[key]
+
+    def _is_unseen(self) -> bool:
+        """Whether an earlier process used data in this epoch that did not come here."""
+        habits = self._habits.values()
+        return any(h.epoch == self._epoch and h.latest in self._earlier for h in habits)
+
+    def _check_guess(self, key: str, name: str, habit: Habit) -> None:
+        # Of the two, either may be what was taken for new.
+        is_guess = not self._guessed.isdisjoint((key, habit.latest))
+        if is_guess and key != habit.latest and habit.latest in self._earlier:
+            raise LoopError(
+                f"The pass {name!r} with `steps=` got data in epoch {self._epoch} that "
+                f"were taken for new ones in epoch {habit.epoch}, when the run was "
+                "continued: an earlier process had used them in the body of a pass, "
+                "which is not gone through again, and after one epoch that cannot be "
+                "told. Expected data that are first used outside of such a body, or "
+                "in it alone. Make other data for one of the two, and start the run "
+                "anew, in another folder."
+            )
 
     def _next_key(self, name: str) -> str:
         taken = self._shared.keys() | self._earlier.keys()
@@ -137,12 +171,14 @@ class Supply:
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
+            "guessed": sorted(self._guessed),
         }
 
     def go_to(self, positions: Mapping[str, Any]) -> None:
         """Lets data that are gone on with begin where another process left them."""
         self._shared.clear()
         self._epoch, self._met = 0, {}
+        self._guessed = set(positions.get("guessed", ()))
         self._earlier = dict(positions.get("taken", {}))
         self._habits = {
             place: Habit.from_json(habit)

@@ -66,11 +66,13 @@ class Pass:
         *,
         call: Call,
         name: str,
+        place: str,
         every: Every,
         batches: int | None,
     ) -> None:
         self.name = name
         self._call = call
+        self._place = place
         self._batches = batches
         self.started = False
         self._ended = False
@@ -147,6 +149,8 @@ class Pass:
         if self._ended:
             return
         self._ended = True
+        if self._runner is not None:
+            self._run.under_way.remove(self._place)
         if not isinstance(self._feed, SharedFeed):
             self._feed.close()
         if self._is_left_by_a_signal:
@@ -172,6 +176,7 @@ class Pass:
         self._runner = run.runner(
             self._step, self._feed, name=self.name, where=self._record.where
         )
+        run.under_way.append(self._place)
         if self._call.open is not None:
             self._runner.go_to(self._call.open)
             self._parts = self._stretches_of(self._call.open)
