@@ -28,7 +28,7 @@ def take(supply, data, epoch, count=2, name="train"):
     found = []
     while (segment := feed.take(10)) is not None:
         found += segment.leaves[0].ravel().tolist()
-        supply.count(feed, segment.count)
+        feed.count(segment.count)
     return found
 
 

@@ -58,6 +58,7 @@ class Epoch:
         self._first_step = run.step
         self._looked = False
         self._closed = False
+        self._met: dict[str, int] = {}
 
     @property
     def did_nothing(self) -> bool:
@@ -115,15 +116,35 @@ class Epoch:
         run = self._run
         looks = Every.of(every)
         call = run.home.enter(name, step, data)
+        # Of the outermost pass: when that is over, its body is not gone through again.
+        body = run.under_way[0] if run.under_way else ""
         feed = run.data.feed(
-            data, name=name, steps=steps, epoch=self.number, done=done_of(call)
+            data,
+            name=name,
+            steps=steps,
+            epoch=self.number,
+            done=done_of(call),
+            body=body,
         )
         batches = count_batches(data) if steps is None else steps
-        made = Pass(run, step, feed, call=call, name=name, every=looks, batches=batches)
+        made = Pass(
+            run,
+            step,
+            feed,
+            call=call,
+            name=name,
+            place=body or self._next_place(name),
+            every=looks,
+            batches=batches,
+        )
         self._looked |= call.is_over
         self._passes.append(made)
         run.plan[name] = describe_training(name, step, data, looks)
         return made
+
+    def _next_place(self, name: str) -> str:
+        number = self._met[name] = self._met.get(name, -1) + 1
+        return f"{name}:{number}"
 
     def validate(self, step: Step, data: Any, *, name: str = "val") -> Values:
         """Runs a step over data, and leaves no trace but the numbers.

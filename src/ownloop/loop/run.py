@@ -1,7 +1,8 @@
 """What a run is: where it stands, what it has seen, and the state that it owns.
 
 The shared ground of `Loop`, `Epoch` and `Pass`. It decides nothing about time.
-`epoch` counts the finished ones; `current` is the number of the one under way. `plan`
+`epoch` counts the finished ones; `current` is the number of the one under way, and
+`under_way` has the places of its passes that are, the outermost first. `plan`
 and `kinds` say, by the name of a pass, what it runs, and as which kinds of programs.
 `replay` is set where this process only replays a step of an earlier one.
 """
@@ -49,6 +50,7 @@ class Run:
         self.step = 0
         self.epoch = 0
         self.current: int | None = None
+        self.under_way: list[str] = []
         self.epochs_total: int | None = None
         self.stop_reason: str | None = None
         self.failed: BaseException | None = None

@@ -7,7 +7,6 @@ each place in the user's code that tells whether data are gone on with or begun.
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, final
 
 import keras
@@ -25,20 +24,8 @@ from ownloop.data import (
 )
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
+from ownloop.loop.shared_feed import SharedFeed
 from ownloop.resume.habit import Habit
-
-
-@final
-@dataclass
-class _Shared:
-    """A feed that passes of `steps` share; the data are kept, so their id stays theirs.
-
-    taken: batches that steps have used, which a feed may be ahead of.
-    """
-
-    data: Any
-    feed: AbstractFeed
-    taken: int
 
 
 @final
@@ -46,17 +33,20 @@ class Supply:
     """Opens feeds, and remembers those that are gone on with.
 
     Data have a key: the pass's name, and which data of that name they are. A place is
-    the pass's name, and which data of that name they are in an epoch.
+    the pass in whose body it stands, if in any, the pass's own name, and which data of
+    that name they are there in an epoch. So a body that is not gone through again, on
+    the way back, shifts no place after it.
     """
 
     def __init__(self) -> None:
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
         )
-        self._shared: dict[str, _Shared] = {}
+        self._shared: dict[str, SharedFeed] = {}
         self._earlier: dict[str, int] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
+        self._guessed: set[str] = set()
         self._epoch = 0
         # By id, data that were let go and are still somebody's.
         self._let_go: weakref.WeakValueDictionary[int, Any] = (
@@ -64,7 +54,14 @@ class Supply:
         )
 
     def feed(
-        self, data: Any, *, name: str, steps: int | None, epoch: int, done: int = 0
+        self,
+        data: Any,
+        *,
+        name: str,
+        steps: int | None,
+        epoch: int,
+        done: int = 0,
+        body: str = "",
     ) -> AbstractFeed:
         """Opens data for a pass, or goes on where a pass of `steps` left them.
 
@@ -74,6 +71,7 @@ class Supply:
             steps: How many batches make the pass; None for those to the data's end.
             epoch: The epoch whose order is meant.
             done: Batches that an earlier process has done of this pass.
+            body: In the body of which pass of this epoch it is made, if in any.
         """
         if data is None:
             if steps is None:
@@ -88,19 +86,23 @@ class Supply:
         check_steps(steps)
         if epoch != self._epoch:
             self._epoch, self._met = epoch, {}
-        return self._share(data, name, steps)
+        return self._share(data, name, steps, f"{body}>{name}" if body else name)
 
-    def _share(self, data: Any, name: str, steps: int) -> AbstractFeed:
+    def _share(self, data: Any, name: str, steps: int, where: str) -> AbstractFeed:
         known = [key for key, s in self._shared.items() if s.data is data]
-        met = self._met.setdefault(name, [])
+        met = self._met.setdefault(where, [])
         if known and known[0] in met:
-            return self._shared[known[0]].feed
-        place = f"{name}#{len(met)}"
+            return self._shared[known[0]]
+        place = f"{where}#{len(met)}"
         habit = self._habits.get(place, Habit())
         expected = None
         if not known and habit.latest in self._earlier:
             expected = habit.expected(self._epoch, place)
         key = known[0] if known else expected or self._next_key(name)
+        if known:
+            self._check_guess(key, name, habit)
+        elif expected is None and self._is_unseen():
+            self._guessed.add(key)
         self._habits[place] = habit.then(
             key,
             self._epoch,
@@ -112,7 +114,26 @@ class Supply:
         if not known:
             self._shared[key] = self._open_shared(data, key, steps)
         self._let_go_of_old(self._habits[place])
-        return self._shared[key].feed
+        return self._shared[key]
+
+    def _is_unseen(self) -> bool:
+        """Whether an earlier process used data in this epoch that did not come here."""
+        habits = self._habits.values()
+        return any(h.epoch == self._epoch and h.latest in self._earlier for h in habits)
+
+    def _check_guess(self, key: str, name: str, habit: Habit) -> None:
+        # Of the two, either may be what was taken for new.
+        is_guess = not self._guessed.isdisjoint((key, habit.latest))
+        if is_guess and key != habit.latest and habit.latest in self._earlier:
+            raise LoopError(
+                f"The pass {name!r} with `steps=` got data in epoch {self._epoch} that "
+                f"were taken for new ones in epoch {habit.epoch}, when the run was "
+                "continued: an earlier process had used them in the body of a pass, "
+                "which is not gone through again, and after one epoch that cannot be "
+                "told. Expected data that are first used outside of such a body, or "
+                "in it alone. Make other data for one of the two, and start the run "
+                "anew, in another folder."
+            )
 
     def _next_key(self, name: str) -> str:
         taken = self._shared.keys() | self._earlier.keys()
@@ -121,7 +142,7 @@ class Supply:
             number += 1
         return key
 
-    def _open_shared(self, data: Any, key: str, steps: int) -> _Shared:
+    def _open_shared(self, data: Any, key: str, steps: int) -> SharedFeed:
         if self._let_go.get(id(data)) is data:
             raise LoopError(
                 f"A pass of `steps` got a {type(data).__name__} again which had not "
@@ -135,37 +156,29 @@ class Supply:
         if length:
             rounds, skip = divmod(taken, length)
         feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps)
-        return _Shared(data, feed, taken)
+        return SharedFeed(data, feed, taken=taken)
 
     def _let_go_of_old(self, habit: Habit) -> None:
         """Ends the thread of data that a script has made for one epoch only."""
         for key in habit.worn:
             shared = self._shared.get(key)
             if shared is not None and _remember(self._let_go, shared.data):
-                shared.feed.close()
+                shared.close()
                 del self._shared[key]
-
-    def is_shared(self, feed: AbstractFeed) -> bool:
-        """Whether passes of `steps` share this feed: each begins it, none ends it."""
-        return any(feed is shared.feed for shared in self._shared.values())
-
-    def count(self, feed: AbstractFeed, batches: int) -> None:
-        """Takes note that steps have used batches of a feed."""
-        for shared in self._shared.values():
-            if shared.feed is feed:
-                shared.taken += batches
 
     def positions(self) -> dict[str, Any]:
         """Returns how far data were read that are gone on with, and what is usual."""
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
+            "guessed": sorted(self._guessed),
         }
 
     def go_to(self, positions: Mapping[str, Any]) -> None:
         """Lets data that are gone on with begin where another process left them."""
         self._shared.clear()
         self._epoch, self._met = 0, {}
+        self._guessed = set(positions.get("guessed", ()))
         self._earlier = dict(positions.get("taken", {}))
         self._habits = {
             place: Habit.from_json(habit)
@@ -174,6 +187,8 @@ class Supply:
 
     def place(self, feed: AbstractFeed) -> Placed | None:
         """Returns whole arrays on the device, where a feed hands out row numbers."""
+        if isinstance(feed, SharedFeed):
+            feed = feed.inner
         if not isinstance(feed, ResidentFeed):
             return None
         batches = feed.batches

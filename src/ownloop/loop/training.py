@@ -8,10 +8,12 @@ from ownloop.clock import Every
 from ownloop.data import AbstractFeed
 from ownloop.errors import DataError, LoopError
 from ownloop.loop.chunk import Chunk
+from ownloop.loop.interrupts import held
 from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import Record
 from ownloop.loop.run import Run
 from ownloop.loop.runner import Advance, Runner
+from ownloop.loop.shared_feed import SharedFeed
 from ownloop.loop.values import Values
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.plain import pack, unpack
@@ -64,11 +66,13 @@ class Pass:
         *,
         call: Call,
         name: str,
+        place: str,
         every: Every,
         batches: int | None,
     ) -> None:
         self.name = name
         self._call = call
+        self._place = place
         self._batches = batches
         self.started = False
         self._ended = False
@@ -145,7 +149,9 @@ class Pass:
         if self._ended:
             return
         self._ended = True
-        if not self._run.data.is_shared(self._feed):
+        if self._runner is not None:
+            self._run.under_way.remove(self._place)
+        if not isinstance(self._feed, SharedFeed):
             self._feed.close()
         if self._is_left_by_a_signal:
             return
@@ -167,13 +173,10 @@ class Pass:
             return None
         run = self._run
         run.home.start(self._call)
-        if run.data.is_shared(self._feed):
-            # Now and not when it was made: other passes may have run in between.
-            assert self._batches is not None
-            self._feed.begin(self._batches, done=self.batch)
         self._runner = run.runner(
             self._step, self._feed, name=self.name, where=self._record.where
         )
+        run.under_way.append(self._place)
         if self._call.open is not None:
             self._runner.go_to(self._call.open)
             self._parts = self._stretches_of(self._call.open)
@@ -184,6 +187,10 @@ class Pass:
         if run.stop_reason is not None or self._ended:
             return None
         self._pause(runner)
+        if isinstance(self._feed, SharedFeed):
+            # For each chunk: other passes may have gone on with it in between.
+            assert self._batches is not None
+            self._feed.begin(self._batches, done=self.batch)
         before = sum(part.count for part in self._parts)
         left = self._every.next_look(self.batch - before)
         left = None if left is None else left - before
@@ -193,17 +200,20 @@ class Pass:
                 limit = self._limit(left)
                 advance = runner.advance(limit, self._count)
                 if advance is None:
+                    self._go_back()
                     break
                 self._parts.append(advance)
                 # The clock has ended it, or a save that is due.
                 is_part = advance.is_cut or (limit != left and advance.count == limit)
                 left = None if left is None else left - advance.count
                 if advance.is_over:
+                    self._go_back()
                     break
                 if is_part:
                     begin = self._tell(runner, advance, begin, looks=False)
                     self._pause(runner)
         except BaseException as error:
+            self._go_back()
             run.fail(error, step_name(self._step), self.name, self.batch)
             if isinstance(error, Exception):
                 run.home.fail(self._call, lambda: self._where(runner), error)
@@ -225,7 +235,14 @@ class Pass:
 
     def _count(self, advance: Advance) -> None:
         self._record.add_training(advance)
-        self._run.data.count(self._feed, advance.count)
+        if isinstance(self._feed, SharedFeed):
+            self._feed.count(advance.count)
+
+    def _go_back(self) -> None:
+        """Leaves batches that were drawn and not used to the pass that comes next."""
+        if isinstance(self._feed, SharedFeed):
+            with held():
+                self._feed.go_back()
 
     def _pause(self, runner: Runner) -> None:
         """Lets the run be saved, or left where a signal asks for it."""

@@ -116,4 +116,4 @@ class Habit:
 
 
 def _name(place: str) -> str:
-    return place.rpartition("#")[0]
+    return place.rpartition("#")[0].rpartition(">")[2]
