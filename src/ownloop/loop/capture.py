@@ -75,6 +75,7 @@ def capture(
         "stopping": run.stop_reason,
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
+        "calls": tracked.names.calls,
         "counts": counts(tensors),
         "parts": _parts(run),
         "random": generators,
@@ -108,7 +109,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     meta = checkpoint.meta
     _check_parts(meta["parts"], _parts(run), name)
     paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
-    tracked.names.expect(meta["steps"], paths)
+    tracked.names.expect(meta["steps"], meta["calls"], paths)
     assign(run, tracked, checkpoint, name)
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), dict(meta["kinds"])

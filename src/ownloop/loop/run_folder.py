@@ -6,6 +6,7 @@ is as it was. The files themselves are in `run_files.py`.
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -67,7 +68,7 @@ class RunFolder(AbstractHome):
         self._early: list[str] = []
         self._unseen: set[str] = set()
         self._saved_step = 0
-        self._kinds: dict[str, str] = {}
+        self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         self._has_single_steps = False
         self._must_reload = False
         self._was_broken = False
@@ -177,7 +178,12 @@ class RunFolder(AbstractHome):
         tracked = self._tracked
         call = tracked.calls.enter()
         reach = Surroundings.of(step).variables()
-        tracked.names.note_reach(f"{name}: {step_name(step)}", reach)
+        place = tracked.calls.place()
+        section = f"{place.round}/{place.epoch}/"
+        tracked.names.leave_calls(section)
+        tracked.names.note_reach(
+            f"{name}: {step_name(step)}", f"{section}{call.number}", reach
+        )
         tracked.waiting.assign(tracked.names.variables(), {})
         if call.is_over:
             return call
@@ -273,15 +279,17 @@ class RunFolder(AbstractHome):
         variables: Sequence[keras.Variable],
     ) -> None:
         key, tracked = f"{step} {shape}", self._tracked
-        if self._kinds.get(key) == program.kind and program.kind != EAGER:
+        claimed = self._claimed.setdefault(step, weakref.WeakSet())
+        if program in claimed and program.kind != EAGER:
             return
         before = tracked.kinds.get(key)
         if before is not None and before != program.kind:
             self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
             tracked.names.forget_order(step)
-        tracked.names.note(step, variables)
+        tracked.names.note(step, variables, is_traced=program.kind != EAGER)
         tracked.waiting.assign(tracked.names.variables(), {})
-        self._kinds[key] = tracked.kinds[key] = program.kind
+        tracked.kinds[key] = program.kind
+        claimed.add(program)
 
     def waiting(self) -> Mapping[str, Entry]:
         entries, objects = self._tracked.waiting.entries, self._run.objects
@@ -365,6 +373,7 @@ class RunFolder(AbstractHome):
         run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._saved_step = run.step
+        self._claimed.clear()
         place = place_of(checkpoint.meta)
         # In this process the code is in some round; what was saved may be of an
         # earlier one, which this round then goes on with.

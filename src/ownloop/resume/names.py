@@ -2,8 +2,8 @@
 
 Keras numbers its own names by what was made before (`dense_4`), so they are kept as
 information only. An object's variables are named by the word that `Loop(model=...)`
-gives it and their order in it; what tracing finds, by the order in which each step
-uses it.
+gives it and their order in it; what tracing finds, by the order in which each program
+of a step uses it: another model under an old name makes another program.
 """
 
 import re
@@ -16,43 +16,65 @@ from ownloop.errors import LoopError
 from ownloop.resume import owned
 
 _FOUND: Final = "found/"
+_NAMED_BY_CLASS: Final = (keras.Layer, keras.optimizers.Optimizer, keras.Metric)
+
+BETWEEN: Final = "/None/"
+"""In the place of a call that was made between two rounds, and so in no epoch."""
 
 
 @final
 class Names:
     """Gives each variable of a run one name.
 
-    `steps` says, for each step, the names of the variables that it uses, in order: by
-    that another process knows what it finds. A step that the earlier process had not
-    come to finds them by their paths.
+    `steps` says, for each step, the names of the variables that its programs use, in
+    order, one list for each program that uses others: by that another process knows
+    what it finds. A step that the earlier process had not come to finds them by their
+    paths.
 
     Example:
         >>> weight, seen = keras.Variable(0.0), keras.Variable(0.0)
         >>> names = Names({"weight": weight})
         >>> names.note("train", [seen, weight])
         >>> sorted(names.variables()), names.steps
-        (['found/0', 'weight/0'], {'train': ['found/0', 'weight/0']})
+        (['found/0', 'weight/0'], {'train': [['found/0', 'weight/0']]})
     """
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self._objects = objects
         self._found: dict[str, keras.Variable] = {}
-        self._expected: dict[str, list[str]] = {}
+        self._expected: dict[str, list[list[str]]] = {}
+        self._recorded: dict[str, list[str]] = {}
         self._paths: dict[str, str] = {}
-        self.steps: dict[str, list[str]] = {}
+        self._met: set[str] = set()
+        self._reached: dict[str, Sequence[keras.Variable]] = {}
+        self.steps: dict[str, list[list[str]]] = {}
 
     def expect(
-        self, steps: Mapping[str, Sequence[str]], paths: Mapping[str, str]
+        self,
+        steps: Mapping[str, Sequence[Sequence[str]]],
+        calls: Mapping[str, Sequence[str]],
+        paths: Mapping[str, str],
     ) -> None:
         """Takes over the names that an earlier process gave.
 
         Args:
             steps: As `steps` was there.
+            calls: As `calls` was there.
             paths: By name, the paths that Keras gave the variables there.
         """
-        self._expected = {key: list(names) for key, names in steps.items()}
-        self._paths = {n: path for n, path in paths.items() if n.startswith(_FOUND)}
-        self.steps = {key: list(names) for key, names in steps.items()}
+        self._expected = {key: list(map(list, orders)) for key, orders in steps.items()}
+        self._recorded = {key: list(names) for key, names in calls.items()}
+        self._paths, self._met = dict(paths), set()
+        self.steps = {key: list(map(list, orders)) for key, orders in steps.items()}
+
+    @property
+    def calls(self) -> dict[str, list[str]]:
+        """By place, what was within reach of each call of the epoch under way."""
+        known = self._known()
+        return {
+            place: [known[id(v)] for v in variables if id(v) in known]
+            for place, variables in self._reached.items()
+        }
 
     def variables(self) -> dict[str, keras.Variable]:
         """Returns all variables that have a name, each once."""
@@ -63,21 +85,35 @@ class Names:
         known = self._known()
         return [known[id(v)] for v in variables if id(v) in known]
 
-    def note(self, step: str, variables: Sequence[keras.Variable]) -> None:
-        """Names what a step uses: as before, or by the next free number.
+    def note(
+        self, step: str, variables: Sequence[keras.Variable], *, is_traced: bool = True
+    ) -> None:
+        """Names what a program of a step uses: as before, or by the next free number.
+
+        Args:
+            step: The step, in words that are the same in every process.
+            variables: What its program uses, in order.
+            is_traced: Whether that is all; else it grows by what the step builds.
 
         Raises:
-            LoopError: An earlier process found other variables in this step.
+            LoopError: An earlier process found other variables in this step, or which
+                of those it found these are cannot be known.
         """
-        expected = self._expected.pop(step, None)
-        if expected is None:
-            known = self._known()
-            names = [known.get(id(v)) or self._add(v) for v in variables]
-            self.steps[step] = list(dict.fromkeys([*self.steps.get(step, ()), *names]))
-        elif difference := self._difference(expected, variables):
-            raise _other(step, difference)
-        else:
-            self._take(expected, variables)
+        orders = self._unmet(step)
+        known = self._known()
+        fitting = [names for names in orders if self._fits(names, variables)]
+        if is_traced and all(id(v) in known for v in variables):
+            pass  # By name, whatever other programs of this step there were.
+        elif fitting:
+            order = self._choose(fitting, variables)
+            if order is None:
+                raise _several(step, len(fitting))
+            self._take(order, variables)
+        elif orders and not self._is_another(step, orders, variables):
+            raise _other(step, self._difference(orders[-1], variables))
+        known = self._known()
+        names = [known.get(id(v)) or self._add(v) for v in variables]
+        self._keep(step, names, is_grown=not is_traced)
 
     def forget_order(self, step: str) -> None:
         """Lets a step's variables be found by their paths: it finds them otherwise now.
@@ -86,55 +122,194 @@ class Names:
         """
         self._expected.pop(step, None)
 
-    def note_reach(self, step: str, variables: Sequence[keras.Variable]) -> None:
-        """Names what lies within a step's reach, before it was traced.
+    def note_reach(
+        self, step: str, place: str, variables: Sequence[keras.Variable]
+    ) -> None:
+        """Names what lies within a call's reach, before its step was traced.
 
         So the variables of a pass that an earlier process has finished get their
-        values, too. What looks different now is left for tracing to find.
+        values, too, and those of one that it has begun are told from those of another
+        program of the same step. What looks different now is left for tracing to find.
+
+        Args:
+            step: The step, in words that are the same in every process.
+            place: Where in the run the call is.
+            variables: What is within reach, in order.
         """
         key = f"{step}, within reach"
-        expected = self._expected.pop(key, None)
-        if expected is None:
-            if key not in self.steps:
-                self.note(key, variables)
-        elif not self._difference(expected, variables):
-            self._take(expected, variables)
+        if place in self._recorded:
+            self._take_part(self._recorded.pop(place), variables)
+        elif orders := self._unmet(key):
+            fitting = [names for names in orders if self._fits(names, variables)]
+            if (order := self._choose(fitting, variables)) is not None:
+                self._take(order, variables)
+        else:
+            known = self._known()
+            for variable in variables:
+                if id(variable) not in known:
+                    self._add(variable)
+        self._reached[place] = variables
+        if len(names := self.of(variables)) == len(variables):
+            self._keep(key, names)
+
+    def leave_calls(self, section: str) -> None:
+        """Forgets the calls of other epochs than the one under way.
+
+        Args:
+            section: What the places of its calls begin with.
+        """
+        self._reached = {
+            place: variables
+            for place, variables in self._reached.items()
+            if place.startswith(section) or BETWEEN in place
+        }
+
+    def _unmet(self, step: str) -> list[list[str]]:
+        """Returns the orders of an earlier process with variables not found by now."""
+        if not (orders := self._expected.get(step)):
+            return []
+        known = set(self.variables())
+        return [names for names in orders if not known.issuperset(names)]
+
+    def _fits(self, names: Sequence[str], variables: Sequence[keras.Variable]) -> bool:
+        return not self._difference(names, variables)
 
     def _difference(
-        self, expected: Sequence[str], variables: Sequence[keras.Variable]
+        self, names: Sequence[str], variables: Sequence[keras.Variable]
     ) -> str:
-        if len(expected) != len(variables):
-            return f"{len(variables)} variables, and there were {len(expected)}"
+        if len(names) != len(variables):
+            return f"{len(variables)} variables, and there were {len(names)}"
         known = self._known()
-        for name, variable in zip(expected, variables, strict=True):
+        taken, is_same_script = set(known.values()), self._is_same_script()
+        for name, variable in zip(names, variables, strict=True):
             now = known.get(id(variable))
-            if now != name and (now is not None or name in known.values()):
+            if now != name and (
+                now is not None
+                or name in taken
+                or not self._may_be(name, variable, is_same_script)
+            ):
                 return f"{now or 'another one'} ({variable.path}) in place of {name}"
         return ""
 
-    def _take(
-        self, expected: Sequence[str], variables: Sequence[keras.Variable]
-    ) -> None:
+    def _choose(
+        self, orders: Sequence[list[str]], variables: Sequence[keras.Variable]
+    ) -> list[str] | None:
+        """Returns the one order that fits; of several, the one with the same paths."""
+        paths = [variable.path for variable in variables]
+        same = [o for o in orders if [self._paths.get(name) for name in o] == paths]
+        found = same if len(orders) > 1 else orders
+        return found[0] if len(found) == 1 else None
+
+    def _is_another(
+        self,
+        step: str,
+        orders: Sequence[list[str]],
+        variables: Sequence[keras.Variable],
+    ) -> bool:
+        """Whether these belong to a program that the earlier process had not come to.
+
+        It uses named variables that no other does, or none that the others may mean.
+        """
         known = self._known()
-        for name, variable in zip(expected, variables, strict=True):
+        mine = {known[id(v)] for v in variables if id(v) in known}
+        if not any(mine.issubset(names) for names in orders):
+            return True
+        left = {name for names in orders for name in names} - set(known.values())
+        new = [v for v in variables if id(v) not in known]
+        is_same_script = self._is_same_script()
+        if any(self._may_be(n, v, is_same_script) for n in left for v in new):
+            return False
+        paths = {plain_path(self._paths.get(name, "")) for name in left}
+        made_later = any(plain_path(v.path) in paths for v in new)
+        return bool(new) and (step in self._met or made_later)
+
+    def _may_be(
+        self, name: str, variable: keras.Variable, is_same_script: bool
+    ) -> bool:
+        """Whether a variable may be the one that had this name.
+
+        Where a script is run again it makes on its way what it made then, or less, as
+        finished epochs are not gone through: what has a higher number is another one.
+        """
+        path = self._paths.get(name, "")
+        if plain_path(path) != plain_path(variable.path):
+            return False
+        if not is_same_script:
+            return True
+        pairs = zip(_numbers(variable.path), _numbers(path), strict=True)
+        return all(mine <= theirs for mine, theirs in pairs)
+
+    def _is_same_script(self) -> bool:
+        """Whether Keras has numbered the loop's own objects as in the earlier process.
+
+        It goes on counting where a cell of a notebook is run once more.
+        """
+        return any(
+            _plain_word(thing.name) == _plain_word(type(thing).__name__)
+            and all(
+                self._paths.get(name) == variable.path
+                for name, variable in owned.named({word: thing}).items()
+                if name in self._paths
+            )
+            for word, thing in self._objects.items()
+            if isinstance(thing, _NAMED_BY_CLASS) and f"{word}/0" in self._paths
+        )
+
+    def _take(self, names: Sequence[str], variables: Sequence[keras.Variable]) -> None:
+        known = self._known()
+        for name, variable in zip(names, variables, strict=True):
             if id(variable) not in known:
                 self._found[name] = variable
+
+    def _take_part(
+        self, names: Sequence[str], variables: Sequence[keras.Variable]
+    ) -> None:
+        """Finds variables among these names, some of which are not built by now."""
+        known = self._known()
+        taken, left = set(known.values()), iter(names)
+        found = []
+        for variable in variables:
+            now, path = known.get(id(variable)), plain_path(variable.path)
+            for name in left:
+                is_free = now is None and name not in taken
+                is_alike = is_free and plain_path(self._paths.get(name, "")) == path
+                if now == name or is_alike:
+                    found.append(name)
+                    break
+            else:
+                return
+        self._take(found, variables)
+
+    def _keep(self, step: str, names: list[str], *, is_grown: bool = False) -> None:
+        orders = self.steps.setdefault(step, [])
+        self._met.add(step)
+        if is_grown:
+            orders[:] = [o for o in orders if not set(o) < set(names)]
+        if names not in orders:
+            orders.append(names)
 
     def _known(self) -> dict[int, str]:
         return {id(v): name for name, v in self.variables().items()}
 
     def _add(self, variable: keras.Variable) -> str:
         """Names a variable as the earlier process did, or by a number of its own."""
-        path = plain_path(variable.path)
-        alike = [n for n, p in self._paths.items() if plain_path(p) == path]
+        is_same_script = self._is_same_script()
+        alike = [
+            name
+            for name in self._paths
+            if name.startswith(_FOUND)
+            and name not in self._found
+            and self._may_be(name, variable, is_same_script)
+        ]
         if len(alike) > 1:
-            raise _unclear(variable, alike)
-        if alike and alike[0] not in self._found:
-            self._found[alike[0]] = variable
-            return alike[0]
+            same = [name for name in alike if self._paths[name] == variable.path]
+            if len(same) != 1:
+                raise _unclear(variable, alike)
+            alike = same
         number = 0
         while (name := f"{_FOUND}{number}") in self._found or name in self._paths:
             number += 1
+        name = alike[0] if alike else name
         self._found[name] = variable
         return name
 
@@ -149,6 +324,17 @@ def plain_path(path: str) -> str:
     return re.sub(r"_\d+(?=[_/]|$)", "", path)
 
 
+def _plain_word(name: str) -> str:
+    """Returns what Keras' own name for an object, and its class's, have in common."""
+    return plain_path(name).replace("_", "").lower()
+
+
+def _numbers(path: str) -> list[int]:
+    """Returns the numbers that `plain_path` leaves out, 0 where there is none."""
+    words = path.split("/")
+    return [int(n) for w in words for n in [*re.findall(r"_(\d+)(?=_|$)", w), 0][:1]]
+
+
 def _other(step: str, difference: str) -> LoopError:
     return LoopError(
         f"The step {step} uses other variables than in the run in this folder: "
@@ -156,6 +342,16 @@ def _other(step: str, difference: str) -> LoopError:
         "code that began the run, building models with `keras.Input` and optimizers "
         "with `optimizer.build(...)` before `loop.epochs` where steps are not "
         "compiled; or choose another folder."
+    )
+
+
+def _several(step: str, count: int) -> LoopError:
+    return LoopError(
+        f"The step {step} used {count} sets of variables with the same paths in the "
+        "run in this folder, and which of them it uses now cannot be known. Expected "
+        "objects that `Loop(...)` owns, or that Keras numbers as then. Run the script "
+        "in a process of its own; or name them, as in `Loop(first=first, "
+        "second=second)`, and choose another folder."
     )
 
 

@@ -1,0 +1,164 @@
+"""A step that is compiled again, for other variables, is captured with all of them."""
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop.errors import LoopError
+from ownloop.resume.names import Names
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is saved on the way out."""
+
+
+def value_of(variable):
+    return np.asarray(keras.ops.convert_to_numpy(variable)).tolist()
+
+
+def swap(folder, at=None, *, owned, compile=True):
+    """Trains with one optimizer, with another, and with the first one again."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    early, late = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.01)
+    optimizer = early
+    if not compile:
+        early.build(model.trainable_variables)
+        late.build(model.trainable_variables)
+
+    def step(x):
+        with ol.GradientTape() as tape:
+            loss = keras.ops.mean((model(x) - 1.0) ** 2)
+        weights = model.trainable_variables
+        gradients = tape.gradient(loss, weights)
+        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return {"loss": loss}
+
+    rows = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    data = ol.Batches(rows, batch_size=2)
+    objects = {"model": model} | ({"early": early, "late": late} if owned else {})
+    loop = ol.Loop(folder=folder, save=2, observers=[], compile=compile, **objects)
+    for epoch in loop.epochs(5):
+        optimizer = late if epoch.number in (3, 4) else early
+        for _ in epoch.train(step, data, every=1):
+            if loop.step == at:
+                raise Killed
+    counts = value_of(early.iterations), value_of(late.iterations)
+    weights = [value_of(weight) for weight in model.weights]
+    return counts, weights, loop.history.steps["train_loss"].tolist()
+
+
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+@pytest.mark.parametrize("owned", [False, True], ids=["found", "owned"])
+@pytest.mark.parametrize("kills", [[7], [11], [15], [11, 15], [11, 19]])
+def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
+    tmp_path, owned, kills, compile
+):
+    how = {"owned": owned, "compile": compile}
+    expected = swap(tmp_path / "whole", **how)
+    for at in kills:
+        with pytest.raises(Killed):
+            swap(tmp_path / "killed", at, **how)
+    counts, weights, losses = swap(tmp_path / "killed", **how)
+    assert weights == expected[1]
+    assert losses == expected[2]
+    assert expected[0] == (12, 8)
+    # What nobody owns, and no step of this process has met, keeps its value waiting.
+    assert counts == ((12, 0) if kills[-1] == 19 and not owned else (12, 8))
+
+
+@pytest.mark.parametrize("at", [9, 13, 17])
+def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(tmp_path, at):
+    # Saved last where the epoch began; at 9 the run had never seen the second one.
+    def in_a_new_process(*arguments):
+        keras.utils.clear_session()  # Keras numbers from the begin again.
+        return swap(*arguments, owned=False)
+
+    expected = in_a_new_process(tmp_path / "whole")
+    with pytest.raises(Killed):
+        in_a_new_process(tmp_path / "killed", at)
+    assert in_a_new_process(tmp_path / "killed") == expected
+
+
+def factory(folder, at=None, *, compile, asked=False):
+    """Trains two weights that nobody owns, each in a step of its own."""
+
+    def make(weight):
+        def step(x):
+            weight.assign_add(keras.ops.mean(x))
+            return {"loss": weight * 1.0}
+
+        return step
+
+    weights = [keras.Variable(0.0), keras.Variable(1000.0)]
+    steps = [make(weight) for weight in weights]
+    data = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
+    loop = ol.Loop(folder=folder, save=2, observers=[], compile=compile)
+    for epoch in loop.epochs(2):
+        for step in steps:
+            for _ in epoch.train(step, data, every=1):
+                if loop.step == at:
+                    raise Killed
+        if asked and epoch.number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return [value_of(weight) for weight in weights]
+
+
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+@pytest.mark.parametrize("kills", [[3], [5], [7], [11], [13], [15], [3, 7, 11, 15]])
+def test_each_step_of_a_factory_goes_on_with_its_own_variable(tmp_path, kills, compile):
+    for at in kills:
+        with pytest.raises(Killed):
+            factory(tmp_path, at, compile=compile)
+    assert factory(tmp_path, compile=compile) == [28.0, 1028.0]
+
+
+def test_what_cannot_be_told_apart_is_not_guessed(tmp_path):
+    keras.utils.clear_session()
+    with pytest.raises(SystemExit):
+        factory(tmp_path, compile=False, asked=True)
+    # The same process makes variables with other numbers.
+    with pytest.raises(LoopError, match=r"2 sets of variables .* cannot be known"):
+        factory(tmp_path, compile=False)
+    keras.utils.clear_session()
+    assert factory(tmp_path, compile=False) == [28.0, 1028.0]
+
+
+def returned(names, objects):
+    """Names of another process, which takes over what these have given."""
+    paths = {name: variable.path for name, variable in names.variables().items()}
+    later = Names(objects)
+    later.expect(names.steps, names.calls, paths)
+    return later
+
+
+def test_another_number_of_variables_is_refused():
+    weight, seen = keras.Variable(0.0, name="weight"), keras.Variable(0.0, name="seen")
+    names = Names({"weight": weight})
+    names.note("train", [weight, seen])
+    later = returned(names, {"weight": weight})
+    more = [keras.Variable(0.0, name=name) for name in ("seen", "more")]
+    with pytest.raises(LoopError, match="3 variables, and there were 2"):
+        later.note("train", [weight, *more])
+
+
+def test_a_program_of_named_variables_alone_needs_no_order():
+    first, second = keras.Variable(0.0), keras.Variable(0.0)
+    objects = {"first": first, "second": second}
+    names = Names(objects)
+    names.note("train", [first])
+    later = returned(names, objects)
+    later.note("train", [second])
+    assert later.steps == {"train": [["first/0"], ["second/0"]]}
+
+
+def test_an_eager_program_has_one_order_which_grows():
+    names = Names({})
+    first, second = keras.Variable(0.0), keras.Variable(0.0)
+    names.note("train", [first], is_traced=False)
+    names.note("train", [first, second], is_traced=False)
+    assert names.steps == {"train": [["found/0", "found/1"]]}
