@@ -31,6 +31,10 @@ class Names:
     what it finds. A step that the earlier process had not come to finds them by their
     paths.
 
+    Attributes:
+        is_new_process: Whether Keras has begun to number objects since the names were
+            given that `expect` takes over; a cell that is run once more goes on.
+
     Example:
         >>> weight, seen = keras.Variable(0.0), keras.Variable(0.0)
         >>> names = Names({"weight": weight})
@@ -48,6 +52,7 @@ class Names:
         self._met: set[str] = set()
         self._reached: dict[str, Sequence[keras.Variable]] = {}
         self.steps: dict[str, list[list[str]]] = {}
+        self.is_new_process = True
 
     def expect(
         self,
@@ -240,11 +245,8 @@ class Names:
         return all(mine <= theirs for mine, theirs in pairs)
 
     def _is_same_script(self) -> bool:
-        """Whether Keras has numbered the loop's own objects as in the earlier process.
-
-        It goes on counting where a cell of a notebook is run once more.
-        """
-        return any(
+        """Whether Keras has numbered the loop's own objects as it did then."""
+        return self.is_new_process and any(
             _plain_word(thing.name) == _plain_word(type(thing).__name__)
             and all(
                 self._paths.get(name) == variable.path
