@@ -113,6 +113,32 @@ def test_a_cell_that_is_run_once_more_goes_on_with_its_optimizer(tmp_path):
     assert cell(asked=False) == 4
 
 
+@pytest.mark.parametrize("at", [7, 9, 11])
+def test_a_metric_that_each_epoch_makes_anew_needs_no_name(tmp_path, at):
+    def play(name, at=None):
+        weight = keras.Variable(0.0)
+        mean = None
+
+        def step(x):
+            weight.assign_add(keras.ops.mean(x))
+            mean.update_state(weight)
+            return {"loss": weight * 1.0, "mean": mean}
+
+        data = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
+        loop = ol.Loop(folder=tmp_path / name, save=2, observers=[], weight=weight)
+        for epoch in loop.epochs(4):
+            mean = keras.metrics.Mean()
+            for _ in epoch.train(step, data, every=1):
+                if loop.step == at:
+                    raise Killed
+        return loop.history["train_mean"].tolist()
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", at)
+    assert play("killed") == expected
+
+
 def factory(folder, at=None, *, compile, asked=False):
     """Trains two weights that nobody owns, each in a step of its own."""
 

@@ -156,7 +156,9 @@ class RunFolder(AbstractHome):
             self._open(round=0)  # Before any round, there is a validation.
         tracked = self._tracked
         call = tracked.calls.enter()
-        reach = Surroundings.of(step).variables()
+        seen = Surroundings.of(step)
+        reach = seen.variables()
+        tracked.names.emptied = {id(v) for m in seen.metrics for v in m.variables}
         place = tracked.calls.place()
         section = f"{place.round}/{place.epoch}/"
         tracked.names.leave_calls(section)
