@@ -9,6 +9,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
+from ownloop.loop import run_folder
 from ownloop.resume.names import Names
 
 
@@ -76,12 +77,66 @@ def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(tmp_pa
     # Saved last where the epoch began; at 9 the run had never seen the second one.
     def in_a_new_process(*arguments):
         keras.utils.clear_session()  # Keras numbers from the begin again.
+        run_folder.opened.clear()
         return swap(*arguments, owned=False)
 
     expected = in_a_new_process(tmp_path / "whole")
     with pytest.raises(Killed):
         in_a_new_process(tmp_path / "killed", at)
     assert in_a_new_process(tmp_path / "killed") == expected
+
+
+def test_a_cell_that_is_run_once_more_goes_on_with_its_optimizer(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    data = ol.Batches(np.ones((4, 3), "float32"), batch_size=2)
+
+    def cell(asked):
+        optimizer = keras.optimizers.Adam(0.1)  # Has a higher number each time.
+
+        def step(x):
+            with ol.GradientTape() as tape:
+                loss = keras.ops.mean(model(x) ** 2)
+            weights = model.trainable_variables
+            gradients = tape.gradient(loss, weights)
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            return {"loss": loss}
+
+        loop = ol.Loop(folder=tmp_path, observers=[], model=model)
+        for epoch in loop.epochs(2):
+            epoch.train(step, data).run()
+            if asked and epoch.number == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return value_of(optimizer.iterations)
+
+    with pytest.raises(SystemExit):
+        cell(asked=True)
+    assert cell(asked=False) == 4
+
+
+@pytest.mark.parametrize("at", [7, 9, 11])
+def test_a_metric_that_each_epoch_makes_anew_needs_no_name(tmp_path, at):
+    def play(name, at=None):
+        weight = keras.Variable(0.0)
+        mean = None
+
+        def step(x):
+            weight.assign_add(keras.ops.mean(x))
+            mean.update_state(weight)
+            return {"loss": weight * 1.0, "mean": mean}
+
+        data = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
+        loop = ol.Loop(folder=tmp_path / name, save=2, observers=[], weight=weight)
+        for epoch in loop.epochs(4):
+            mean = keras.metrics.Mean()
+            for _ in epoch.train(step, data, every=1):
+                if loop.step == at:
+                    raise Killed
+        return loop.history["train_mean"].tolist()
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", at)
+    assert play("killed") == expected
 
 
 def factory(folder, at=None, *, compile, asked=False):

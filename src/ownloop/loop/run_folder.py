@@ -40,6 +40,9 @@ from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
 from ownloop.step import Surroundings, settings_of
 
+opened: set[Path] = set()
+"""The folders that this process has kept a run in."""
+
 
 @final
 class RunFolder(AbstractHome):
@@ -177,7 +180,9 @@ class RunFolder(AbstractHome):
             self._open()  # Before any round, there is a validation.
         tracked = self._tracked
         call = tracked.calls.enter()
-        reach = Surroundings.of(step).variables()
+        seen = Surroundings.of(step)
+        reach = seen.variables()
+        tracked.names.emptied = {id(v) for m in seen.metrics for v in m.variables}
         place = tracked.calls.place()
         section = f"{place.round}/{place.epoch}/"
         tracked.names.leave_calls(section)
@@ -344,6 +349,7 @@ class RunFolder(AbstractHome):
         except BaseException:
             self._files.close()
             raise
+        opened.add(self._files.folder.resolve())
         self._files.follow(run.history)
         run.guard.keep_evidence = self._keep_evidence
         self._must_reload, self._saved = False, time.monotonic()
@@ -369,6 +375,7 @@ class RunFolder(AbstractHome):
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
         self._compare_settings(meta["fingerprint"])
         history = self._files.cut_back(meta["files"])
+        tracked.names.is_new_process = self._files.folder.resolve() not in opened
         restore(run, tracked, checkpoint, name)
         run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)

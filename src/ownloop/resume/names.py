@@ -31,6 +31,12 @@ class Names:
     what it finds. A step that the earlier process had not come to finds them by their
     paths.
 
+    Attributes:
+        is_new_process: Whether Keras has begun to number objects since the names were
+            given that `expect` takes over; a cell that is run once more goes on.
+        emptied: Identities of the variables of metrics, which each pass starts from
+            zero: where they cannot be told from others, nothing is lost.
+
     Example:
         >>> weight, seen = keras.Variable(0.0), keras.Variable(0.0)
         >>> names = Names({"weight": weight})
@@ -48,6 +54,8 @@ class Names:
         self._met: set[str] = set()
         self._reached: dict[str, Sequence[keras.Variable]] = {}
         self.steps: dict[str, list[list[str]]] = {}
+        self.is_new_process = True
+        self.emptied: set[int] = set()
 
     def expect(
         self,
@@ -106,9 +114,12 @@ class Names:
             pass  # By name, whatever other programs of this step there were.
         elif fitting:
             order = self._choose(fitting, variables)
-            if order is None:
+            if order is not None:
+                self._take(order, variables)
+            elif any(
+                id(v) not in known and id(v) not in self.emptied for v in variables
+            ):
                 raise _several(step, len(fitting))
-            self._take(order, variables)
         elif orders and not self._is_another(step, orders, variables):
             raise _other(step, self._difference(orders[-1], variables))
         known = self._known()
@@ -240,11 +251,8 @@ class Names:
         return all(mine <= theirs for mine, theirs in pairs)
 
     def _is_same_script(self) -> bool:
-        """Whether Keras has numbered the loop's own objects as in the earlier process.
-
-        It goes on counting where a cell of a notebook is run once more.
-        """
-        return any(
+        """Whether Keras has numbered the loop's own objects as it did then."""
+        return self.is_new_process and any(
             _plain_word(thing.name) == _plain_word(type(thing).__name__)
             and all(
                 self._paths.get(name) == variable.path
@@ -303,9 +311,9 @@ class Names:
         ]
         if len(alike) > 1:
             same = [name for name in alike if self._paths[name] == variable.path]
-            if len(same) != 1:
+            if len(same) != 1 and id(variable) not in self.emptied:
                 raise _unclear(variable, alike)
-            alike = same
+            alike = same if len(same) == 1 else []
         number = 0
         while (name := f"{_FOUND}{number}") in self._found or name in self._paths:
             number += 1
