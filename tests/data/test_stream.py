@@ -254,6 +254,7 @@ def test_closing_ends_the_thread_even_while_it_waits():
 
 
 def test_a_feed_that_was_forgotten_ends_its_thread():
+    gc.collect()
     before = threads()
     source = feed(Counted())
     source.take(1)

@@ -17,8 +17,10 @@ def apart(expected: Outcome, found: Outcome) -> list[str]:
     """Name the items in which two runs differ that came to their ends.
 
     The newest checkpoint counts in full: it holds the optimizer's moments and averages
-    of the end, since after the last round nothing is trained. Only three things may
-    differ in it, which say how the run came there and not where it is. A run that was
+    of the end, since after the last round nothing is trained. Only four things may
+    differ in it, which say how the run came there and not where it is: what was within
+    reach of the calls that it had made by then, which another process needs in the
+    middle of them. A run that was
     killed between the end of its last epoch and that of its round need not save again.
     Where the clock says when, the validation after the round is saved, too, and what
     this call depends on is in the state then. And an optimizer has its slots within
@@ -49,14 +51,15 @@ def _without_the_last(calls: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_slots(steps: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        step: [n for n in names if not n.startswith("optimizer/")]
+        step: [[n for n in o if not n.startswith("optimizer/")] for o in orders]
         if step.endswith(_REACH)
-        else names
-        for step, names in _without_the_last(steps).items()
+        else orders
+        for step, orders in _without_the_last(steps).items()
     }
 
 
 _CHANGES = {
+    "calls": lambda _: {},
     "place": _rounds_of,
     "steps": _without_slots,
     "passes": _without_the_last,

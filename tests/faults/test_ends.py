@@ -14,9 +14,9 @@ PLACE = {
     "endings": ["it was enough", None, None],
 }
 STEPS = {
-    "train: step": ["model/0", "optimizer/2"],
-    "train: step, within reach": ["model/0", "optimizer/0", "optimizer/1"],
-    "test: step": ["model/0"],
+    "train: step": [["model/0", "optimizer/2"]],
+    "train: step, within reach": [["model/0", "optimizer/0", "optimizer/1"]],
+    "test: step": [["model/0"]],
 }
 
 
@@ -60,9 +60,9 @@ def test_what_the_rounds_gave_does():
 
 def test_slots_may_be_out_of_reach_but_not_out_of_use():
     key = "train: step, within reach"
-    assert apart(end(), end(steps=STEPS | {key: ["model/0", "optimizer/0"]})) == []
-    assert apart(end(), end(steps=STEPS | {key: ["optimizer/0"]}))
-    assert apart(end(), end(steps=STEPS | {"train: step": ["model/0"]}))
+    assert apart(end(), end(steps=STEPS | {key: [["model/0", "optimizer/0"]]})) == []
+    assert apart(end(), end(steps=STEPS | {key: [["optimizer/0"]]}))
+    assert apart(end(), end(steps=STEPS | {"train: step": [["model/0"]]}))
 
 
 def test_runs_are_sound_when_so_many_were_killed_as_was_asked_for():

@@ -117,7 +117,7 @@ class Epoch:
         looks = Every.of(every)
         call = run.home.enter(name, step, data)
         # Of the outermost pass: when that is over, its body is not gone through again.
-        body = run.under_way[0] if run.under_way else ""
+        body = next(iter(run.under_way.values()), "")
         feed = run.data.feed(
             data,
             name=name,

@@ -2,8 +2,9 @@
 
 The shared ground of `Loop`, `Epoch` and `Pass`. It decides nothing about time.
 `epoch` counts the finished ones; `current` is the number of the one under way, and
-`under_way` has the places of its passes that are, the outermost first. `plan`
-and `kinds` say, by the name of a pass, what it runs, and as which kinds of programs.
+`under_way` has the places of its passes that are, by identity, the outermost first.
+`plan` and `kinds` say, by the name of a pass, what it runs, and as which kinds of
+programs.
 `replay` is set where this process only replays a step of an earlier one.
 """
 
@@ -50,7 +51,7 @@ class Run:
         self.step = 0
         self.epoch = 0
         self.current: int | None = None
-        self.under_way: list[str] = []
+        self.under_way: dict[int, str] = {}
         self.epochs_total: int | None = None
         self.stop_reason: str | None = None
         self.failed: BaseException | None = None

@@ -149,8 +149,7 @@ class Pass:
         if self._ended:
             return
         self._ended = True
-        if self._runner is not None:
-            self._run.under_way.remove(self._place)
+        self._run.under_way.pop(id(self), None)
         if not isinstance(self._feed, SharedFeed):
             self._feed.close()
         if self._is_left_by_a_signal:
@@ -176,7 +175,7 @@ class Pass:
         self._runner = run.runner(
             self._step, self._feed, name=self.name, where=self._record.where
         )
-        run.under_way.append(self._place)
+        run.under_way[id(self)] = self._place
         if self._call.open is not None:
             self._runner.go_to(self._call.open)
             self._parts = self._stretches_of(self._call.open)

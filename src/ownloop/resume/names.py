@@ -161,7 +161,7 @@ class Names:
                     self._add(variable)
         self._reached[place] = variables
         if len(names := self.of(variables)) == len(variables):
-            self._keep(key, names)
+            self._keep(key, names, is_grown=True)
 
     def leave_calls(self, section: str) -> None:
         """Forgets the calls of other epochs than the one under way.
