@@ -292,7 +292,10 @@ class Names:
         orders = self.steps.setdefault(step, [])
         self._met.add(step)
         if is_grown:
+            # What is not built yet, here or in an earlier process, makes no other one.
             orders[:] = [o for o in orders if not set(o) < set(names)]
+            if any(set(names) < set(o) for o in orders):
+                return
         if names not in orders:
             orders.append(names)
 
