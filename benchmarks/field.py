@@ -40,6 +40,7 @@ class Contender:
 
     kind: what it is compared as. brief: whether `make bench` runs it. slow: whether it
     takes so long that two rounds must do. only: the one workload that it knows.
+    looks: whether Python reads the loss after every step.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Contender:
     brief: bool = True
     slow: bool = False
     only: str | None = None
+    looks: bool = False
 
 
 def _ours(backend: str, framework: str) -> Iterable[Contender]:
@@ -122,19 +124,55 @@ CONTENDERS = (
     Contender("fit-torch", "keras_fit", "torch", FIT, "fit"),
 )
 
-EVERY_STEP = tuple(
+LOOKING = (
+    *(
+        Contender(
+            f"ours-{backend}-1",
+            "ours",
+            backend,
+            OURS,
+            "ownloop, every=1",
+            {"EVERY": "1"},
+            brief=False,
+            looks=True,
+        )
+        for backend in ("jax", "tensorflow", "torch")
+    ),
     Contender(
-        f"ours-{backend}-1",
-        "ours",
-        backend,
-        OURS,
-        "ownloop, every=1",
-        {"EVERY": "1"},
+        "jax-look",
+        "jax_loop",
+        "jax",
+        HAND,
+        "jitted step, loss read",
+        {"LOOP": "look"},
         brief=False,
-    )
-    for backend in ("jax", "tensorflow", "torch")
+        looks=True,
+    ),
+    Contender(
+        "tf-look",
+        "textbook",
+        "tensorflow",
+        HAND,
+        "tf.function, jit, loss read",
+        {"TEXTBOOK": "jit", "LOOK": "1"},
+        brief=False,
+        looks=True,
+    ),
+    Contender(
+        "torch-look",
+        "torch_loop",
+        "torch",
+        HAND,
+        "fused Adam, loss read",
+        {"LOOK": "1"},
+        brief=False,
+        looks=True,
+    ),
 )
-"""Python looks after every step: compared with ours, which never looks."""
+"""Python looks after every step.
+
+Those by hand are compared with ours that looks, and that one with ours that does not.
+"""
 
 
 class Worker:
@@ -225,7 +263,9 @@ def report(workload: str, workers: list[Worker]) -> None:
             best = min(mine, key=lambda w: statistics.median(_known(w.seconds)))
             against = best.seconds
         else:
-            against = ours.get(f"ours-{contender.backend}", [])
+            by_hand = contender.looks and contender.kind == HAND
+            name = f"ours-{contender.backend}" + ("-1" if by_hand else "")
+            against = ours.get(name, [])
         line += f"{spread(_ratios(against, worker.seconds)):>26}"
         print(line, flush=True)
 
@@ -245,7 +285,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Runs the workloads and prints a table for each."""
-    everyone = (*CONTENDERS, *EVERY_STEP)
+    everyone = (*CONTENDERS, *LOOKING)
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument(
         "workloads", nargs="*", default=["digits"], help=str([*WORKLOADS])

@@ -1,7 +1,7 @@
 """A hand-written JAX epoch, Adam by hand, data on the device.
 
-LOOP is "scan" (one jitted lax.scan over all full batches) or "step" (a jitted step,
-which donates its state, called for each batch).
+LOOP is "scan" (one jitted lax.scan over all full batches), "step" (a jitted step, which
+donates its state, called for each batch) or "look" (the same, and each loss is read).
 """
 
 import functools
@@ -52,7 +52,8 @@ def step(state, rows):  # type: ignore[no-untyped-def]
     return (weights, first, second, count, key), (loss, correct)
 
 
-if os.environ.get("LOOP", "scan") == "scan":
+how = os.environ.get("LOOP", "scan")
+if how == "scan":
 
     @jax.jit
     def run(state, rows):  # type: ignore[no-untyped-def]
@@ -64,6 +65,8 @@ else:
         kept = []
         for batch in rows:
             state, values = one(state, batch)
+            if how == "look":
+                float(values[0])
             kept.append(values)
         return state, jax.tree.map(lambda *values: jnp.stack(values), *kept)
 

@@ -1,7 +1,7 @@
 """The textbook loop on TensorFlow: tf.GradientTape and tf.data.
 
 TEXTBOOK says how its step runs: "eager", "function" (under tf.function) or "jit"
-(under tf.function with jit_compile=True).
+(under tf.function with jit_compile=True). With LOOK=1 each loss is read after its step.
 """
 
 import os
@@ -39,8 +39,15 @@ if how != "eager":
     train_step = tf.function(train_step, jit_compile=how == "jit")
 
 
+looks = bool(os.environ.get("LOOK"))
+
+
 def epoch() -> None:
-    losses = [train_step(x, y) for x, y in data]
+    losses = []
+    for x, y in data:
+        losses.append(train_step(x, y))
+        if looks:
+            float(losses[-1])
     tf.stack(losses).numpy()
     if job.accuracy:
         float(accuracy.result())

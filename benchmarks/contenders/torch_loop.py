@@ -1,6 +1,7 @@
 """A hand-written PyTorch loop with the fused Adam; data in memory, batches by index.
 
-COMPILE=1 puts `torch.compile` around the network with its loss.
+COMPILE=1 puts `torch.compile` around the network with its loss; with LOOK=1 each loss
+is read after its step.
 """
 
 import os
@@ -16,6 +17,7 @@ x, y = tensors(job)
 judged = Judged(job)
 optimizer = torch.optim.Adam(judged.parameters(), RATE, eps=1e-7, fused=True)
 forward = torch.compile(judged) if os.environ.get("COMPILE") else judged
+looks = bool(os.environ.get("LOOK"))
 
 
 def epoch() -> None:
@@ -25,6 +27,8 @@ def epoch() -> None:
         loss, right = forward(x[rows], y[rows])
         loss.backward()
         optimizer.step()
+        if looks:
+            loss.item()
         losses.append(loss.detach())
         correct += right
     torch.stack(losses).tolist()
