@@ -40,9 +40,6 @@ from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
 from ownloop.step import Surroundings, settings_of
 
-opened: set[Path] = set()
-"""The folders that this process has kept a run in."""
-
 
 @final
 class RunFolder(AbstractHome):
@@ -349,7 +346,6 @@ class RunFolder(AbstractHome):
         except BaseException:
             self._files.close()
             raise
-        opened.add(self._files.folder.resolve())
         self._files.follow(run.history)
         run.guard.keep_evidence = self._keep_evidence
         self._must_reload, self._saved = False, time.monotonic()
@@ -375,7 +371,7 @@ class RunFolder(AbstractHome):
         run, tracked, meta = self._run, self._tracked, checkpoint.meta
         self._compare_settings(meta["fingerprint"])
         history = self._files.cut_back(meta["files"])
-        tracked.names.is_new_process = self._files.folder.resolve() not in opened
+        tracked.names.is_new_process = not self._files.was_kept_here
         restore(run, tracked, checkpoint, name)
         run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
