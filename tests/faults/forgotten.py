@@ -14,9 +14,9 @@ from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.folder import Log
 from ownloop.history.database import Database
 from ownloop.history.history import History
-from ownloop.loop import run_folder
+from ownloop.loop import continuation
+from ownloop.loop.continuation import Continuation
 from ownloop.loop.run_files import RunFiles
-from ownloop.loop.run_folder import RunFolder
 from ownloop.loop.runner import Runner
 
 Change = Callable[[], None]
@@ -75,12 +75,12 @@ def _with_random(name: str, place: int, value: Any) -> Change:
 
 
 def _edit(edit: Callable[[Checkpoint], Checkpoint]) -> None:
-    real = RunFolder._continue
+    real = Continuation._continue
 
     def changed(self: Any, name: str, checkpoint: Checkpoint) -> None:
         real(self, name, edit(checkpoint))
 
-    RunFolder._continue = changed
+    Continuation._continue = changed
 
 
 def _without(owner: Any, name: str) -> Change:
@@ -89,7 +89,7 @@ def _without(owner: Any, name: str) -> Change:
 
 
 def _without_generators() -> None:
-    run_folder.restore.__globals__["randomness"] = _Silent()
+    continuation.restore.__globals__["randomness"] = _Silent()
 
 
 class _Silent:
@@ -114,7 +114,7 @@ def _with_every_line() -> None:
     def print_always(self: Any, text: str) -> None:
         self._files.write(text)
 
-    RunFolder.print = print_always
+    Continuation.print = print_always
 
 
 def _with_old_history() -> None:
@@ -199,7 +199,7 @@ ITEMS: dict[str, Change] = {
     "cutting back the history's file": _without(Database, "cut_back"),
     "cutting back the log": _without(Log, "cut_back"),
     "the history in memory": _without(History, "take_over"),
-    "putting all back on return": _without(RunFolder, "_return"),
+    "putting all back on return": _without(Continuation, "_return"),
     "silence on the way back": _with_every_line,
 }
 """By what is forgotten. The framework's generator is a state on PyTorch only."""

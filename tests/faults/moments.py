@@ -19,9 +19,9 @@ from ownloop.checkpoints.disk import RealDisk
 from ownloop.checkpoints.writer import Writer
 from ownloop.folder import Log
 from ownloop.history.database import Database
-from ownloop.loop import run_folder
+from ownloop.loop import continuation, run_folder
+from ownloop.loop.continuation import Continuation
 from ownloop.loop.run_files import RunFiles
-from ownloop.loop.run_folder import RunFolder
 from ownloop.loop.runner import Runner
 from ownloop.step import StepCall
 
@@ -49,9 +49,9 @@ _WRAPPED: dict[str, tuple[tuple[Any, str], ...]] = {
     "log": ((Log, "write"), (Log, "sync")),
     "resume": (
         (RunFiles, "open"),
-        (RunFolder, "_return"),
-        (run_folder, "restore"),
-        (run_folder, "assign"),
+        (Continuation, "_return"),
+        (continuation, "restore"),
+        (continuation, "assign"),
         (Database, "cut_back"),
         (Database, "load"),
         (Log, "cut_back"),

@@ -216,50 +216,6 @@ def test_stopping_makes_a_normal_chunk_of_the_good_steps(job, bits, bad, every):
         assert bits(job.state) == job.train(bits, cut)[1]
 
 
-@pytest.mark.parametrize(("at", "every"), [(1, 7), (12, 1), (12, 7), (24, None)])
-@pytest.mark.parametrize("later", [True, False])
-def test_state_that_is_spoilt_without_a_loss_is_found_too(bits, at, every, later):
-    """`later`: the next loss shows it; if not, none ever does."""
-    total = keras.Variable(np.zeros(3, "float32"), trainable=False, name="total")
-
-    def step(x):
-        loss = keras.ops.sum(total) * float(later)
-        total.assign_add(keras.ops.where(x == at, float("inf"), 1.0) * x)
-        return {"loss": loss}
-
-    data = ol.Batches(np.arange(1, 25, dtype="float32"), batch_size=1)
-    loop = ol.Loop(total=total, observers=())
-
-    def train():
-        for epoch in loop.epochs(1):
-            epoch.train(step, data, every=every).run()
-
-    with pytest.raises(ol.errors.NonFiniteError, match="total has 3 inf among 3"):
-        train()
-    assert loop.step == at - 1
-    assert (
-        keras.ops.convert_to_numpy(total.value * 1).tolist() == [at * (at - 1) / 2] * 3
-    )
-
-
-def test_what_was_not_finite_before_may_stay_so(bits):
-    mask = keras.Variable([0.0, -np.inf], trainable=False, name="mask")
-    count = keras.Variable(0, dtype="int32", trainable=False)
-
-    def step(x):
-        count.assign_add(1)
-        mask.assign(mask + x[0])
-        return {"loss": x[0]}
-
-    data = ol.Batches(np.array([1, 1, np.inf, 1], "float32"), batch_size=1)
-    loop = ol.Loop(mask=mask, observers=())
-    for epoch in loop.epochs(1):
-        epoch.train(step, data, steps=2).run()
-        with pytest.raises(ol.errors.NonFiniteError, match="mask has 1 inf among 2"):
-            epoch.train(step, data, steps=2).run()
-    assert loop.step == 2
-
-
 @pytest.mark.parametrize("limit", [0, 2])
 def test_after_so_many_skipped_steps_an_error_comes(job, limit):
     bad = (3, 5, 9, 12)
@@ -375,57 +331,6 @@ def test_batches_that_are_kept_end_a_stretch_before_they_fill_the_memory(
     job.train(bits, streamed(*make_data()))
     # A batch has 112 bytes, and is a piece of its own.
     assert held == [3] * 8
-
-
-@pytest.mark.parametrize("compile", [True, False])
-@pytest.mark.parametrize("every", [1, None])
-def test_variables_that_a_bad_step_creates_have_their_first_values(
-    bits, compile, every
-):
-    """The first step builds model and optimizer, and is bad."""
-    states = []
-    for bad in ((0,), ()):
-        initializer = keras.initializers.RandomUniform(-1, 1, seed=1)
-        model = keras.Sequential(
-            [keras.layers.Dense(2, kernel_initializer=initializer)]
-        )
-        optimizer = keras.optimizers.Adam(1e-2)
-
-        def step(x, y, model=model, optimizer=optimizer):
-            with ol.GradientTape() as tape:
-                loss = keras.ops.mean(model(x) ** 2)
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
-            return {"loss": loss}
-
-        x, y = make_data(bad)
-        skip = 0 if bad else BATCH
-        data = resident(x[skip:], y[skip:])
-        loop = ol.Loop(nonfinite="skip", compile=compile, observers=())
-        for epoch in loop.epochs(1):
-            epoch.train(step, data, every=every).run()
-        states.append(bits((*model.variables, *optimizer.variables)))
-    assert len(states[0]) > 5
-    assert states[0] == states[1]
-
-
-def test_an_error_in_the_very_first_step_leaves_first_values(bits):
-    """Nothing is compiled, so the step has made its variables when it goes wrong."""
-    made = []
-
-    def step(x):
-        if not made:
-            made.append(keras.Variable([2.0, 3.0], trainable=False, name="late"))
-        made[0].assign(made[0] * x[0])
-        return {"loss": keras.ops.sum(made[0])}
-
-    def train():
-        for epoch in ol.Loop(compile=False, observers=()).epochs(1):
-            epoch.train(step, [np.array([np.inf], "float32")]).run()
-
-    with pytest.raises(ol.errors.NonFiniteError, match="loss is inf; late has 2 inf"):
-        train()
-    assert bits(made) == [np.array([2.0, 3.0], "float32").tobytes()]
 
 
 @pytest.mark.parametrize("value", ["ignore", -1, True, 2.5, None])

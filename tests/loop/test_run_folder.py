@@ -10,7 +10,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.checkpoints import Store
-from ownloop.errors import CheckpointError, FolderError, LoopError
+from ownloop.errors import CheckpointError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
 
@@ -267,55 +267,6 @@ def test_other_objects_than_those_of_the_run_are_refused(
         train(**now)
     assert seen == [5.0, 5.0]
     assert names(tmp_path) == kept
-
-
-def run_with(tmp_path, rate, *, decay=0.0, leave=True, resume=True):
-    """Run an epoch more over a layer with a setting, as another process would."""
-    said = []
-    layer = keras.layers.Dropout(rate, name=f"drop_{len(names(tmp_path))}", seed=1)
-    optimizer = keras.optimizers.SGD(0.1, weight_decay=decay)
-    loop = ol.Loop(
-        folder=tmp_path / "run",
-        observers=[lambda e: said.append(e.text) if isinstance(e, Notice) else None],
-        compile=False,
-        resume=resume,
-        layer=layer,
-        optimizer=optimizer,
-    )
-    try:
-        for epoch in loop.epochs(loop.epoch + 1 + len(names(tmp_path))):
-            epoch.train(lambda x: {"mean": keras.ops.mean(layer(x))}, DATA).run()
-            layer.rate = 0.9  # What the script changes on its way is its own.
-    finally:
-        if leave:
-            loop._run.home._files.close()
-    return said
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"rate": 0.4}, "dropout.rate was 0.3 and is 0.4"),
-        ({"decay": 0.5}, "sgd.weight_decay was 0.0 and is 0.5"),
-    ],
-)
-def test_another_setting_of_an_object_is_refused_by_name(tmp_path, change, words):
-    run_with(tmp_path, 0.3)
-    words = words.replace("dropout", "objects drop").replace("sgd", "objects sgd")
-    with pytest.raises(FolderError, match=f"cannot be continued exactly: {words}"):
-        run_with(tmp_path, **{"rate": 0.3} | change)
-    said = run_with(tmp_path, **{"rate": 0.3} | change, resume="inexact")
-    assert any(f"continuing inexactly, since {words}" in text for text in said)
-
-
-def test_equal_settings_go_on_also_where_the_script_changes_them(tmp_path):
-    for _ in range(3):
-        run_with(tmp_path, 0.3)
-
-
-def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
-    run_with(tmp_path, 0.3, leave=False)
-    run_with(tmp_path, 0.9)
 
 
 def test_the_users_error_is_the_one_that_is_raised_where_saving_fails_too(

@@ -9,7 +9,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
-from ownloop.loop import run_folder
+from ownloop.loop.run_files import RunFiles
 from ownloop.resume.names import Names
 
 
@@ -73,11 +73,14 @@ def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
 
 
 @pytest.mark.parametrize("at", [9, 13, 17])
-def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(tmp_path, at):
+def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(
+    tmp_path, monkeypatch, at
+):
     # Saved last where the epoch began; at 9 the run had never seen the second one.
+    monkeypatch.setattr(RunFiles, "was_kept_here", False)
+
     def in_a_new_process(*arguments):
         keras.utils.clear_session()  # Keras numbers from the begin again.
-        run_folder.opened.clear()
         return swap(*arguments, owned=False)
 
     expected = in_a_new_process(tmp_path / "whole")

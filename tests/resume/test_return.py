@@ -9,7 +9,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
-from ownloop.events import EpochDone, Notice, PassDone
+from ownloop.events import PassDone
 from ownloop.resume.calls import Calls
 
 
@@ -148,22 +148,9 @@ def test_a_pass_of_steps_that_was_saved_after_its_last_step_has_none_left(
     assert play("killed") == expected
 
 
-def small_run(folder):
-    """Makes a weight, four batches, a step that changes it, and a loop of its own."""
-    weight = keras.Variable(1.0, name="weight")
-    data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
-
-    def step(x):
-        weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
-        return keras.ops.sum(weight.value)
-
-    loop = ol.Loop(compile=False, observers=[], folder=folder, save=None, w=weight)
-    return weight, data, step, loop
-
-
 @pytest.mark.parametrize("first", ["train", "validate"])
 def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
-    tmp_path, first
+    tmp_path, small_run, first
 ):
     def play(name, at=None):
         weight, data, step, loop = small_run(tmp_path / name)
@@ -184,7 +171,9 @@ def test_a_run_saved_at_the_begin_of_an_epochs_first_call_does_its_head_once(
 
 
 @pytest.mark.parametrize("asked", ["before validation", "after it"])
-def test_a_run_that_was_about_to_stop_when_it_was_saved_stops(tmp_path, asked):
+def test_a_run_that_was_about_to_stop_when_it_was_saved_stops(
+    tmp_path, small_run, asked
+):
     def play(name, at=None):
         _, data, step, loop = small_run(tmp_path / name)
         for epoch in loop.epochs(5):
@@ -266,7 +255,9 @@ def test_variables_are_found_where_a_step_is_no_longer_compiled(tmp_path):
     assert means.tolist() == [1.5, 1.5, 1.5]
 
 
-def test_what_an_epochs_head_saves_is_not_saved_again_on_the_way_back(tmp_path):
+def test_what_an_epochs_head_saves_is_not_saved_again_on_the_way_back(
+    tmp_path, small_run
+):
     def play(name, at=None):
         weight, data, step, loop = small_run(tmp_path / name)
         for epoch in loop.epochs(3):
@@ -322,107 +313,7 @@ def test_an_optimizer_is_saved_and_loaded_before_it_is_built_again(tmp_path, ask
     assert play("asked") == expected
 
 
-def test_a_round_that_was_left_is_not_gone_on_with():
-    earlier = begun()
-    earlier.leave_round(None, is_left=True)
-    calls = Calls()
-    calls.go_to(earlier.place())
-    assert calls.enter_round(10, done=1) == (False, None)
-    calls.leave_round(None)
-    assert calls.place() == earlier.place()
-    assert calls.enter_round(10, done=1) == (True, None)
-
-
-# Before the second round has saved an epoch, and after it.
-@pytest.mark.parametrize("killed_in", [3, 4])
-def test_nothing_has_stopped_a_run_whose_loop_was_left(tmp_path, killed_in):
-    def play(name, at=None):
-        weight, data, step, loop = small_run(tmp_path / name)
-        told = []
-        for epoch in loop.epochs(5):
-            epoch.train(step, data).run()
-            if epoch.number == 2:
-                break
-        told.append(loop.stopped)
-        weight.assign(weight * 0.5)
-        told.append(loop.validate(step, data).loss)
-        for epoch in loop.epochs(5):
-            epoch.train(step, data).run()
-            if epoch.number == at:
-                raise Killed
-        told.append(loop.stopped)
-        return told, loop.epoch, loop.history.steps["train_loss"].tolist()
-
-    expected = play("whole")
-    assert expected[0][0] is None
-    assert expected[1] == 5
-    with pytest.raises(Killed):
-        play("killed", at=killed_in)
-    assert play("killed") == expected
-
-
-def test_it_is_said_that_a_loop_that_was_left_is_not_gone_on_with(tmp_path):
-    def play():
-        said = []
-        weight, data, step, _ = small_run(None)
-        loop = ol.Loop(
-            compile=False, observers=[said.append], folder=tmp_path, w=weight
-        )
-        for epoch in loop.epochs(2):
-            epoch.train(step, data).run()
-            break
-        for epoch in loop.epochs(3):
-            epoch.train(step, data).run()
-        return [e.text for e in said if isinstance(e, Notice) and "left" in e.text]
-
-    assert play() == []
-    (text,) = play()
-    assert "by `break` or an exception" in text
-
-
-def forgets_a_pass(loop, epoch, step, data):
-    epoch.train(step, data, name="forgotten")
-
-
-def keeps_what_no_file_takes(loop, epoch, step, data):
-    loop.memory["rate"] = np.float32(0.1)
-
-
-def keeps_it_and_stops(loop, epoch, step, data):
-    loop.memory["rate"] = np.float32(0.1)
-    loop.stop()
-
-
-@pytest.mark.parametrize(
-    "end", [forgets_a_pass, keeps_what_no_file_takes, keeps_it_and_stops]
-)
-def test_an_error_at_an_epochs_end_lets_go_of_the_signals(tmp_path, end):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    _, data, step, loop = small_run(tmp_path / "run")
-    with pytest.raises(LoopError):  # noqa: PT012 - it is raised by the for-loop
-        for epoch in loop.epochs(2):
-            epoch.train(step, data).run()
-            end(loop, epoch, step, data)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-
-
-def test_an_observers_error_lets_go_of_the_signals_when_a_loop_is_left(tmp_path):
-    def refuse(event):
-        if isinstance(event, EpochDone):
-            raise ValueError("the observer's own")
-
-    before = signal.getsignal(signal.SIGINT)
-    _, data, step, _ = small_run(tmp_path / "other")
-    loop = ol.Loop(compile=False, observers=[refuse], folder=tmp_path / "run")
-    with pytest.raises(ValueError, match="own"):  # noqa: PT012
-        for epoch in loop.epochs(2):
-            epoch.train(step, data).run()
-    assert signal.getsignal(signal.SIGINT) == before
-
-
-def test_an_epoch_that_forgot_a_pass_is_done_anew(tmp_path):
+def test_an_epoch_that_forgot_a_pass_is_done_anew(tmp_path, small_run):
     def play(name, at=None):
         _, data, step, loop = small_run(tmp_path / name)
 
@@ -431,7 +322,7 @@ def test_an_epoch_that_forgot_a_pass_is_done_anew(tmp_path):
                 epoch.train(step, data).run()
                 loop.print(epoch.number)
                 if epoch.number == at:
-                    forgets_a_pass(loop, epoch, step, data)
+                    epoch.train(step, data, name="forgotten")
 
         if at is not None:
             with pytest.raises(LoopError, match="forgotten"):
@@ -443,7 +334,9 @@ def test_an_epoch_that_forgot_a_pass_is_done_anew(tmp_path):
     assert play("mended", at=2) == play("whole")
 
 
-def test_the_users_error_is_seen_where_their_memory_cannot_be_saved(tmp_path):
+def test_the_users_error_is_seen_where_their_memory_cannot_be_saved(
+    tmp_path, small_run
+):
     _, data, _, loop = small_run(tmp_path / "run")
 
     def step(x):
@@ -454,36 +347,3 @@ def test_the_users_error_is_seen_where_their_memory_cannot_be_saved(tmp_path):
             loop.memory["rate"] = np.float32(0.1)
             epoch.train(step, data).run()
     assert any("loop.memory holds" in note for note in caught.value.__notes__)
-
-
-@pytest.mark.parametrize("kind", ["one pass", "within a pass", "zip", "single steps"])
-def test_it_is_said_whether_a_run_is_saved_before_it_is_left(tmp_path, capsys, kind):
-    _, data, step, loop = small_run(tmp_path / "run")
-
-    def ask(at):
-        if at == 2:
-            signal.raise_signal(signal.SIGTERM)
-
-    def play():
-        for epoch in loop.epochs(1):
-            if kind == "single steps":
-                for at in range(4):
-                    epoch.step(step, np.ones(1, "float32"))
-                    ask(at)
-                continue
-            train = epoch.train(step, data, every=1)
-            if kind == "zip":
-                other = epoch.train(step, data, every=1, name="other")
-                train = (chunk for chunk, _ in zip(train, other, strict=True))
-            for chunk in train:
-                if kind == "within a pass" and chunk.batch == 2:
-                    once = [np.ones(1, "float32")]
-                    epoch.validate(lambda x: ask(2) or step(x), once)
-                elif kind != "within a pass":
-                    ask(chunk.batch)
-
-    with pytest.raises(SystemExit):
-        play()
-    says_so = "saving the run" in capsys.readouterr().err
-    assert says_so == (kind in ("one pass", "within a pass"))
-    assert says_so == any((tmp_path / "run" / "checkpoints").glob("step-*"))

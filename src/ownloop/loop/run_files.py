@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from ownloop.checkpoints import Checkpoint, Found, Keep, Store, Writer, names_to_keep
 from ownloop.errors import CheckpointError, FolderError
@@ -26,6 +26,9 @@ KEPT_EVIDENCE = 10
 
 _FLUSH_SECONDS = 1.0
 """The history's rows are written about once a second, and before each checkpoint."""
+
+_KEPT_HERE: Final[set[Path]] = set()
+"""Where this process has kept runs. A lock tells less: who is refused gives it back."""
 
 
 @final
@@ -61,6 +64,11 @@ class RunFiles:
     def is_open(self) -> bool:
         """Whether the files are open, or were before they were taken over."""
         return self._store is not None
+
+    @property
+    def was_kept_here(self) -> bool:
+        """Whether this process has kept a run here, perhaps by another loop."""
+        return self.folder.resolve() in _KEPT_HERE
 
     @property
     def by(self) -> str | None:
@@ -142,7 +150,8 @@ class RunFiles:
     # ------------------------------------------------------------------ writing
 
     def follow(self, history: History) -> None:
-        """Writes down what a history records from now on."""
+        """Keeps a run here: writes down what its history records from now on."""
+        _KEPT_HERE.add(self.folder.resolve())
         history.follow(self._records.append)
 
     def write(self, line: str) -> None:

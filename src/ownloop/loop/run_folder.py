@@ -1,47 +1,34 @@
-"""A run that lives in a folder: continued at its begin, saved on its way.
+"""A run that lives in a folder: saved on its way, and left where a signal asks for it.
 
-Owns when a run is saved and left, and that a run is only gone on with where everything
-is as it was. The files themselves are in `run_files.py`.
+Owns when a run is saved and left. What is there at its begin is gone on with by
+`continuation.py`; the files themselves are in `run_files.py`.
 """
 
 import contextlib
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import keras
 
-from ownloop.backends.contract import EAGER, AbstractProgram
-from ownloop.checkpoints import Checkpoint, Entry
-from ownloop.errors import FolderError
+from ownloop.backends.contract import AbstractProgram
+from ownloop.checkpoints import Entry
 from ownloop.guards import Evidence
-from ownloop.loop.capture import (
-    Tracked,
-    assign,
-    capture,
-    of_objects,
-    place_of,
-    restore,
-)
+from ownloop.loop.capture import Tracked, capture, of_objects, place_of
+from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
-from ownloop.loop.programs import step_name
 from ownloop.loop.resume_check import Trial
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
-from ownloop.resume import fingerprint, owned
+from ownloop.resume import owned
 from ownloop.resume.calls import Call, Open
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
-from ownloop.step import Surroundings, settings_of
-
-opened: set[Path] = set()
-"""The folders that this process has kept a run in."""
 
 
 @final
@@ -60,24 +47,23 @@ class RunFolder(AbstractHome):
     ) -> None:
         self._files = RunFiles(folder, how.keep)
         self._run = run
-        self._trial = trial
-        self._resume = how.resume
-        self._save = how.save
         self._tracked = Tracked(Names(run.objects))
-        self._tracked.calls.on_return = self._return
+        self._continuation = Continuation(
+            self._files, run, self._tracked, resume=how.resume
+        )
+        self._trial = trial
         self._signals = Signals(self._note_leaving, self._can_ever_save)
-        self._found: tuple[str, Checkpoint] | None = None
-        self._saved = time.monotonic()
-        self._early: list[str] = []
-        self._unseen: set[str] = set()
-        self._saved_step = 0
-        self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
-        self._has_single_steps = False
+        self._save = how.save
+        self._saved_step, self._saved_time = 0, time.monotonic()
+        # An error or a signal has left the run; what is in memory is not the last save.
         self._must_reload = False
+        # A `break` has left the last round, which was not saved.
         self._was_broken = False
+        # This epoch takes steps on batches of the user's own, which no file has.
+        self._has_single_steps = False
+        # A step that went wrong could not be kept.
         self._lacks_evidence = False
         self._is_warned = False
-        self._first_time: str | None = None
 
     # ------------------------------------------------------------------- rounds
 
@@ -87,7 +73,8 @@ class RunFolder(AbstractHome):
             self._open()
         else:
             self._files.check_ours()
-            self._keep_what_is_there()
+            if self._must_reload:
+                self._keep_what_is_there()
         round = calls.round
         answer = calls.enter_round(total, self._run.epoch)
         if round in calls.left:
@@ -102,10 +89,21 @@ class RunFolder(AbstractHome):
         self._signals.start()
         return answer
 
+    def _open(self) -> None:
+        if self._continuation.open(is_again=self._must_reload):
+            self._saved_step = self._run.step
+        self._saved_time = time.monotonic()
+        self._run.guard.keep_evidence = self._keep_evidence
+        self._must_reload = self._was_broken = self._lacks_evidence = False
+
+    def _keep_evidence(self, evidence: Evidence) -> None:
+        # Where that fails nothing is saved, and the run meets the step once more.
+        self._lacks_evidence = True
+        self._files.keep_evidence(evidence)
+        self._lacks_evidence = False
+
     def _keep_what_is_there(self) -> None:
         """Goes on from memory where nothing was saved that could be put back."""
-        if not self._must_reload:
-            return
         if self._run.step > 0:
             self._run.say(
                 f"nothing was saved yet in {self._files.folder}: going on from the "
@@ -178,50 +176,33 @@ class RunFolder(AbstractHome):
     def enter(self, name: str, step: Callable[..., Any], data: Any) -> Call:
         if not self._files.is_open:
             self._open()  # Before any round, there is a validation.
-        tracked = self._tracked
-        call = tracked.calls.enter()
-        seen = Surroundings.of(step)
-        reach = seen.variables()
-        tracked.names.emptied = {id(v) for m in seen.metrics for v in m.variables}
-        place = tracked.calls.place()
-        section = f"{place.round}/{place.epoch}/"
-        tracked.names.leave_calls(section)
-        tracked.names.note_reach(
-            f"{name}: {step_name(step)}", f"{section}{call.number}", reach
-        )
-        tracked.waiting.assign(tracked.names.variables(), {})
-        if call.is_over:
-            return call
-        now = fingerprint.of_pass(step, data)
-        # Two steps may share a name; one that the run has not had stands for another.
-        key = f"{name}: {step_name(step)}"
-        if key not in tracked.passes:
-            earlier = [k for k in self._unseen if k.partition(": ")[0] == name]
-            key = earlier[0] if earlier else key
-        before = tracked.passes.get(key, now)
-        if key in self._unseen:
-            self._unseen.discard(key)
-            # Data that the script makes anew for each epoch are compared only where
-            # the run was in the middle of them.
-            if before["varies"] and call.open is None:
-                before = before | {"data": now["data"]}
-            self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
-        self._first_time = None if key in tracked.passes else key
-        varies = before["varies"] or before["data"] != now["data"]
-        tracked.passes[key] = now | {"varies": varies}
-        return call
+        return self._continuation.enter(name, step, data)
 
-    def enter_single_steps(self) -> None:
-        self._has_single_steps = True
-        if self._trial is not None:
-            self._trial.kill_if_due(self._run.step)
-        self._leave_if_asked()
+    def claim(
+        self,
+        step: str,
+        shape: str,
+        program: AbstractProgram,
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        self._continuation.claim(step, shape, program, variables)
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
 
     def skip(self, call: Call) -> None:
         self._tracked.calls.skip(call)
+
+    def finish(self, call: Call, values: Values) -> None:
+        self._tracked.calls.finish(call, pack(values))
+        if self._run.current is None:
+            self._files.flush()  # Perhaps it was the last call of all.
+
+    def enter_single_steps(self) -> None:
+        self._has_single_steps = True
+        if self._trial is not None:
+            self._trial.kill_if_due(self._run.step)
+        self._leave_if_asked()
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         self._files.check()
@@ -248,9 +229,8 @@ class RunFolder(AbstractHome):
             return
         try:
             open = where()
-            if open is None and self._first_time is not None:
-                # It has done nothing yet, and whoever mends it need not say "inexact".
-                self._tracked.passes.pop(self._first_time, None)
+            if open is None:
+                self._continuation.forget_first_time()
             self._commit_now(open)
         except Exception as failure:
             # The error that led here is the one that they must see.
@@ -264,37 +244,50 @@ class RunFolder(AbstractHome):
         """Whether the next moment to leave will be one to save, by what is known."""
         return self._tracked.calls.can_be_alone() and not self._has_single_steps
 
-    def steps_left(self, step: int) -> int | None:
-        return self._save.steps_left(step)
-
     def is_interrupted(self, call: Call) -> bool:
         is_asked = self._signals.received is not None
         return is_asked and not self._tracked.calls.is_within_another(call)
 
-    def finish(self, call: Call, values: Values) -> None:
-        self._tracked.calls.finish(call, pack(values))
-        if self._run.current is None:
-            self._files.flush()  # Perhaps it was the last call of all.
+    def steps_left(self, step: int) -> int | None:
+        return self._save.steps_left(step)
 
-    def claim(
-        self,
-        step: str,
-        shape: str,
-        program: AbstractProgram,
-        variables: Sequence[keras.Variable],
-    ) -> None:
-        key, tracked = f"{step} {shape}", self._tracked
-        claimed = self._claimed.setdefault(step, weakref.WeakSet())
-        if program in claimed and program.kind != EAGER:
-            return
-        before = tracked.kinds.get(key)
-        if before is not None and before != program.kind:
-            self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
-            tracked.names.forget_order(step)
-        tracked.names.note(step, variables, is_traced=program.kind != EAGER)
-        tracked.waiting.assign(tracked.names.variables(), {})
-        tracked.kinds[key] = program.kind
-        claimed.add(program)
+    def _is_due(self) -> bool:
+        run, save = self._run, self._save
+        if save.seconds is not None:
+            late = time.monotonic() - self._saved_time > save.seconds
+            if late and not self._files.is_busy:
+                return True
+        return (
+            save.steps is not None
+            and run.step > self._saved_step
+            and run.step % save.steps == 0
+        )
+
+    def _begin_commit(self, open: Open | None) -> None:
+        """Copies the state, and writes it while the next steps run."""
+        self._files.begin_commit(
+            lambda files: capture(self._run, self._tracked, open, files),
+            self._run.history,
+            self._run.step,
+        )
+        self._saved_step, self._saved_time = self._run.step, time.monotonic()
+
+    def _commit_now(self, open: Open | None) -> None:
+        self._files.drain()
+        self._begin_commit(open)
+        self._files.drain()
+
+    def _note_leaving(self, error: BaseException) -> None:
+        """Keeps a signal's exception from being taken for a `break` of the user's."""
+        self._run.failed = error
+
+    def _leave_if_asked(self) -> None:
+        if self._signals.received is not None:
+            self._must_reload = True
+            self._signals.stop()
+            self._signals.leave()
+
+    # ----------------------------------------------------------- what is asked
 
     def waiting(self) -> Mapping[str, Entry]:
         entries, objects = self._tracked.waiting.entries, self._run.objects
@@ -324,182 +317,4 @@ class RunFolder(AbstractHome):
         return self._tracked.names.of(variables)
 
     def print(self, text: str) -> None:
-        if not self._files.is_open:
-            # Nothing is opened yet; a run that is continued has these lines already.
-            self._early.append(text)
-        elif not self._tracked.calls.is_returning:
-            self._files.write(text)
-            print(text)
-
-    # ------------------------------------------------------------------ opening
-
-    def _open(self) -> None:
-        run = self._run
-        run.history.follow(None)
-        try:
-            found = self._files.open(may_continue=self._resume is not False)
-            if found.checkpoint is None or found.name is None:
-                self._begin_anew()
-            else:
-                self._continue(found.name, found.checkpoint)
-                # Not before: a run that is refused stays as it is.
-                for name, reason in found.refused:
-                    run.say(f"the checkpoint {name} is left out: {reason}")
-                    self._files.set_aside(name)
-        except BaseException:
-            self._files.close()
-            raise
-        opened.add(self._files.folder.resolve())
-        self._files.follow(run.history)
-        run.guard.keep_evidence = self._keep_evidence
-        self._must_reload, self._saved = False, time.monotonic()
-        self._was_broken = False
-        self._lacks_evidence = False
-
-    def _keep_evidence(self, evidence: Evidence) -> None:
-        # Where that fails nothing is saved, and the run meets the step once more.
-        self._lacks_evidence = True
-        self._files.keep_evidence(evidence)
-        self._lacks_evidence = False
-
-    def _begin_anew(self) -> None:
-        self._files.begin_anew()
-        objects = settings_of(self._run.objects)
-        self._tracked.fingerprint = self._fingerprint() | {"objects": objects}
-        for text in self._early:
-            self._files.write(text)
-            print(text)
-        self._early.clear()
-
-    def _continue(self, name: str, checkpoint: Checkpoint) -> None:
-        run, tracked, meta = self._run, self._tracked, checkpoint.meta
-        self._compare_settings(meta["fingerprint"])
-        history = self._files.cut_back(meta["files"])
-        tracked.names.is_new_process = self._files.folder.resolve() not in opened
-        restore(run, tracked, checkpoint, name)
-        run.history.take_over(history)
-        self._found, self._unseen = (name, checkpoint), set(tracked.passes)
-        self._saved_step = run.step
-        self._claimed.clear()
-        place = place_of(checkpoint.meta)
-        # In this process the code is in some round; what was saved may be of an
-        # earlier one, which this round then goes on with.
-        tracked.calls.go_to(place, round=min(tracked.calls.round, place.round))
-        run.say(f"continuing {self._files.folder} at step {run.step:,} ({name})")
-
-    def _return(self) -> None:
-        """Puts everything back once more where the interrupted call is entered again.
-
-        On its way there the user's code has run what it had run before, such as a
-        learning rate that is halved at each epoch's begin.
-        """
-        if self._found is None:
-            return
-        name, checkpoint = self._found
-        self._found = None
-        assign(self._run, self._tracked, checkpoint, name)
-        place = place_of(checkpoint.meta)
-        if place.is_inside:
-            self._compare_flags(checkpoint)
-        if place.epoch is None:
-            self._tell_what_is_waiting()
-
-    def _tell_what_is_waiting(self) -> None:
-        """Says which variables have no value yet, as their steps are not run again."""
-        paths = [
-            entry.path
-            for name, entry in self._tracked.waiting.entries.items()
-            if name.startswith("found/")
-        ]
-        if paths:
-            self._run.say(
-                f"{len(paths)} variables of this run, such as {paths[0]!r}, get their "
-                "values when their step is met again; objects that `Loop(...)` owns "
-                "by name have theirs at once"
-            )
-
-    def _compare_settings(self, before: Mapping[str, Any]) -> None:
-        """Compares what the process runs on, and the settings of the loop's objects.
-
-        Those only in a new process, before the user's code has changed any on its way.
-        """
-        objects, now = before["objects"], self._fingerprint()
-        if self._files.is_taken_over or self._must_reload:
-            now["objects"] = objects
-        else:
-            mine = settings_of(self._run.objects)
-            # What is there in one of them alone has to do with what is built.
-            now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
-        self._compare("", before, now)
-
-    def _compare_flags(self, checkpoint: Checkpoint) -> None:
-        """Compares `trainable` flags, which the head of an epoch may set."""
-        before: dict[str, bool] = {}
-        now: dict[str, bool] = {}
-        for name, variable in self._tracked.names.variables().items():
-            if name in checkpoint.tensors:
-                field = f"{variable.path}.trainable"
-                before[field] = checkpoint.tensors[name].role == "trainable"
-                now[field] = bool(variable.trainable)
-        self._compare("", before, now)
-
-    def _fingerprint(self) -> dict[str, Any]:
-        return fingerprint.of_process(compiled=self._run.compiled)
-
-    def _compare(
-        self, where: str, before: Mapping[str, Any], now: Mapping[str, Any]
-    ) -> None:
-        differences = fingerprint.differences(before, now)
-        if not differences:
-            return
-        if self._resume == "inexact":
-            if not self._tracked.inexact:
-                self._run.say(
-                    f"continuing inexactly, since {where}{'; '.join(differences)}"
-                )
-            self._tracked.inexact = True
-            return
-        raise FolderError(
-            f"The run in {self._files.folder} cannot be continued exactly: "
-            f"{where}{'; '.join(differences)}. Expected what it began with, since "
-            "otherwise other numbers come out. Restore that, or pass "
-            "`Loop(resume='inexact')`, which marks the run."
-        )
-
-    # ------------------------------------------------------------------- saving
-
-    def _is_due(self) -> bool:
-        run, save = self._run, self._save
-        if save.seconds is not None:
-            late = time.monotonic() - self._saved > save.seconds
-            if late and not self._files.is_busy:
-                return True
-        return (
-            save.steps is not None
-            and run.step > self._saved_step
-            and run.step % save.steps == 0
-        )
-
-    def _begin_commit(self, open: Open | None) -> None:
-        """Copies the state, and writes it while the next steps run."""
-        self._files.begin_commit(
-            lambda files: capture(self._run, self._tracked, open, files),
-            self._run.history,
-            self._run.step,
-        )
-        self._saved_step, self._saved = self._run.step, time.monotonic()
-
-    def _commit_now(self, open: Open | None) -> None:
-        self._files.drain()
-        self._begin_commit(open)
-        self._files.drain()
-
-    def _note_leaving(self, error: BaseException) -> None:
-        """Keeps a signal's exception from being taken for a `break` of the user's."""
-        self._run.failed = error
-
-    def _leave_if_asked(self) -> None:
-        if self._signals.received is not None:
-            self._must_reload = True
-            self._signals.stop()
-            self._signals.leave()
+        self._continuation.print(text)

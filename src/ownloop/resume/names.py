@@ -6,17 +6,15 @@ gives it and their order in it; what tracing finds, by the order in which each p
 of a step uses it: another model under an old name makes another program.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 import keras
 
-from ownloop.errors import LoopError
-from ownloop.resume import owned
+from ownloop.resume import complaints, owned
+from ownloop.resume.paths import is_named_by_keras, may_be, plain_path
 
 _FOUND: Final = "found/"
-_NAMED_BY_CLASS: Final = (keras.Layer, keras.optimizers.Optimizer, keras.Metric)
 
 BETWEEN: Final = "/None/"
 """In the place of a call that was made between two rounds, and so in no epoch."""
@@ -119,9 +117,10 @@ class Names:
             elif any(
                 id(v) not in known and id(v) not in self.emptied for v in variables
             ):
-                raise _several(step, len(fitting))
+                raise complaints.several_sets(step, len(fitting))
         elif orders and not self._is_another(step, orders, variables):
-            raise _other(step, self._difference(orders[-1], variables))
+            difference = self._difference(orders[-1], variables)
+            raise complaints.other_variables(step, difference)
         known = self._known()
         names = [known.get(id(v)) or self._add(v) for v in variables]
         self._keep(step, names, is_grown=not is_traced)
@@ -237,30 +236,20 @@ class Names:
     def _may_be(
         self, name: str, variable: keras.Variable, is_same_script: bool
     ) -> bool:
-        """Whether a variable may be the one that had this name.
-
-        Where a script is run again it makes on its way what it made then, or less, as
-        finished epochs are not gone through: what has a higher number is another one.
-        """
-        path = self._paths.get(name, "")
-        if plain_path(path) != plain_path(variable.path):
-            return False
-        if not is_same_script:
-            return True
-        pairs = zip(_numbers(variable.path), _numbers(path), strict=True)
-        return all(mine <= theirs for mine, theirs in pairs)
+        """Whether a variable may be the one that had this name."""
+        earlier = self._paths.get(name, "")
+        return may_be(variable.path, earlier, is_same_script=is_same_script)
 
     def _is_same_script(self) -> bool:
         """Whether Keras has numbered the loop's own objects as it did then."""
         return self.is_new_process and any(
-            _plain_word(thing.name) == _plain_word(type(thing).__name__)
-            and all(
+            all(
                 self._paths.get(name) == variable.path
                 for name, variable in owned.named({word: thing}).items()
                 if name in self._paths
             )
             for word, thing in self._objects.items()
-            if isinstance(thing, _NAMED_BY_CLASS) and f"{word}/0" in self._paths
+            if f"{word}/0" in self._paths and is_named_by_keras(thing)
         )
 
     def _take(self, names: Sequence[str], variables: Sequence[keras.Variable]) -> None:
@@ -315,7 +304,7 @@ class Names:
         if len(alike) > 1:
             same = [name for name in alike if self._paths[name] == variable.path]
             if len(same) != 1 and id(variable) not in self.emptied:
-                raise _unclear(variable, alike)
+                raise complaints.several_variables(variable.path, len(alike))
             alike = same if len(same) == 1 else []
         number = 0
         while (name := f"{_FOUND}{number}") in self._found or name in self._paths:
@@ -323,52 +312,3 @@ class Names:
         name = alike[0] if alike else name
         self._found[name] = variable
         return name
-
-
-def plain_path(path: str) -> str:
-    """Returns a Keras path without the numbers that depend on what was made before.
-
-    Example:
-        >>> plain_path("sequential_1/dense_4/kernel")
-        'sequential/dense/kernel'
-    """
-    return re.sub(r"_\d+(?=[_/]|$)", "", path)
-
-
-def _plain_word(name: str) -> str:
-    """Returns what Keras' own name for an object, and its class's, have in common."""
-    return plain_path(name).replace("_", "").lower()
-
-
-def _numbers(path: str) -> list[int]:
-    """Returns the numbers that `plain_path` leaves out, 0 where there is none."""
-    words = path.split("/")
-    return [int(n) for w in words for n in [*re.findall(r"_(\d+)(?=_|$)", w), 0][:1]]
-
-
-def _other(step: str, difference: str) -> LoopError:
-    return LoopError(
-        f"The step {step} uses other variables than in the run in this folder: "
-        f"{difference}. Expected the same step over the same objects. Resume with the "
-        "code that began the run, building models with `keras.Input` and optimizers "
-        "with `optimizer.build(...)` before `loop.epochs` where steps are not "
-        "compiled; or choose another folder."
-    )
-
-
-def _several(step: str, count: int) -> LoopError:
-    return LoopError(
-        f"The step {step} used {count} sets of variables with the same paths in the "
-        "run in this folder, and which of them it uses now cannot be known. Expected "
-        "objects that `Loop(...)` owns, or that Keras numbers as then. Run the script "
-        "in a process of its own; or name them, as in `Loop(first=first, "
-        "second=second)`, and choose another folder."
-    )
-
-
-def _unclear(variable: keras.Variable, names: Sequence[str]) -> LoopError:
-    return LoopError(
-        f"The run in this folder had {len(names)} variables with the path "
-        f"{variable.path!r}, and which of them this is cannot be known. Expected one. "
-        "Name the objects that they belong to, as in `Loop(accuracy=accuracy)`."
-    )

@@ -11,7 +11,7 @@ import keras
 
 from ownloop.checkpoints import Entry
 from ownloop.errors import CheckpointError
-from ownloop.resume.names import plain_path
+from ownloop.resume.paths import plain_path
 
 
 @final

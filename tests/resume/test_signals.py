@@ -1,0 +1,89 @@
+"""A run listens to signals while it can be saved, and says what comes of them."""
+
+import signal
+
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop.errors import LoopError
+from ownloop.events import EpochDone
+
+
+def forgets_a_pass(loop, epoch, step, data):
+    epoch.train(step, data, name="forgotten")
+
+
+def keeps_what_no_file_takes(loop, epoch, step, data):
+    loop.memory["rate"] = np.float32(0.1)
+
+
+def keeps_it_and_stops(loop, epoch, step, data):
+    loop.memory["rate"] = np.float32(0.1)
+    loop.stop()
+
+
+@pytest.mark.parametrize(
+    "end", [forgets_a_pass, keeps_what_no_file_takes, keeps_it_and_stops]
+)
+def test_an_error_at_an_epochs_end_lets_go_of_the_signals(tmp_path, small_run, end):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    _, data, step, loop = small_run(tmp_path / "run")
+    with pytest.raises(LoopError):  # noqa: PT012 - it is raised by the for-loop
+        for epoch in loop.epochs(2):
+            epoch.train(step, data).run()
+            end(loop, epoch, step, data)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_observers_error_lets_go_of_the_signals_when_a_loop_is_left(
+    tmp_path, small_run
+):
+    def refuse(event):
+        if isinstance(event, EpochDone):
+            raise ValueError("the observer's own")
+
+    before = signal.getsignal(signal.SIGINT)
+    _, data, step, _ = small_run(tmp_path / "other")
+    loop = ol.Loop(compile=False, observers=[refuse], folder=tmp_path / "run")
+    with pytest.raises(ValueError, match="own"):  # noqa: PT012
+        for epoch in loop.epochs(2):
+            epoch.train(step, data).run()
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize("kind", ["one pass", "within a pass", "zip", "single steps"])
+def test_it_is_said_whether_a_run_is_saved_before_it_is_left(
+    tmp_path, small_run, capsys, kind
+):
+    _, data, step, loop = small_run(tmp_path / "run")
+
+    def ask(at):
+        if at == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    def play():
+        for epoch in loop.epochs(1):
+            if kind == "single steps":
+                for at in range(4):
+                    epoch.step(step, np.ones(1, "float32"))
+                    ask(at)
+                continue
+            train = epoch.train(step, data, every=1)
+            if kind == "zip":
+                other = epoch.train(step, data, every=1, name="other")
+                train = (chunk for chunk, _ in zip(train, other, strict=True))
+            for chunk in train:
+                if kind == "within a pass" and chunk.batch == 2:
+                    once = [np.ones(1, "float32")]
+                    epoch.validate(lambda x: ask(2) or step(x), once)
+                elif kind != "within a pass":
+                    ask(chunk.batch)
+
+    with pytest.raises(SystemExit):
+        play()
+    says_so = "saving the run" in capsys.readouterr().err
+    assert says_so == (kind in ("one pass", "within a pass"))
+    assert says_so == any((tmp_path / "run" / "checkpoints").glob("step-*"))
