@@ -118,7 +118,9 @@ def picture(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> None
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 4, figsize=(14, 3.4), layout="constrained")
+    figure, panels = pyplot.subplots(
+        1, 4, figsize=(14, 3.4), sharey=True, layout="constrained"
+    )
     titles = {
         "batch": "examples in a batch",
         "width": "units in a layer",
