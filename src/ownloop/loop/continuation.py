@@ -174,7 +174,7 @@ class Continuation:
         self._tracked.waiting.assign(names.variables(), {})
 
     def _compare_pass(
-        self, name: str, key: str, now: Mapping[str, Any], *, is_in_the_middle: bool
+        self, name: str, key: str, now: dict[str, Any], *, is_in_the_middle: bool
     ) -> None:
         passes = self._tracked.passes
         # Two steps may share a name; one that the run has not had stands for another.
