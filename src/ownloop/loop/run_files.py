@@ -40,13 +40,15 @@ class RunFiles:
         keep: Which checkpoints stay.
 
     Attributes:
+        folder: Where, from the root of the file system.
         is_taken_over: Whether another loop of this process had the folder before.
     """
 
     def __init__(self, folder: Path, keep: Keep) -> None:
-        self.folder = folder
+        # Once for all: the script may change its directory on its way.
+        self.folder = folder.absolute()
         self.is_taken_over = False
-        self._layout = Layout(folder)
+        self._layout = Layout(self.folder)
         self._keep = keep
         self._lock = RunLock(self._layout.lock)
         self._log = Log(self._layout.log)
