@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.errors import FolderError
 
 DATA = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
 
@@ -18,6 +19,10 @@ def make(folder, **options):
     weight = keras.Variable(np.zeros(3, "float32"), name="weight")
     options = {"compile": False, "observers": (), "weight": weight} | options
     return ol.Loop(folder=folder, **options)
+
+
+def sum_of(x):
+    return {"loss": keras.ops.sum(x)}
 
 
 def play(loop, epochs=2, at=None, data=DATA):
@@ -70,3 +75,15 @@ def test_a_folder_is_where_the_loop_was_made(tmp_path, monkeypatch):
     play(loop)
     assert list(tmp_path.glob("other/*")) == []
     assert kept(tmp_path / "run")[0] == 8
+
+
+def test_a_loop_that_refuses_other_runs_goes_on_with_its_own(tmp_path):
+    loop = make(tmp_path / "run", resume=False)
+    with pytest.raises(KeyboardInterrupt):
+        play(loop, at=5)
+    play(loop)
+    assert loop.step == 8
+    with pytest.raises(
+        FolderError, match=r"has a run in it, at step-8.*, and `resume`"
+    ):
+        play(make(tmp_path / "run", resume=False))

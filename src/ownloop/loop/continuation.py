@@ -66,7 +66,9 @@ class Continuation:
         run = self._run
         run.history.follow(None)
         try:
-            found = self._files.open(may_continue=self._resume is not False)
+            # Whatever `resume` is: what this loop has left is its own run.
+            may_continue = is_again or self._resume is not False
+            found = self._files.open(may_continue=may_continue)
             if found.checkpoint is None or found.name is None:
                 self._begin_anew()
             else:
@@ -191,7 +193,7 @@ class Continuation:
             self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
         self._first_time = None if key in passes else key
         varies = before["varies"] or before["data"] != now["data"]
-        passes[key] = now | {"varies": varies}
+        passes[key] = {**now, "varies": varies}
 
     def forget_first_time(self) -> None:
         """Forgets a pass that was met for the first time, and has done nothing yet.
