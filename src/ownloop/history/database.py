@@ -20,7 +20,7 @@ Below them lie four tables to which rows are only added, and notes about the fil
     steps   id, name, step, value              name is an id of names
     looks   id, name, step, epoch, value       an array is a BLOB of float64
     epochs  number, step                       the closed epochs
-    meta    key, value                         format, version, run, mark
+    meta    key, value                         format, version, run, mark, saved
 
 How -0.0 and NaN are kept is said in `cells`. What was recorded lies in the same rows
 however the run was cut into chunks: the values of a step stand next to each other.
@@ -216,8 +216,40 @@ class Database:
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
+    def note_saved(self, checkpoint: str) -> None:
+        """Keep the name of a checkpoint that was saved, for when none is there.
+
+        Raises:
+            FolderError: the file cannot be written.
+        """
+        with self._transaction("written") as connection:
+            connection.execute("REPLACE INTO meta VALUES ('saved', ?)", (checkpoint,))
+
             raise FolderError(
                 f"{self.path} is not open. Expected an open file. Call open() first."
+    def saved(self) -> str | None:
+        """Give what ``note_saved`` got last; None: no checkpoint was saved yet.
+
+        Raises:
+            FolderError: the file cannot be read, or is damaged.
+        """
+        with telling(self.path, "read"):
+            found = self._open_connection().execute(
+                "SELECT value FROM meta WHERE key = 'saved'"
+            )
+            return next((str(name) for (name,) in found), None)
+
+    def has_rows(self) -> bool:
+        """Say whether anything was recorded.
+
+        Raises:
+            FolderError: the file cannot be read, or is damaged.
+        """
+        any_row = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in TABLES)
+        with telling(self.path, "read"):
+            (found,) = self._open_connection().execute(f"SELECT {any_row}").fetchone()
+        return bool(found)
+
             )
         if self._process != os.getpid():
             raise FolderError(

@@ -7,6 +7,7 @@ checkpoint deleted. Knows nothing of what the state is.
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
@@ -29,6 +30,11 @@ _FLUSH_SECONDS = 1.0
 
 _KEPT_HERE: Final[set[Path]] = set()
 """Where this process has kept runs. A lock tells less: who is refused gives it back."""
+
+_WRITERS: "Final[weakref.WeakValueDictionary[Path, Writer]]" = (
+    weakref.WeakValueDictionary()
+)
+"""What was the last to save in a folder, perhaps for a loop that does so still."""
 
 
 @final
@@ -59,6 +65,9 @@ class RunFiles:
         self._records: list[Record] = []
         self._flushed = time.monotonic()
         self._values: dict[str, float] = {}
+        # The latest checkpoint, and whether the history says that there was one.
+        self._saved: str | None = None
+        self._is_noted = False
 
     # ---------------------------------------------------------- open and close
 
@@ -80,14 +89,16 @@ class RunFiles:
     def check_ours(self) -> None:
         """Refuses to go on where another loop has taken the folder over.
 
+        So in a process that was forked, in which no loop has it.
+
         Raises:
-            FolderError: It has.
+            FolderError: It was.
         """
         if not self._lock.held:
             raise FolderError(
-                f"{self.folder} was taken over by another loop of this process. "
-                "Expected one loop at a time. Go on with that loop, or make this one "
-                "anew."
+                f"{self.folder} was taken over by another loop of this process, or "
+                "this is a fork of it. Expected one loop at a time. Go on with that "
+                "loop, or make this one anew."
             )
 
     def open(self, *, may_continue: bool) -> Found:
@@ -99,6 +110,7 @@ class RunFiles:
         """
         self._layout.prepare()
         self.is_taken_over = self._lock.take_over()
+        self._wait_for_others()
         run = self._layout.identify()
         store = Store(self._layout.checkpoints, run=run)
         self._evidence = Store(self._layout.nonfinite, run=run)
@@ -106,19 +118,42 @@ class RunFiles:
         if not self.is_open:
             self._database.open(run=run)
         found = store.newest()
-        if found.name is not None and not may_continue:
-            raise FolderError(
-                f"{self.folder} has a run in it, at {found.name}, and `resume` is "
-                "False. Expected a folder without a run. Choose another folder, or "
-                "leave `resume` out to continue the run."
-            )
+        self._check_found(found.name, may_continue=may_continue)
         if self._keep.by is not None:
             for name in store.names():
                 # One that is damaged is no reason not to go on from another.
                 with contextlib.suppress(CheckpointError):
                     self._note_value(name, store.meta(name))
-        self._store = store
+        self._store, self._saved = store, found.name
         return found
+
+    def _wait_for_others(self) -> None:
+        """Lets a loop that had the folder before end what it is saving there."""
+        path = self.folder.resolve()
+        others = _WRITERS.get(path)
+        if others is not None:
+            others.wait()
+        _WRITERS[path] = self._writer
+
+    def _check_found(self, name: str | None, *, may_continue: bool) -> None:
+        """Refuses a run that must not be continued, or of which nothing is left."""
+        saved = self._database.saved()
+        self._is_noted = saved is not None
+        if name is None and saved is not None:
+            raise FolderError(
+                f"{self.folder} has no checkpoint, though {saved} was saved there. "
+                "Expected one to continue from: if the run began anew, its history "
+                "and log would be lost. Bring one back from a copy, or choose another "
+                "folder; delete this one if nothing in it is needed."
+            )
+        where = f"at {name}" if name else "which was left before its first save"
+        has_run = name is not None or self._log.length or self._database.has_rows()
+        if has_run and not may_continue:
+            raise FolderError(
+                f"{self.folder} has a run in it, {where}, and `resume` is False. "
+                "Expected a folder without a run. Choose another folder, or leave "
+                "`resume` out to continue the run."
+            )
 
     def set_aside(self, name: str) -> None:
         """Renames a checkpoint that cannot be trusted, so that none is left behind."""
@@ -157,12 +192,20 @@ class RunFiles:
         history.follow(self._records.append)
 
     def write(self, line: str) -> None:
-        """Adds a line to the log."""
+        """Adds a line to the log.
+
+        Raises:
+            FolderError: It cannot be written, or was taken over.
+        """
+        self.check_ours()
         self._log.write(line + "\n")
 
     def flush(self) -> None:
-        """Writes the history's new rows, where others can read them."""
-        if self.is_open and self._records:
+        """Writes the history's new rows, where others can read them.
+
+        Where the folder was taken over they are nobody's, and it does nothing.
+        """
+        if self._is_ours and self._records:
             self._database.append(self._records)
             self._records.clear()
         self._flushed = time.monotonic()
@@ -174,6 +217,7 @@ class RunFiles:
 
     @property
     def is_busy(self) -> bool:
+        self._note_saved()
         """Whether a checkpoint is being written now."""
         return self._writer.busy
 
@@ -181,6 +225,16 @@ class RunFiles:
         self,
         capture: Callable[[Mapping[str, Any]], Checkpoint],
         history: History,
+    def _note_saved(self) -> None:
+        """Lets the history say that there was a checkpoint, should it be deleted."""
+        if self._is_ours and self._saved is not None and not self._is_noted:
+            self._database.note_saved(self._saved)
+            self._is_noted = True
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.is_open and self._lock.held
+
         step: int,
     ) -> None:
         """Makes the files durable, and writes a checkpoint while other things run.
@@ -198,7 +252,12 @@ class RunFiles:
             "log digest": self._log.digest,
             "value": self._value(history, step),
         }
+
+        Raises:
+            CheckpointError: The one before could not be written.
+            FolderError: The files cannot be written, or were taken over.
         self._writer.submit(capture(files))
+        self.check_ours()
 
     def check(self) -> None:
         """Raises the error of a checkpoint that could not be written.
@@ -226,10 +285,14 @@ class RunFiles:
         """Returns the names of the checkpoints that are there, oldest first.
 
         Raises:
+        self._note_saved()
             CheckpointError: One could not be written, or the folder cannot be read.
         """
         if self._store is None:
             return []
+        # It is noted the next time, too.
+        with contextlib.suppress(FolderError):
+            self._note_saved()
         self.drain()
         return self._store.names()
 
@@ -259,10 +322,11 @@ class RunFiles:
             first, *others = self._evidence.names()
             self._evidence.prune([first, *others[1 - KEPT_EVIDENCE :]])
 
+        self.check_ours()
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commits a checkpoint and deletes those that are not kept; in the thread."""
         assert self._store is not None
-        name = self._store.commit(checkpoint)
+        self._saved = name = self._store.commit(checkpoint)
         self._note_value(name, checkpoint.meta)
         self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
 
