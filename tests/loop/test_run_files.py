@@ -13,7 +13,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.checkpoints import Store
-from ownloop.errors import FolderError
+from ownloop.errors import CheckpointError, FolderError
 
 DATA = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
 
@@ -205,3 +205,41 @@ def test_what_another_loop_is_saving_is_waited_for_before_its_folder_is_taken_ov
     begun = next(second.epochs(2))
     assert (second.step, begun.number) == (4, 2)
     rounds.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weight": keras.Variable(np.zeros(4, "float32"))}, "1 variables differ"),
+        ({"other": keras.Variable(0.0)}, "other was not there"),
+    ],
+)
+def test_a_run_that_is_refused_keeps_what_came_after_its_last_save(
+    tmp_path, options, words
+):
+    folder = tmp_path / "run"
+    loop = make(folder)
+    rounds = loop.epochs(2)
+    next(rounds).train(sum_of, DATA).run()
+    next(rounds).train(sum_of, DATA).run()
+    loop.print("after the save")
+    rounds.close()  # A `break` is not saved.
+    leave(loop)
+    before = kept(folder)
+    assert before == (8, ["after the save"])
+    with pytest.raises(CheckpointError, match=rf"(?s){words}.*nothing changed"):
+        play(make(folder, **options))
+    assert kept(folder) == before
+
+
+def test_a_run_whose_log_was_altered_leaves_the_loops_objects_alone(tmp_path):
+    folder = tmp_path / "run"
+    loop = make(folder)
+    play(loop)
+    leave(loop)
+    (folder / "log.txt").write_text("altered\n" * 20)
+    again = make(folder)
+    with pytest.raises(FolderError, match="altered"):
+        play(again)
+    assert again._run.objects["weight"].value.tolist() == [0.0, 0.0, 0.0]
+    assert kept(folder)[1] == ["altered"] * 20

@@ -95,10 +95,11 @@ class Continuation:
 
     def _continue(self, name: str, checkpoint: Checkpoint) -> None:
         run, tracked = self._run, self._tracked
-        history = self._files.cut_back(checkpoint.meta["files"])
+        self._files.verify(checkpoint.meta["files"])
         tracked.names.is_new_process = not self._files.was_kept_here
         restore(run, tracked, checkpoint, name)
-        run.history.take_over(history)
+        # Not before: whoever hands in other objects is refused, and nothing changes.
+        run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._claimed.clear()
         place = place_of(checkpoint.meta)

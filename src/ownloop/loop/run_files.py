@@ -173,6 +173,15 @@ class RunFiles:
         self._database.cut_back(Mark.of_nothing())
         self._log.cut_back(0)
 
+    def verify(self, files: Mapping[str, Any]) -> None:
+        """Sees that what a checkpoint is about is there; nothing is changed.
+
+        Raises:
+            FolderError: It is not, or was altered.
+        """
+        self._database.verify(Mark.from_json(files["history"]))
+        self._log.verify(files["log"], digest=files["log digest"])
+
     def cut_back(self, files: Mapping[str, Any]) -> History:
         """Takes away what came after a checkpoint; returns the history up to it.
 
@@ -208,6 +217,7 @@ class RunFiles:
         if self._is_ours and self._records:
             self._database.append(self._records)
             self._records.clear()
+        self._note_saved()
         self._flushed = time.monotonic()
 
     def flush_if_due(self) -> None:
@@ -215,16 +225,6 @@ class RunFiles:
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 
-    @property
-    def is_busy(self) -> bool:
-        self._note_saved()
-        """Whether a checkpoint is being written now."""
-        return self._writer.busy
-
-    def begin_commit(
-        self,
-        capture: Callable[[Mapping[str, Any]], Checkpoint],
-        history: History,
     def _note_saved(self) -> None:
         """Lets the history say that there was a checkpoint, should it be deleted."""
         if self._is_ours and self._saved is not None and not self._is_noted:
@@ -235,6 +235,15 @@ class RunFiles:
     def _is_ours(self) -> bool:
         return self.is_open and self._lock.held
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a checkpoint is being written now."""
+        return self._writer.busy
+
+    def begin_commit(
+        self,
+        capture: Callable[[Mapping[str, Any]], Checkpoint],
+        history: History,
         step: int,
     ) -> None:
         """Makes the files durable, and writes a checkpoint while other things run.
@@ -243,7 +252,12 @@ class RunFiles:
             capture: Copies the state, given how much of the files belongs to it.
             history: Where the value is by which checkpoints are kept.
             step: How many steps the run has done.
+
+        Raises:
+            CheckpointError: The one before could not be written.
+            FolderError: The files cannot be written, or were taken over.
         """
+        self.check_ours()
         self.flush()
         self._log.sync()
         files = {
@@ -252,12 +266,7 @@ class RunFiles:
             "log digest": self._log.digest,
             "value": self._value(history, step),
         }
-
-        Raises:
-            CheckpointError: The one before could not be written.
-            FolderError: The files cannot be written, or were taken over.
         self._writer.submit(capture(files))
-        self.check_ours()
 
     def check(self) -> None:
         """Raises the error of a checkpoint that could not be written.
@@ -276,23 +285,23 @@ class RunFiles:
             CheckpointError: It could not be written.
         """
         self._writer.drain()
+        self._note_saved()
 
     def wait(self) -> None:
         """Waits so, and leaves an error for the next call, or for Python's end."""
         self._writer.wait()
+        # It is noted the next time, too.
+        with contextlib.suppress(FolderError):
+            self._note_saved()
 
     def names(self) -> list[str]:
         """Returns the names of the checkpoints that are there, oldest first.
 
         Raises:
-        self._note_saved()
             CheckpointError: One could not be written, or the folder cannot be read.
         """
         if self._store is None:
             return []
-        # It is noted the next time, too.
-        with contextlib.suppress(FolderError):
-            self._note_saved()
         self.drain()
         return self._store.names()
 
@@ -313,6 +322,7 @@ class RunFiles:
     def keep_evidence(self, evidence: Evidence) -> None:
         """Keeps a step that went wrong; a run that is continued meets it again."""
         assert self._evidence is not None
+        self.check_ours()
         checkpoint = to_checkpoint(evidence)
         steps = [self._evidence.meta(name)["step"] for name in self._evidence.names()]
         # One that is continued meets those again that were pruned, too.
@@ -322,7 +332,6 @@ class RunFiles:
             first, *others = self._evidence.names()
             self._evidence.prune([first, *others[1 - KEPT_EVIDENCE :]])
 
-        self.check_ours()
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commits a checkpoint and deletes those that are not kept; in the thread."""
         assert self._store is not None
