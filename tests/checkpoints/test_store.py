@@ -248,6 +248,31 @@ def test_pruning_deletes_all_others_and_leftovers_and_nothing_else(store, folder
     assert sorted(os.listdir(folder)) == sorted(left)
 
 
+@pytest.mark.parametrize("kind", ["tmp", "trash"])
+def test_what_killed_processes_left_makes_room_before_anything_is_written(folder, kind):
+    Store(folder, run=RUN).commit(sample(1))
+    leftover = folder / f".{kind}-step-2-7-0123456789abcdef"
+    leftover.mkdir()
+    (leftover / "state.safetensors").write_bytes(b"half")
+    disk = RecordingDisk()
+    Store(folder, run=RUN, disk=disk).commit(sample(2))
+    verbs = [call.verb for call in disk.calls]
+    assert verbs.index("remove_folder") < verbs.index("make_folder")
+    assert "sync_folder" in verbs[: verbs.index("remove_file")]
+    assert sorted(os.listdir(folder)) == ["step-1", "step-2"]
+
+
+def test_a_leftover_that_cannot_be_removed_keeps_nothing_from_being_saved(folder):
+    leftover = folder / ".tmp-step-2-7-0123456789abcdef"
+    leftover.mkdir(parents=True)
+    (leftover / "meta.json").write_text("{")
+    disk = FailingDisk(1, errno.EIO, verb="remove_file")
+    store = Store(folder, run=RUN, disk=disk)
+    assert store.commit(sample(2)) == "step-2"
+    assert store.prune(["step-2"]) == []
+    assert os.listdir(folder) == ["step-2"]
+
+
 def test_pruning_everything_is_refused(store):
     store.commit(sample(1))
     message = r"\['step-1'\] were to be deleted .* none of \[\], .* Expected .* Name it"

@@ -150,7 +150,9 @@ class FailingDisk(AbstractWatchedDisk):
         number: int,
         *,
         sticky: bool = False,
-        verb: Literal["any", "read", "sync", "sync_folder", "append"] = "any",
+        verb: Literal[
+            "any", "read", "sync", "sync_folder", "append", "remove_file"
+        ] = "any",
     ) -> None:
         self.failed: list[Call] = []
         self.counted = 0

@@ -196,3 +196,19 @@ def test_a_log_that_was_altered_is_refused_by_its_digest(tmp_path):
         altered.cut_back(length, digest=digest)
     altered.close()
     assert (tmp_path / "log.txt").stat().st_size == len(text)
+
+
+def test_looking_at_a_log_cuts_nothing(tmp_path):
+    log = Log(tmp_path / "log.txt")
+    log.open()
+    log.write("Epoch 1\n")
+    length, digest = log.length, log.digest
+    log.write("Epoch 2\n")
+    log.verify(length, digest=digest)
+    with pytest.raises(FolderError, match=r"was altered.*Expected.*Put back the file"):
+        log.verify(length + 1, digest=digest)
+    with pytest.raises(FolderError, match=r"has 16 bytes\. Expected at least 17"):
+        log.verify(17, digest=digest)
+    log.write("Epoch 3\n")
+    log.close()
+    assert (tmp_path / "log.txt").read_text() == "Epoch 1\nEpoch 2\nEpoch 3\n"

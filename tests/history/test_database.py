@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,44 @@ def test_what_came_after_the_mark_is_taken_away_and_nothing_else(
     database.cut_back(mark)
     assert bits(database.load()) == before
     assert database.mark() == mark
+    database.close()
+
+
+def test_looking_takes_nothing_away_and_what_is_added_then_counts(
+    path, record, bits, opened
+):
+    database, history, records = opened(path), History(), []
+    history.follow(records.append)
+    record(history)
+    database.append(records)
+    records.clear()
+    mark, before = database.mark(), bits(history)
+    history.record_steps("train", {"loss": [1.0]}, np.array([14]))
+    database.verify(mark)
+    database.append(records)
+    database.verify(mark)
+    assert bits(database.load()) == bits(history) != before
+    database.cut_back(mark)
+    assert bits(database.load()) == before
+    assert database.mark() == mark
+    later = replace(mark, steps=mark.steps + 1)
+    with pytest.raises(FolderError, match=r"rows of steps\. Expected at least"):
+        database.verify(later)
+    database.close()
+
+
+def test_a_history_knows_whether_anything_was_recorded_or_saved(path, record, opened):
+    database, history, records = opened(path), History(), []
+    assert (database.has_rows(), database.saved()) == (False, None)
+    history.follow(records.append)
+    record(history)
+    database.append(records)
+    database.note_saved("step-4")
+    database.close()
+    database = opened(path)
+    assert (database.has_rows(), database.saved()) == (True, "step-4")
+    database.cut_back(Mark.of_nothing())
+    assert (database.has_rows(), database.saved()) == (False, "step-4")
     database.close()
 
 

@@ -1,6 +1,8 @@
 """A run listens to signals while it can be saved, and says what comes of them."""
 
+import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -87,3 +89,37 @@ def test_it_is_said_whether_a_run_is_saved_before_it_is_left(
     says_so = "saving the run" in capsys.readouterr().err
     assert says_so == (kind in ("one pass", "within a pass"))
     assert says_so == any((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+# JAX warns of every fork; the child here only waits for its end.
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_forked_child_obeys_the_first_signal(tmp_path, small_run, number):
+    _, data, step, loop = small_run(tmp_path / "run")
+    for epoch in loop.epochs(2):
+        epoch.train(step, data).run()
+        if epoch.number == 2:
+            continue
+        ready, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(tell, b"1")
+                time.sleep(60)
+            except KeyboardInterrupt:
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.read(ready, 1) == b"1"
+        began = time.monotonic()
+        os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+        assert time.monotonic() - began < 30
+        assert status == (0 if number == signal.SIGINT else signal.SIGTERM)
+        # The parent still listens.
+        assert signal.getsignal(number) not in (
+            signal.SIG_DFL,
+            signal.default_int_handler,
+        )
+    assert loop.step == 8

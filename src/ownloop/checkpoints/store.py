@@ -86,9 +86,10 @@ class Store:
     def commit(self, checkpoint: Checkpoint) -> str:
         """Save a checkpoint; when this returns, it survives a power cut.
 
-        If it raises, the older ones are as they were. What was written is removed; if
-        the disk refuses even that, ``prune`` removes it later. If only the last act
-        failed, the new one stays: it is whole, but a power cut may take it back.
+        First it removes what killed processes left, whose room may be needed. If it
+        raises, the older ones are as they were. What was written is removed; if the
+        disk refuses even that, it is removed later. If only the last act failed, the
+        new one stays: it is whole, but a power cut may take it back.
 
         Args:
             checkpoint: its arrays must not change until this returns.
@@ -108,6 +109,9 @@ class Store:
         plan = writing.plan(checkpoint)
         with self._telling("save", f"step {checkpoint.step}", needed=plan.size):
             self._make_folder()
+            for leftover in self._leftovers():
+                # The room may be needed. What cannot be removed here ``prune`` tells.
+                self._remove_if_possible(self._folder / leftover)
             name, parent = self._next(checkpoint.step)
             unfinished = names.unfinished(name)
             self._unfinished.add(unfinished)
@@ -240,13 +244,7 @@ class Store:
                 self._disk.sync_folder(self._folder)
             for name in superseded:
                 self._disk.rename(self._folder / name, self._folder / names.trash(name))
-            found = {item.name for item in self._items()} - self._unfinished
-            leftovers = sorted(filter(names.is_leftover, found))
-            if leftovers:
-                # Else a power cut might bring one back that is half deleted. Also those
-                # of a killed process, which may not have come to this line.
-                self._disk.sync_folder(self._folder)
-            for name in leftovers:
+            for name in self._leftovers():
                 self._remove(self._folder / name)
         return superseded
 
@@ -294,6 +292,16 @@ class Store:
             return self._disk.list(self._folder)
         except FileNotFoundError:
             return []
+
+    def _leftovers(self) -> list[str]:
+        """Give what killed processes left, and what may be deleted now."""
+        found = {item.name for item in self._items()} - self._unfinished
+        leftovers = sorted(filter(names.is_leftover, found))
+        if leftovers:
+            # Else a power cut might bring one back that is half deleted. Also those of
+            # a killed process, which may not have come to this line.
+            self._disk.sync_folder(self._folder)
+        return leftovers
 
     def _next(self, step: int) -> tuple[str, str | None]:
         """Give the name of the next checkpoint, and that of the one before it."""

@@ -61,7 +61,8 @@ def train(job: Job) -> None:
         optimizer=optimizer,
         observers=observers(),
         folder=job.out,
-        resume=job.resume,
+        # Where nothing was saved yet it begins anew; other runs were refused before.
+        resume=job.resume or True,
     )
     loop.memory[SETTINGS] = settings_of(job)
     training, validation = load(job, say=loop.print)

@@ -106,6 +106,14 @@ class Log:
         except OSError as error:
             raise self._refusal("written", error) from error
 
+    def verify(self, length: int, *, digest: str) -> None:
+        """See that the file begins as a checkpoint says; what follows is not looked at.
+
+        Raises:
+            FolderError: it does not, or cannot be read.
+        """
+        self._verified(self._open_file(), length, digest)
+
     def cut_back(self, length: int, *, digest: str | None = None) -> None:
         """Take away what was written after the file had this length, in bytes.
 
@@ -117,22 +125,8 @@ class Log:
             FolderError: the file is shorter, or its begin is another one.
         """
         file = self._open_file()
-        found = self._found_length(file)
-        if found < length:
-            raise FolderError(
-                f"{self._path} has {found:,} bytes. Expected at least {length:,}, "
-                "which the checkpoint is about. Put back the file that belongs to "
-                "it, or resume from an earlier checkpoint."
-            )
+        self._digest = self._verified(file, length, digest)
         try:
-            self._digest = self._digest_of(file, length)
-            if digest not in (None, self.digest):
-                raise FolderError(
-                    f"{self._path} was altered: the SHA-256 of its first {length:,} "
-                    f"bytes is {self.digest[:8]}.... Expected {digest[:8]}..., as the "
-                    "run wrote them. Put back the file that belongs to the checkpoint, "
-                    "or begin the run anew in another folder."
-                )
             os.ftruncate(file, length)
         except OSError as error:
             raise self._refusal("cut back", error) from error
@@ -158,6 +152,28 @@ class Log:
             digest.update(piece)
             length -= len(piece)
         return digest
+
+    def _verified(self, file: int, length: int, digest: str | None) -> "hashlib._Hash":
+        """Give the digest of the first bytes, if they are what a checkpoint says."""
+        found = self._found_length(file)
+        if found < length:
+            raise FolderError(
+                f"{self._path} has {found:,} bytes. Expected at least {length:,}, "
+                "which the checkpoint is about. Put back the file that belongs to "
+                "it, or resume from an earlier checkpoint."
+            )
+        try:
+            hashed = self._digest_of(file, length)
+        except OSError as error:
+            raise self._refusal("read", error) from error
+        if digest not in (None, hashed.hexdigest()):
+            raise FolderError(
+                f"{self._path} was altered: the SHA-256 of its first {length:,} bytes "
+                f"is {hashed.hexdigest()[:8]}.... Expected {digest[:8]}..., as the run "
+                "wrote them. Put back the file that belongs to the checkpoint, or "
+                "begin the run anew in another folder."
+            )
+        return hashed
 
     def _open_file(self) -> int:
         if self._file is None:

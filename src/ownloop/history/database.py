@@ -20,7 +20,7 @@ Below them lie four tables to which rows are only added, and notes about the fil
     steps   id, name, step, value              name is an id of names
     looks   id, name, step, epoch, value       an array is a BLOB of float64
     epochs  number, step                       the closed epochs
-    meta    key, value                         format, version, run, mark
+    meta    key, value                         format, version, run, mark, saved
 
 How -0.0 and NaN are kept is said in `cells`. What was recorded lies in the same rows
 however the run was cut into chunks: the values of a step stand next to each other.
@@ -94,6 +94,8 @@ class Database:
         self._process = 0
         # None: not known, and to be read from the file before anything is added.
         self._tail: Tail | None = None
+        # What was verified last, and where it ends; until something is added.
+        self._verified: tuple[Mark, Tail] | None = None
 
     # ------------------------------------------------------------ open and close
 
@@ -122,7 +124,8 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-        self._connection, self._process, self._tail = connection, os.getpid(), None
+        self._connection, self._process = connection, os.getpid()
+        self._tail = self._verified = None
 
     @property
     def journal(self) -> str:
@@ -159,7 +162,7 @@ class Database:
         with self._transaction("written") as connection:
             tail = self._tail or read_tail(connection)
             # Whatever interrupts us, the file says where it ends.
-            self._tail = None
+            self._tail = self._verified = None
             for record in records:
                 tail.add(connection, record)
         self._tail = tail
@@ -183,6 +186,18 @@ class Database:
             wait_for_disk(self._open_connection(), False)
         return mark
 
+    def verify(self, mark: Mark) -> None:
+        """See that all that a mark is about is there; ``cut_back`` need not look again.
+
+        Raises:
+            FolderError: it is not, or was altered.
+        """
+        with (
+            telling(self.path, "read"),
+            one_moment(self._open_connection()) as connection,
+        ):
+            self._verified = mark, verify(connection, self.path, mark)
+
     def cut_back(self, mark: Mark) -> None:
         """Take away all that was recorded after a mark, once the rest is verified.
 
@@ -190,15 +205,50 @@ class Database:
             FolderError: what the mark is about is not all there, or was altered. The
                 file stays as it was.
         """
-        self._tail = None
+        known, self._tail, self._verified = self._verified, None, None
         with self._transaction("cut back") as connection:
-            tail = verify(connection, self.path, mark)
+            if known is not None and known[0] == mark:
+                tail = known[1]
+            else:
+                tail = verify(connection, self.path, mark)
             for table in TABLES:
                 connection.execute(_CUT[table], (tail.tally[table],))
             _note(connection, mark)
         self._tail = tail
 
+    def note_saved(self, checkpoint: str) -> None:
+        """Keep the name of a checkpoint that was saved, for when none is there.
+
+        Raises:
+            FolderError: the file cannot be written.
+        """
+        with self._transaction("written") as connection:
+            connection.execute("REPLACE INTO meta VALUES ('saved', ?)", (checkpoint,))
+
     # ------------------------------------------------------------------- reading
+
+    def saved(self) -> str | None:
+        """Give what ``note_saved`` got last; None: no checkpoint was saved yet.
+
+        Raises:
+            FolderError: the file cannot be read, or is damaged.
+        """
+        with telling(self.path, "read"):
+            found = self._open_connection().execute(
+                "SELECT value FROM meta WHERE key = 'saved'"
+            )
+            return next((str(name) for (name,) in found), None)
+
+    def has_rows(self) -> bool:
+        """Say whether anything was recorded.
+
+        Raises:
+            FolderError: the file cannot be read, or is damaged.
+        """
+        any_row = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in TABLES)
+        with telling(self.path, "read"):
+            (found,) = self._open_connection().execute(f"SELECT {any_row}").fetchone()
+        return bool(found)
 
     def load(self) -> History:
         """Give the history that the file holds: the same numbers, bit for bit.

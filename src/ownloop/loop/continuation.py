@@ -66,7 +66,9 @@ class Continuation:
         run = self._run
         run.history.follow(None)
         try:
-            found = self._files.open(may_continue=self._resume is not False)
+            # Whatever `resume` is: what this loop has left is its own run.
+            may_continue = is_again or self._resume is not False
+            found = self._files.open(may_continue=may_continue)
             if found.checkpoint is None or found.name is None:
                 self._begin_anew()
             else:
@@ -93,10 +95,11 @@ class Continuation:
 
     def _continue(self, name: str, checkpoint: Checkpoint) -> None:
         run, tracked = self._run, self._tracked
-        history = self._files.cut_back(checkpoint.meta["files"])
+        self._files.verify(checkpoint.meta["files"])
         tracked.names.is_new_process = not self._files.was_kept_here
         restore(run, tracked, checkpoint, name)
-        run.history.take_over(history)
+        # Not before: whoever hands in other objects is refused, and nothing changes.
+        run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
         self._claimed.clear()
         place = place_of(checkpoint.meta)
@@ -191,7 +194,7 @@ class Continuation:
             self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
         self._first_time = None if key in passes else key
         varies = before["varies"] or before["data"] != now["data"]
-        passes[key] = now | {"varies": varies}
+        passes[key] = {**now, "varies": varies}
 
     def forget_first_time(self) -> None:
         """Forgets a pass that was met for the first time, and has done nothing yet.

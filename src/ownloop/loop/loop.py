@@ -46,8 +46,11 @@ class Loop:
         folder: Where the run is kept: its state, history and log. The same script run
             again continues there, to the same bits. Nothing is read or written before
             the first epoch or validation. None: nothing is kept.
-        resume: Whether to continue a run that is in the folder; False refuses it, and
-            "inexact" continues although versions, threads, code or data differ.
+        resume: Whether to continue a run that is in the folder. One that was left
+            before its first save begins anew. False refuses a folder in which another
+            loop has recorded or printed anything, and "inexact" continues although
+            versions, threads, code or data differ. A run whose checkpoints were
+            deleted is refused in any case.
         save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
             steps, or None.
         keep: Which checkpoints stay: a number for the last ones, or `Keep`.

@@ -7,6 +7,7 @@ checkpoint deleted. Knows nothing of what the state is.
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
@@ -30,6 +31,11 @@ _FLUSH_SECONDS = 1.0
 _KEPT_HERE: Final[set[Path]] = set()
 """Where this process has kept runs. A lock tells less: who is refused gives it back."""
 
+_WRITERS: "Final[weakref.WeakValueDictionary[Path, Writer]]" = (
+    weakref.WeakValueDictionary()
+)
+"""What was the last to save in a folder, perhaps for a loop that does so still."""
+
 
 @final
 class RunFiles:
@@ -40,13 +46,15 @@ class RunFiles:
         keep: Which checkpoints stay.
 
     Attributes:
+        folder: Where, from the root of the file system.
         is_taken_over: Whether another loop of this process had the folder before.
     """
 
     def __init__(self, folder: Path, keep: Keep) -> None:
-        self.folder = folder
+        # Once for all: the script may change its directory on its way.
+        self.folder = folder.absolute()
         self.is_taken_over = False
-        self._layout = Layout(folder)
+        self._layout = Layout(self.folder)
         self._keep = keep
         self._lock = RunLock(self._layout.lock)
         self._log = Log(self._layout.log)
@@ -57,6 +65,9 @@ class RunFiles:
         self._records: list[Record] = []
         self._flushed = time.monotonic()
         self._values: dict[str, float] = {}
+        # The latest checkpoint, and whether the history says that there was one.
+        self._saved: str | None = None
+        self._is_noted = False
 
     # ---------------------------------------------------------- open and close
 
@@ -78,14 +89,16 @@ class RunFiles:
     def check_ours(self) -> None:
         """Refuses to go on where another loop has taken the folder over.
 
+        So in a process that was forked, in which no loop has it.
+
         Raises:
-            FolderError: It has.
+            FolderError: It was.
         """
         if not self._lock.held:
             raise FolderError(
-                f"{self.folder} was taken over by another loop of this process. "
-                "Expected one loop at a time. Go on with that loop, or make this one "
-                "anew."
+                f"{self.folder} was taken over by another loop of this process, or "
+                "this is a fork of it. Expected one loop at a time. Go on with that "
+                "loop, or make this one anew."
             )
 
     def open(self, *, may_continue: bool) -> Found:
@@ -97,6 +110,7 @@ class RunFiles:
         """
         self._layout.prepare()
         self.is_taken_over = self._lock.take_over()
+        self._wait_for_others()
         run = self._layout.identify()
         store = Store(self._layout.checkpoints, run=run)
         self._evidence = Store(self._layout.nonfinite, run=run)
@@ -104,19 +118,42 @@ class RunFiles:
         if not self.is_open:
             self._database.open(run=run)
         found = store.newest()
-        if found.name is not None and not may_continue:
-            raise FolderError(
-                f"{self.folder} has a run in it, at {found.name}, and `resume` is "
-                "False. Expected a folder without a run. Choose another folder, or "
-                "leave `resume` out to continue the run."
-            )
+        self._check_found(found.name, may_continue=may_continue)
         if self._keep.by is not None:
             for name in store.names():
                 # One that is damaged is no reason not to go on from another.
                 with contextlib.suppress(CheckpointError):
                     self._note_value(name, store.meta(name))
-        self._store = store
+        self._store, self._saved = store, found.name
         return found
+
+    def _wait_for_others(self) -> None:
+        """Lets a loop that had the folder before end what it is saving there."""
+        path = self.folder.resolve()
+        others = _WRITERS.get(path)
+        if others is not None:
+            others.wait()
+        _WRITERS[path] = self._writer
+
+    def _check_found(self, name: str | None, *, may_continue: bool) -> None:
+        """Refuses a run that must not be continued, or of which nothing is left."""
+        saved = self._database.saved()
+        self._is_noted = saved is not None
+        if name is None and saved is not None:
+            raise FolderError(
+                f"{self.folder} has no checkpoint, though {saved} was saved there. "
+                "Expected one to continue from: if the run began anew, its history "
+                "and log would be lost. Bring one back from a copy, or choose another "
+                "folder; delete this one if nothing in it is needed."
+            )
+        where = f"at {name}" if name else "which was left before its first save"
+        has_run = name is not None or self._log.length or self._database.has_rows()
+        if has_run and not may_continue:
+            raise FolderError(
+                f"{self.folder} has a run in it, {where}, and `resume` is False. "
+                "Expected a folder without a run. Choose another folder, or leave "
+                "`resume` out to continue the run."
+            )
 
     def set_aside(self, name: str) -> None:
         """Renames a checkpoint that cannot be trusted, so that none is left behind."""
@@ -135,6 +172,15 @@ class RunFiles:
         self._records.clear()
         self._database.cut_back(Mark.of_nothing())
         self._log.cut_back(0)
+
+    def verify(self, files: Mapping[str, Any]) -> None:
+        """Sees that what a checkpoint is about is there; nothing is changed.
+
+        Raises:
+            FolderError: It is not, or was altered.
+        """
+        self._database.verify(Mark.from_json(files["history"]))
+        self._log.verify(files["log"], digest=files["log digest"])
 
     def cut_back(self, files: Mapping[str, Any]) -> History:
         """Takes away what came after a checkpoint; returns the history up to it.
@@ -155,20 +201,39 @@ class RunFiles:
         history.follow(self._records.append)
 
     def write(self, line: str) -> None:
-        """Adds a line to the log."""
+        """Adds a line to the log.
+
+        Raises:
+            FolderError: It cannot be written, or was taken over.
+        """
+        self.check_ours()
         self._log.write(line + "\n")
 
     def flush(self) -> None:
-        """Writes the history's new rows, where others can read them."""
-        if self.is_open and self._records:
+        """Writes the history's new rows, where others can read them.
+
+        Where the folder was taken over they are nobody's, and it does nothing.
+        """
+        if self._is_ours and self._records:
             self._database.append(self._records)
             self._records.clear()
+        self._note_saved()
         self._flushed = time.monotonic()
 
     def flush_if_due(self) -> None:
         """Does so about once a second."""
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
+
+    def _note_saved(self) -> None:
+        """Lets the history say that there was a checkpoint, should it be deleted."""
+        if self._is_ours and self._saved is not None and not self._is_noted:
+            self._database.note_saved(self._saved)
+            self._is_noted = True
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.is_open and self._lock.held
 
     @property
     def is_busy(self) -> bool:
@@ -187,7 +252,12 @@ class RunFiles:
             capture: Copies the state, given how much of the files belongs to it.
             history: Where the value is by which checkpoints are kept.
             step: How many steps the run has done.
+
+        Raises:
+            CheckpointError: The one before could not be written.
+            FolderError: The files cannot be written, or were taken over.
         """
+        self.check_ours()
         self.flush()
         self._log.sync()
         files = {
@@ -215,10 +285,14 @@ class RunFiles:
             CheckpointError: It could not be written.
         """
         self._writer.drain()
+        self._note_saved()
 
     def wait(self) -> None:
         """Waits so, and leaves an error for the next call, or for Python's end."""
         self._writer.wait()
+        # It is noted the next time, too.
+        with contextlib.suppress(FolderError):
+            self._note_saved()
 
     def names(self) -> list[str]:
         """Returns the names of the checkpoints that are there, oldest first.
@@ -248,6 +322,7 @@ class RunFiles:
     def keep_evidence(self, evidence: Evidence) -> None:
         """Keeps a step that went wrong; a run that is continued meets it again."""
         assert self._evidence is not None
+        self.check_ours()
         checkpoint = to_checkpoint(evidence)
         steps = [self._evidence.meta(name)["step"] for name in self._evidence.names()]
         # One that is continued meets those again that were pruned, too.
@@ -260,7 +335,7 @@ class RunFiles:
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commits a checkpoint and deletes those that are not kept; in the thread."""
         assert self._store is not None
-        name = self._store.commit(checkpoint)
+        self._saved = name = self._store.commit(checkpoint)
         self._note_value(name, checkpoint.meta)
         self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
 

@@ -9,12 +9,16 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, final
+from typing import Any, Final, final
 
 _EXIT_CODE_OF_A_SIGNAL = 128
 _SOON_SECONDS = 0.01
+
+_LISTENING: "Final[weakref.WeakSet[Signals]]" = weakref.WeakSet()
+"""Those of this process whose handlers are up."""
 
 
 @final
@@ -48,6 +52,7 @@ class Signals:
             if before in (signal.default_int_handler, signal.SIG_DFL):
                 self._before[number] = before
                 signal.signal(number, self._hear)
+                _LISTENING.add(self)
 
     def stop(self) -> None:
         """Puts the handlers of before back."""
@@ -56,6 +61,7 @@ class Signals:
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before.clear()
+        _LISTENING.discard(self)
 
     def leave(self) -> None:
         """Does what the signal would have done.
@@ -94,3 +100,14 @@ class Signals:
         # The signal may have come in the middle of another write.
         with contextlib.suppress(RuntimeError):
             sys.stderr.write(f"{name}: {what}; once more to leave now\n")
+
+
+def _stop_in_child() -> None:
+    for signals in list(_LISTENING):
+        signals.received = None
+        signals.stop()
+
+
+# A child has no run to save, and a first signal that is a wish would never end it.
+if sys.platform != "win32":  # which has no fork
+    os.register_at_fork(after_in_child=_stop_in_child)
