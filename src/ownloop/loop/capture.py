@@ -168,8 +168,6 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
     _refill(run.memory, json.loads(meta["memory"]))
-    # Perhaps the body of a pass said so, which is not gone through again.
-    run.stop_reason = meta["stopping"]
 
 
 def _refill(old: Any, new: Any) -> Any:

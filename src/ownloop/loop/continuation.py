@@ -116,6 +116,8 @@ class Continuation:
         name, checkpoint = self._found
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
+        # Perhaps the body of a pass said so, which is not gone through again.
+        self._run.stop_reason = checkpoint.meta["stopping"]
         place = place_of(checkpoint.meta)
         if place.is_inside:
             self._compare_flags(checkpoint)

@@ -14,7 +14,7 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.loop.values import Values
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.owned import Saved
 
 
@@ -49,6 +49,14 @@ class AbstractHome(ABC):
         """Ends a call of `loop.epochs` in which a step raised, or a signal came.
 
         So for whatever `loop.epochs` itself raises.
+        """
+
+    @abstractmethod
+    def position(self, now: Done) -> Done:
+        """Says how far the run is for the user's code, which may not be there yet.
+
+        Args:
+            now: How far it is indeed.
         """
 
     @abstractmethod
@@ -180,6 +188,9 @@ class Nowhere(AbstractHome):
     def break_round(self, ending: str | None) -> None: ...
 
     def abandon_round(self) -> None: ...
+
+    def position(self, now: Done) -> Done:
+        return now
 
     def enter_epoch(self, number: int) -> None: ...
 

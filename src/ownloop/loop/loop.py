@@ -134,12 +134,12 @@ class Loop:
     @property
     def step(self) -> int:
         """Training steps done."""
-        return self._run.step
+        return self._run.position.steps
 
     @property
     def epoch(self) -> int:
         """Epochs finished."""
-        return self._run.epoch
+        return self._run.position.epochs
 
     @property
     def stopped(self) -> str | None:
@@ -202,8 +202,9 @@ class Loop:
                 with contextlib.suppress(Exception):
                     error.add_note(f"The run could not be saved either: {failure}")
             raise
-        reason = run.stop_reason or f"{run.epoch} epochs are done"
-        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+        here = run.position
+        reason = run.stop_reason or f"{here.epochs} epochs are done"
+        run.tell(Stopped(reason=reason, step=here.steps, epoch=here.epochs))
 
     def _round(
         self, total: int | None, has_epochs: bool, ending: str | None
@@ -213,8 +214,8 @@ class Loop:
             Started(
                 epochs_total=total,
                 backend=keras.backend.backend(),
-                epoch=run.epoch,
-                step=run.step,
+                epoch=run.position.epochs,
+                step=run.position.steps,
             )
         )
         run.stop_reason = ending

@@ -29,7 +29,7 @@ from ownloop.loop.replaying import replayer
 from ownloop.loop.runner import Runner
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.owned import variables_of
 
 
@@ -65,6 +65,16 @@ class Run:
         self.saved: dict[str, owned.Saved] = {}
         self.home: AbstractHome = Nowhere()
         self.replay: ReplayRequest | None = None
+
+    @property
+    def done(self) -> Done:
+        """How many epochs and steps are done."""
+        return Done(self.epoch, self.step)
+
+    @property
+    def position(self) -> Done:
+        """How many are done for the user's code, which may be on its way back."""
+        return self.home.position(self.done)
 
     def tell(self, event: Event) -> None:
         """Hands an event to each observer."""

@@ -25,7 +25,7 @@ from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
@@ -113,7 +113,7 @@ class RunFolder(AbstractHome):
 
     def leave_round(self, ending: str | None) -> None:
         was_returning = self._tracked.calls.is_returning
-        self._tracked.calls.leave_round(ending)
+        self._tracked.calls.leave_round(ending, self._run.done)
         if not was_returning:
             self._commit_now(None)
         self._files.drain()
@@ -123,7 +123,7 @@ class RunFolder(AbstractHome):
         self._leave_if_asked()
 
     def break_round(self, ending: str | None) -> None:
-        self._tracked.calls.leave_round(ending, is_left=True)
+        self._tracked.calls.leave_round(ending, self._run.done, is_left=True)
         self._was_broken = True
         self._signals.stop()
         try:
@@ -315,6 +315,9 @@ class RunFolder(AbstractHome):
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)
+
+    def position(self, now: Done) -> Done:
+        return self._tracked.calls.position(now)
 
     def print(self, text: str) -> None:
         self._continuation.print(text)
