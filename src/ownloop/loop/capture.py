@@ -34,7 +34,8 @@ class Tracked:
         calls: Where it stands in the user's code.
         waiting: Values whose variables have not been found yet.
         fingerprint: What the process runs on.
-        passes: By name, what each pass depends on.
+        passes: By name, what each pass depends on, where it was met last, and whether
+            its data vary: whether they were others in another epoch.
         kinds: By step and shape, as which kind of program it runs.
         inexact: Whether it was continued although something differed.
     """

@@ -158,10 +158,11 @@ class Continuation:
         words, calls = f"{name}: {step_name(step)}", self._tracked.calls
         call = calls.enter()
         place = calls.place()
-        self._reach(step, words, f"{place.round}/{place.epoch}/", call)
+        section = f"{place.round}/{place.epoch}/"
+        self._reach(step, words, section, call)
         if not call.is_over:
             now = fingerprint.of_pass(step, data)
-            self._compare_pass(name, words, now, is_in_the_middle=call.open is not None)
+            self._compare_pass(words, section, call, now)
         return call
 
     def _reach(
@@ -176,24 +177,33 @@ class Continuation:
         self._tracked.waiting.assign(names.variables(), {})
 
     def _compare_pass(
-        self, name: str, key: str, now: Mapping[str, Any], *, is_in_the_middle: bool
+        self, key: str, section: str, call: Call, now: Mapping[str, Any]
     ) -> None:
-        passes = self._tracked.passes
-        # Two steps may share a name; one that the run has not had stands for another.
-        if key not in passes:
-            earlier = [k for k in self._unseen if k.partition(": ")[0] == name]
-            key = earlier[0] if earlier else key
-        before = passes.get(key, now)
-        if key in self._unseen:
-            self._unseen.discard(key)
-            # Data that the script makes anew for each epoch are compared only where
-            # the run was in the middle of them.
-            if before["varies"] and not is_in_the_middle:
-                before = before | {"data": now["data"]}
-            self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
-        self._first_time = None if key in passes else key
-        varies = before["varies"] or before["data"] != now["data"]
-        passes[key] = now | {"varies": varies}
+        """Compares a pass with what the run had at this call, or under its name.
+
+        A step of another name may be another one, which the run has not come to yet,
+        and data may be made anew for each epoch. Only at the call that the run was in
+        must both be what they were.
+        """
+        passes, place = self._tracked.passes, f"{section}{call.number}"
+        here = [k for k in self._unseen if passes[k]["call"] == place]
+        earlier = here[0] if here else key
+        before = passes.get(earlier)
+        if before is not None and earlier in self._unseen:
+            self._unseen.discard(earlier)
+            is_known = bool(here) or before["varies"] is False
+            was = {
+                "code": before["code"],
+                "data": before["data"] if is_known else now["data"],
+            }
+            self._compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
+        self._first_time = key if before is None else None
+        passes.pop(earlier, None)
+        passes[key] = {
+            **now,
+            "call": place,
+            "varies": None if before is None else _varies(before, section, now),
+        }
 
     def forget_first_time(self) -> None:
         """Forgets a pass that was met for the first time, and has done nothing yet.
@@ -278,3 +288,13 @@ class Continuation:
             "otherwise other numbers come out. Restore that, or pass "
             "`Loop(resume='inexact')`, which marks the run."
         )
+
+
+def _varies(
+    before: Mapping[str, Any], section: str, now: Mapping[str, Any]
+) -> bool | None:
+    """Says whether a pass has other data in each epoch; None after a single one."""
+    if before["varies"] or before["data"] != now["data"]:
+        return True
+    is_another_epoch = not before["call"].startswith(section)
+    return False if is_another_epoch else before["varies"]
