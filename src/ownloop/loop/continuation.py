@@ -47,7 +47,8 @@ class Continuation:
         self._found: tuple[str, Checkpoint] | None = None
         self._early: list[str] = []
         self._unseen: set[str] = set()
-        self._first_time: str | None = None
+        # The name of the latest pass, and what was known of it before.
+        self._latest: tuple[str, Mapping[str, Any]] = "", {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         tracked.calls.on_return = self._return
 
@@ -197,7 +198,7 @@ class Continuation:
                 "data": before["data"] if is_known else now["data"],
             }
             self._compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
-        self._first_time = key if before is None else None
+        self._latest = key, {} if before is None else {earlier: before}
         passes.pop(earlier, None)
         passes[key] = {
             **now,
@@ -205,13 +206,14 @@ class Continuation:
             "varies": None if before is None else _varies(before, section, now),
         }
 
-    def forget_first_time(self) -> None:
-        """Forgets a pass that was met for the first time, and has done nothing yet.
+    def forget_latest(self) -> None:
+        """Forgets what the latest pass depends on, which has done nothing yet.
 
-        Whoever mends its step need not say "inexact".
+        Whoever mends its step or its data need not say "inexact".
         """
-        if self._first_time is not None:
-            self._tracked.passes.pop(self._first_time, None)
+        key, before = self._latest
+        self._tracked.passes.pop(key, None)
+        self._tracked.passes.update(before)
 
     def claim(
         self,

@@ -41,7 +41,7 @@ class AbstractHome(ABC):
 
         The two look alike, so nothing is saved: run again, the code comes to the same
         `break`, and after an exception the whole epoch is done. This process does not
-        come to it again, so its next round saves at its begin.
+        come to it again, so its next round goes on from memory, and saves at its begin.
         """
 
     @abstractmethod
@@ -50,6 +50,11 @@ class AbstractHome(ABC):
 
         So for whatever `loop.epochs` itself raises.
         """
+
+    @property
+    @abstractmethod
+    def is_returning(self) -> bool:
+        """Whether the code is not back yet where an earlier process has been."""
 
     @abstractmethod
     def position(self, now: Done) -> Done:
@@ -188,6 +193,10 @@ class Nowhere(AbstractHome):
     def break_round(self, ending: str | None) -> None: ...
 
     def abandon_round(self) -> None: ...
+
+    @property
+    def is_returning(self) -> bool:
+        return False
 
     def position(self, now: Done) -> Done:
         return now

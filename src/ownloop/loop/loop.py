@@ -242,15 +242,18 @@ class Loop:
     def _leave(self, epoch: Epoch) -> None:
         """Ends an epoch whose body was left by `break` or by an exception."""
         run = self._run
-        if run.failed is not None or epoch.did_nothing:
-            # A step raised, or what it was called with: the epoch is not done, and
-            # starts anew when it is entered again.
+        if run.failed is not None or run.home.is_returning:
+            # A step raised, or what it was called with; or an earlier process has
+            # come further than this. The epoch is not done, and is entered again.
             epoch.abandon()
             run.home.abandon_round()
             return
-        run.epoch = epoch.number
-        epoch.close()
         reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
+        if epoch.did_nothing:
+            epoch.abandon()
+        else:
+            run.epoch = epoch.number
+            epoch.close()
         # Perhaps by an exception: what was saved last stays the last.
         run.home.break_round(run.stop_reason)
         run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))

@@ -9,7 +9,7 @@ programs.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -104,13 +104,19 @@ class Run:
         self.failed = error
         self.tell(Failed(error=error, step=self.step, epoch=self.current or self.epoch))
 
-    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
-        """Lets the run be saved; see `AbstractHome.pause`."""
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Keeps what is raised within from being taken for a `break` of the user's."""
         try:
-            self.home.pause(call, where)
+            yield
         except BaseException as error:
             self.failed = error
             raise
+
+    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
+        """Lets the run be saved; see `AbstractHome.pause`."""
+        with self.refusals():
+            self.home.pause(call, where)
 
     def variables(self) -> tuple[keras.Variable, ...]:
         """The variables of the objects that the user named."""

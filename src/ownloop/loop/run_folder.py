@@ -137,6 +137,7 @@ class RunFolder(AbstractHome):
         # The file is as it was at the last save; a loop that is entered again in this
         # process begins there, as another process would.
         self._must_reload = True
+        self._tracked.calls.give_up()
         self._signals.stop()
         self._files.flush()
         self._files.drain()
@@ -230,7 +231,7 @@ class RunFolder(AbstractHome):
         try:
             open = where()
             if open is None:
-                self._continuation.forget_first_time()
+                self._continuation.forget_latest()
             self._commit_now(open)
         except Exception as failure:
             # The error that led here is the one that they must see.
@@ -238,7 +239,9 @@ class RunFolder(AbstractHome):
                 error.add_note(f"The run could not be saved either: {failure}")
 
     def _can_save(self, call: Call) -> bool:
-        return self._tracked.calls.is_alone(call) and not self._has_single_steps
+        # After an error the code is nowhere that another process could come back to.
+        is_somewhere = not (self._must_reload or self._has_single_steps)
+        return is_somewhere and self._tracked.calls.is_alone(call)
 
     def _can_ever_save(self) -> bool:
         """Whether the next moment to leave will be one to save, by what is known."""
@@ -315,6 +318,10 @@ class RunFolder(AbstractHome):
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)
+
+    @property
+    def is_returning(self) -> bool:
+        return self._tracked.calls.is_returning
 
     def position(self, now: Done) -> Done:
         return self._tracked.calls.position(now)

@@ -175,6 +175,12 @@ class Calls:
         self._left = set(place.left)
         self._ends, self._is_in_round = list(place.ends[:round]), False
 
+    def give_up(self) -> None:
+        """Ends the return where it is: what is called now was not called before."""
+        if self.is_returning:
+            self.is_returning, self._epoch = False, None
+            self._clear()
+
     def place(self, open: Open | None = None) -> Place:
         """Returns where the run stands now."""
         return Place(
@@ -342,7 +348,9 @@ class Calls:
         """Begins to count the calls of an epoch, or those after a round."""
         self._clear()
         _, is_there = self._known()
-        if is_there and not self._target.is_inside:
+        # After a round that was left, nothing is saved before the next one begins.
+        is_later = self._epoch is None and self._round - 1 in self._target.left
+        if is_there and not self._target.is_inside and not is_later:
             self._arrive()
 
     def _clear(self) -> None:
