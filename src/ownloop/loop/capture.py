@@ -22,6 +22,7 @@ from ownloop.resume import owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
 from ownloop.resume.waiting import Waiting, counts
+from ownloop.step import flags_of, put_flags
 
 
 @final
@@ -79,6 +80,7 @@ def capture(
         "calls": tracked.names.calls,
         "counts": counts(tensors),
         "parts": _parts(run),
+        "flags": flags_of(run.objects),
         "random": generators,
         "objects": {
             n: _text(f"{n}.get_state()", state)
@@ -169,6 +171,16 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
     _refill(run.memory, json.loads(meta["memory"]))
+
+
+def assign_flags(run: Run, checkpoint: Checkpoint) -> None:
+    """Sets the `trainable` flags of all that the loop owns by name."""
+    put_flags(run.objects, checkpoint.meta["flags"])
+    for name, variable in owned.named(run.objects).items():
+        if name in checkpoint.tensors:
+            is_trainable = checkpoint.tensors[name].role == "trainable"
+            if variable.trainable != is_trainable:
+                variable.trainable = is_trainable
 
 
 def _refill(old: Any, new: Any) -> Any:

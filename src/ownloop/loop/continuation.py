@@ -14,11 +14,11 @@ import keras
 from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint
 from ownloop.errors import FolderError
-from ownloop.loop.capture import Tracked, assign, place_of, restore
+from ownloop.loop.capture import Tracked, assign, assign_flags, place_of, restore
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
-from ownloop.resume import fingerprint
+from ownloop.resume import fingerprint, owned
 from ownloop.resume.calls import Call
 from ownloop.step import Surroundings, settings_of
 
@@ -45,6 +45,10 @@ class Continuation:
         self._tracked = tracked
         self._resume = resume
         self._found: tuple[str, Checkpoint] | None = None
+        # What an epoch begins with whose first call has not been met.
+        self._unsure: Checkpoint | None = None
+        # The user goes on inexactly, with layers frozen that were not, or not so.
+        self._has_own_flags = False
         self._early: list[str] = []
         self._unseen: set[str] = set()
         # The name of the latest pass, and what was known of it before.
@@ -115,15 +119,43 @@ class Continuation:
         if self._found is None:
             return
         name, checkpoint = self._found
+        self.put_flags()
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
         # Perhaps the body of a pass said so, which is not gone through again.
         self._run.stop_reason = checkpoint.meta["stopping"]
         place = place_of(checkpoint.meta)
         if place.is_inside:
-            self._compare_flags(checkpoint)
+            known = self._tracked.names.variables()
+            self._compare("", *_flags(known, checkpoint))
+        elif place.epoch is not None:
+            self._unsure = checkpoint
         if place.epoch is None:
             self._tell_what_is_waiting()
+
+    def put_flags(self) -> None:
+        """Sets `trainable` flags as they were, where the epochs begin and after heads.
+
+        What the script did in the head of an earlier epoch, it does not do again.
+        """
+        if self._found is not None and not self._has_own_flags:
+            assign_flags(self._run, self._found[1])
+
+    def _tell_of_flags(self, checkpoint: Checkpoint) -> None:
+        """Says which flags were others at the end of the epoch before.
+
+        Only of what the loop does not own, and is found in its step: perhaps the head
+        of this epoch has set them, and perhaps that of an earlier one, which is lost.
+        """
+        run = self._run
+        known = self._tracked.names.variables()
+        found = {n: v for n, v in known.items() if n not in owned.named(run.objects)}
+        words = fingerprint.differences(*_flags(found, checkpoint))
+        if words:
+            run.say(
+                f"{'; '.join(words)}: right if the head of epoch {run.current} "
+                "set it; objects that `Loop(...)` owns by name have their flags back"
+            )
 
     def _tell_what_is_waiting(self) -> None:
         """Says which variables have no value yet, as their steps are not run again."""
@@ -162,6 +194,9 @@ class Continuation:
         section = f"{place.round}/{place.epoch}/"
         self._reach(step, words, section, call)
         if not call.is_over:
+            if self._unsure is not None:
+                unsure, self._unsure = self._unsure, None
+                self._tell_of_flags(unsure)
             now = fingerprint.of_pass(step, data)
             self._compare_pass(words, section, call, now)
         return call
@@ -255,17 +290,10 @@ class Continuation:
             mine = settings_of(self._run.objects)
             # What is there in one of them alone has to do with what is built.
             now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
-        self._compare("", before, now)
-
-    def _compare_flags(self, checkpoint: Checkpoint) -> None:
-        """Compares `trainable` flags, which the head of an epoch may set."""
-        before: dict[str, bool] = {}
-        now: dict[str, bool] = {}
-        for name, variable in self._tracked.names.variables().items():
-            if name in checkpoint.tensors:
-                field = f"{variable.path}.trainable"
-                before[field] = checkpoint.tensors[name].role == "trainable"
-                now[field] = bool(variable.trainable)
+            self._has_own_flags = any(
+                n.endswith(".trainable") and value != now["objects"][n]
+                for n, value in objects.items()
+            )
         self._compare("", before, now)
 
     def _fingerprint(self) -> dict[str, Any]:
@@ -290,6 +318,20 @@ class Continuation:
             "otherwise other numbers come out. Restore that, or pass "
             "`Loop(resume='inexact')`, which marks the run."
         )
+
+
+def _flags(
+    variables: Mapping[str, keras.Variable], checkpoint: Checkpoint
+) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Returns the `trainable` flags of variables: as they were, and as they are."""
+    before: dict[str, bool] = {}
+    now: dict[str, bool] = {}
+    for name, variable in variables.items():
+        if name in checkpoint.tensors:
+            field = f"{variable.path}.trainable"
+            before[field] = checkpoint.tensors[name].role == "trainable"
+            now[field] = bool(variable.trainable)
+    return before, now
 
 
 def _varies(

@@ -77,6 +77,8 @@ class RunFolder(AbstractHome):
                 self._keep_what_is_there()
         round = calls.round
         answer = calls.enter_round(total, self._run.epoch)
+        if calls.is_returning and answer[0]:
+            self._continuation.put_flags()
         if round in calls.left:
             self._run.say(
                 "the epochs of a loop that was left, by `break` or an exception, are "
