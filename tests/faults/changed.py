@@ -55,7 +55,7 @@ OBJECTS: dict[str, str] = {
     "added layer": "objects dense.units was 2 and is 8",
     "removed bias": "objects dense.use_bias was True and is False",
     "optimizer": "optimizer was AdamW and is SGD",
-    "trainable": "hidden/kernel.trainable was True and is False",
+    "trainable": "objects hidden.trainable was True and is False",
 }
 """By what is changed of the objects: what the refusal says."""
 

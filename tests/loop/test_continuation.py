@@ -1,5 +1,8 @@
 """A run is only gone on with where its objects have the settings that they had."""
 
+import os
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -62,3 +65,89 @@ def test_equal_settings_go_on_also_where_the_script_changes_them(tmp_path):
 def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
     run_with(tmp_path, 0.3, leave=False)
     run_with(tmp_path, 0.9)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is saved on the way out."""
+
+
+def train(tmp_path, step_of, data_of, *, killed_in=None, asked=False, name="run"):
+    """Train five epochs, each with a step and data of its own."""
+    weight = keras.Variable(1.0, name="weight")
+
+    def main_step(x):
+        weight.assign(weight * 0.9 + 0.1 * keras.ops.mean(x))
+        return {"loss": weight.value}
+
+    def warmup_step(x):
+        weight.assign(weight * 0.5 + 0.1 * keras.ops.mean(x))
+        return {"loss": weight.value}
+
+    # So that each epoch is saved at its end.
+    options = {"save": None, "keep": ol.Keep(best=1, by="train_loss")}
+    loop = ol.Loop(
+        folder=tmp_path / name, compile=False, observers=[], weight=weight, **options
+    )
+    steps = {"main": main_step, "warmup": warmup_step}
+    for epoch in loop.epochs(5):
+        step, data = steps[step_of(epoch.number)], data_of(epoch.number)
+        for chunk in epoch.train(step, data, every=1):
+            if epoch.number == killed_in and chunk.batch == 2:
+                if not asked:
+                    raise Killed
+                os.kill(os.getpid(), signal.SIGTERM)
+    return loop.history.steps["train_loss"].tolist()
+
+
+def warmup_first(epoch):
+    return "warmup" if epoch <= 2 else "main"
+
+
+def always_main(epoch):
+    return "main"
+
+
+def new_data(epoch):
+    return ol.Batches(np.arange(8, dtype="float32") + epoch, batch_size=2)
+
+
+def same_data(epoch):
+    return DATA
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
+@pytest.mark.parametrize("what", ["another step", "other data"])
+def test_what_a_later_epoch_brings_is_not_taken_for_what_was_there(
+    tmp_path, what, epoch, asked
+):
+    step_of = warmup_first if what == "another step" else always_main
+    data_of = new_data if what == "other data" else same_data
+    expected = train(tmp_path, step_of, data_of, name="whole")
+    with pytest.raises(SystemExit if asked else Killed):
+        train(tmp_path, step_of, data_of, killed_in=epoch, asked=asked)
+    assert train(tmp_path, step_of, data_of) == expected
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(
+    ("step_of", "data_of", "words"),
+    [
+        (warmup_first, same_data, "pass 'train': code was"),
+        (always_main, new_data, "pass 'train': data values was"),
+    ],
+)
+def test_what_the_run_was_in_the_middle_of_must_be_as_it_was(
+    tmp_path, step_of, data_of, words, epoch
+):
+    with pytest.raises(SystemExit):
+        train(tmp_path, always_main, same_data, killed_in=epoch, asked=True)
+    with pytest.raises(FolderError, match=f"cannot be continued exactly: {words}"):
+        train(tmp_path, step_of, data_of)
+
+
+def test_data_that_two_epochs_had_are_expected_in_the_third(tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, always_main, same_data, killed_in=3)
+    with pytest.raises(FolderError, match="pass 'train': data values was"):
+        train(tmp_path, always_main, new_data)

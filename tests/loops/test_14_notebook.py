@@ -227,3 +227,30 @@ def test_a_cell_goes_on_from_memory_where_nothing_is_saved(tmp_path):
     again = Notebook(tmp_path / "run")
     again.run(SETUP, LOOP, SINGLE)
     assert again.end() == notebook.end()
+
+
+HEAD = """
+for epoch in loop.epochs(4):
+    weight.assign(weight * 0.5)
+    if epoch.number == failing_in:
+        raise KeyError("mine")
+    epoch.train(step, data).run()
+"""
+
+
+@pytest.mark.parametrize("failing_in", [1, 3])
+def test_a_cell_that_failed_at_an_epochs_head_goes_on_from_memory(tmp_path, failing_in):
+    def play(name):
+        notebook = Notebook(name and tmp_path / name)
+        notebook.names["failing_in"] = failing_in
+        with pytest.raises(KeyError):
+            notebook.run(SETUP, LOOP, HEAD)
+        notebook.names["failing_in"] = None
+        notebook.run(HEAD)
+        weight = keras.ops.convert_to_numpy(notebook.names["weight"].value)
+        loop = notebook.names["loop"]
+        return weight.tolist(), loop.epoch, loop.history.to_dict()
+
+    whole = play(None)
+    assert whole[1] == 4
+    assert play("run") == whole

@@ -1,10 +1,16 @@
 """Epochs that were left by `break` are over; what comes after them goes on."""
 
+import contextlib
+import os
+import signal
+
+import keras
 import pytest
 
 import ownloop as ol
-from ownloop.events import Notice
-from ownloop.resume.calls import Calls
+from ownloop.errors import DataError, LoopError
+from ownloop.events import Notice, Stopped
+from ownloop.resume.calls import Calls, Done
 
 
 class Killed(BaseException):
@@ -15,11 +21,11 @@ def test_a_round_that_was_left_is_not_gone_on_with():
     earlier = Calls()
     earlier.enter_round(10, done=0)
     earlier.enter_epoch(1)
-    earlier.leave_round(None, is_left=True)
+    earlier.leave_round(None, Done(1, 4), is_left=True)
     calls = Calls()
     calls.go_to(earlier.place())
     assert calls.enter_round(10, done=1) == (False, None)
-    calls.leave_round(None)
+    calls.leave_round(None, Done(1, 4))
     assert calls.place() == earlier.place()
     assert calls.enter_round(10, done=1) == (True, None)
 
@@ -69,3 +75,94 @@ def test_it_is_said_that_a_loop_that_was_left_is_not_gone_on_with(tmp_path, smal
     assert play() == []
     (text,) = play()
     assert "by `break` or an exception" in text
+
+
+# Before the second round has saved an epoch, and after it.
+@pytest.mark.parametrize("killed_in", [3, 4])
+def test_a_loop_left_at_an_epochs_head_ends_with_the_state_in_memory(
+    tmp_path, small_run, killed_in
+):
+    def play(name, at=None):
+        weight, data, step, loop = small_run(name and tmp_path / name)
+        told = []
+        for epoch in loop.epochs(9):
+            if len(loop.history) == 2 and not loop.memory.get("second"):
+                break
+            epoch.train(step, data).run()
+        told.append((loop.step, loop.epoch, loop.stopped))
+        weight.assign(weight * 0.5)
+        loop.memory["second"] = True
+        for epoch in loop.epochs(5):
+            epoch.train(step, data).run()
+            if epoch.number == at:
+                raise Killed
+        return told, loop.epoch, loop.history.steps["train_loss"].tolist()
+
+    expected = play(None)
+    assert expected[0] == [(8, 2, None)]
+    assert play("whole") == expected
+    with pytest.raises(Killed):
+        play("killed", at=killed_in)
+    assert play("killed") == expected
+    assert play("killed") == expected
+
+
+def test_observers_hear_that_a_loop_was_left_at_an_epochs_head(small_run):
+    said = []
+    _, data, step, loop = small_run(None)
+    loop._run.observers.append(said.append)
+    for epoch in loop.epochs(3):
+        if epoch.number == 2:
+            break
+        epoch.train(step, data).run()
+    assert isinstance(said[-1], Stopped)
+    assert said[-1].reason == "the loop was left in epoch 2"
+    assert said[-1].epoch == 1
+
+
+@pytest.mark.parametrize("left_by", ["break", "an error", "a refusal"])
+def test_an_epoch_left_on_the_way_back_is_gone_on_with(tmp_path, small_run, left_by):
+    def cell(run, at=None, left=None):
+        _, data, step, loop = run
+        for epoch in loop.epochs(3):
+            if epoch.number == 2 and left == "break":
+                break
+            if epoch.number == 2 and left == "an error":
+                raise KeyError("mine")
+            if epoch.number == 2 and left == "a refusal":
+                epoch.train(step, data, every=-1)
+            epoch.validate(step, data)
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        return loop.step, loop.history.steps["train_loss"].tolist()
+
+    expected = cell(small_run(tmp_path / "whole"))
+    with pytest.raises(SystemExit):
+        cell(small_run(tmp_path / "run"), at=6)
+    run = _, data, _, loop = small_run(tmp_path / "run")
+    errors = {"break": (), "an error": KeyError, "a refusal": LoopError}[left_by]
+    with pytest.raises(errors) if errors else contextlib.nullcontext():
+        cell(run, left=left_by)
+    # It is a call of its own, and no answer for one of the epoch's.
+    loop.validate(lambda x: {"zero": 0 * keras.ops.sum(x)}, data)
+    assert loop.history.looks("test_zero").value.tolist() == [0.0]
+    assert cell(run) == expected
+
+
+def test_an_epoch_whose_first_call_is_refused_is_entered_again(tmp_path, small_run):
+    def play(name, bad=None):
+        weight, data, step, loop = small_run(tmp_path / name)
+
+        def cell(bad=None):
+            for epoch in loop.epochs(3):
+                weight.assign(weight * 0.5)
+                epoch.train(step, [] if epoch.number == bad else data).run()
+
+        if bad:
+            with pytest.raises(DataError, match="gave no batch"):
+                cell(bad)
+        cell()
+        return loop.step, loop.history.steps["train_loss"].tolist()
+
+    assert play("mended", bad=2) == play("whole")

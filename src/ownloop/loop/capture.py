@@ -22,6 +22,7 @@ from ownloop.resume import owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
 from ownloop.resume.waiting import Waiting, counts
+from ownloop.step import flags_of, put_flags
 
 
 @final
@@ -34,7 +35,8 @@ class Tracked:
         calls: Where it stands in the user's code.
         waiting: Values whose variables have not been found yet.
         fingerprint: What the process runs on.
-        passes: By name, what each pass depends on.
+        passes: By name, what each pass depends on, where it was met last, and whether
+            its data vary: whether they were others in another epoch.
         kinds: By step and shape, as which kind of program it runs.
         inexact: Whether it was continued although something differed.
     """
@@ -78,6 +80,7 @@ def capture(
         "calls": tracked.names.calls,
         "counts": counts(tensors),
         "parts": _parts(run),
+        "flags": flags_of(run.objects),
         "random": generators,
         "objects": {
             n: _text(f"{n}.get_state()", state)
@@ -168,8 +171,16 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
     _refill(run.memory, json.loads(meta["memory"]))
-    # Perhaps the body of a pass said so, which is not gone through again.
-    run.stop_reason = meta["stopping"]
+
+
+def assign_flags(run: Run, checkpoint: Checkpoint) -> None:
+    """Sets the `trainable` flags of all that the loop owns by name."""
+    put_flags(run.objects, checkpoint.meta["flags"])
+    for name, variable in owned.named(run.objects).items():
+        if name in checkpoint.tensors:
+            is_trainable = checkpoint.tensors[name].role == "trainable"
+            if variable.trainable != is_trainable:
+                variable.trainable = is_trainable
 
 
 def _refill(old: Any, new: Any) -> Any:

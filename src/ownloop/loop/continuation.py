@@ -14,11 +14,11 @@ import keras
 from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint
 from ownloop.errors import FolderError
-from ownloop.loop.capture import Tracked, assign, place_of, restore
+from ownloop.loop.capture import Tracked, assign, assign_flags, place_of, restore
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
-from ownloop.resume import fingerprint
+from ownloop.resume import fingerprint, owned
 from ownloop.resume.calls import Call
 from ownloop.step import Surroundings, settings_of
 
@@ -45,9 +45,14 @@ class Continuation:
         self._tracked = tracked
         self._resume = resume
         self._found: tuple[str, Checkpoint] | None = None
+        # What an epoch begins with whose first call has not been met.
+        self._unsure: Checkpoint | None = None
+        # The user goes on inexactly, with layers frozen that were not, or not so.
+        self._has_own_flags = False
         self._early: list[str] = []
         self._unseen: set[str] = set()
-        self._first_time: str | None = None
+        # The name of the latest pass, and what was known of it before.
+        self._latest: tuple[str, Mapping[str, Any]] = "", {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         tracked.calls.on_return = self._return
 
@@ -117,13 +122,43 @@ class Continuation:
         if self._found is None:
             return
         name, checkpoint = self._found
+        self.put_flags()
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
+        # Perhaps the body of a pass said so, which is not gone through again.
+        self._run.stop_reason = checkpoint.meta["stopping"]
         place = place_of(checkpoint.meta)
         if place.is_inside:
-            self._compare_flags(checkpoint)
+            known = self._tracked.names.variables()
+            self._compare("", *_flags(known, checkpoint))
+        elif place.epoch is not None:
+            self._unsure = checkpoint
         if place.epoch is None:
             self._tell_what_is_waiting()
+
+    def put_flags(self) -> None:
+        """Sets `trainable` flags as they were, where the epochs begin and after heads.
+
+        What the script did in the head of an earlier epoch, it does not do again.
+        """
+        if self._found is not None and not self._has_own_flags:
+            assign_flags(self._run, self._found[1])
+
+    def _tell_of_flags(self, checkpoint: Checkpoint) -> None:
+        """Says which flags were others at the end of the epoch before.
+
+        Only of what the loop does not own, and is found in its step: perhaps the head
+        of this epoch has set them, and perhaps that of an earlier one, which is lost.
+        """
+        run = self._run
+        known = self._tracked.names.variables()
+        found = {n: v for n, v in known.items() if n not in owned.named(run.objects)}
+        words = fingerprint.differences(*_flags(found, checkpoint))
+        if words:
+            run.say(
+                f"{'; '.join(words)}: right if the head of epoch {run.current} "
+                "set it; objects that `Loop(...)` owns by name have their flags back"
+            )
 
     def _tell_what_is_waiting(self) -> None:
         """Says which variables have no value yet, as their steps are not run again."""
@@ -159,10 +194,14 @@ class Continuation:
         words, calls = f"{name}: {step_name(step)}", self._tracked.calls
         call = calls.enter()
         place = calls.place()
-        self._reach(step, words, f"{place.round}/{place.epoch}/", call)
+        section = f"{place.round}/{place.epoch}/"
+        self._reach(step, words, section, call)
         if not call.is_over:
+            if self._unsure is not None:
+                unsure, self._unsure = self._unsure, None
+                self._tell_of_flags(unsure)
             now = fingerprint.of_pass(step, data)
-            self._compare_pass(name, words, now, is_in_the_middle=call.open is not None)
+            self._compare_pass(words, section, call, now)
         return call
 
     def _reach(
@@ -177,32 +216,42 @@ class Continuation:
         self._tracked.waiting.assign(names.variables(), {})
 
     def _compare_pass(
-        self, name: str, key: str, now: dict[str, Any], *, is_in_the_middle: bool
+        self, key: str, section: str, call: Call, now: Mapping[str, Any]
     ) -> None:
-        passes = self._tracked.passes
-        # Two steps may share a name; one that the run has not had stands for another.
-        if key not in passes:
-            earlier = [k for k in self._unseen if k.partition(": ")[0] == name]
-            key = earlier[0] if earlier else key
-        before = passes.get(key, now)
-        if key in self._unseen:
-            self._unseen.discard(key)
-            # Data that the script makes anew for each epoch are compared only where
-            # the run was in the middle of them.
-            if before["varies"] and not is_in_the_middle:
-                before = before | {"data": now["data"]}
-            self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
-        self._first_time = None if key in passes else key
-        varies = before["varies"] or before["data"] != now["data"]
-        passes[key] = {**now, "varies": varies}
+        """Compares a pass with what the run had at this call, or under its name.
 
-    def forget_first_time(self) -> None:
-        """Forgets a pass that was met for the first time, and has done nothing yet.
-
-        Whoever mends its step need not say "inexact".
+        A step of another name may be another one, which the run has not come to yet,
+        and data may be made anew for each epoch. Only at the call that the run was in
+        must both be what they were.
         """
-        if self._first_time is not None:
-            self._tracked.passes.pop(self._first_time, None)
+        passes, place = self._tracked.passes, f"{section}{call.number}"
+        here = [k for k in self._unseen if passes[k]["call"] == place]
+        earlier = here[0] if here else key
+        before = passes.get(earlier)
+        if before is not None and earlier in self._unseen:
+            self._unseen.discard(earlier)
+            is_known = bool(here) or before["varies"] is False
+            was = {
+                "code": before["code"],
+                "data": before["data"] if is_known else now["data"],
+            }
+            self._compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
+        self._latest = key, {} if before is None else {earlier: before}
+        passes.pop(earlier, None)
+        passes[key] = {
+            **now,
+            "call": place,
+            "varies": None if before is None else _varies(before, section, now),
+        }
+
+    def forget_latest(self) -> None:
+        """Forgets what the latest pass depends on, which has done nothing yet.
+
+        Whoever mends its step or its data need not say "inexact".
+        """
+        key, before = self._latest
+        self._tracked.passes.pop(key, None)
+        self._tracked.passes.update(before)
 
     def claim(
         self,
@@ -244,17 +293,10 @@ class Continuation:
             mine = settings_of(self._run.objects)
             # What is there in one of them alone has to do with what is built.
             now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
-        self._compare("", before, now)
-
-    def _compare_flags(self, checkpoint: Checkpoint) -> None:
-        """Compares `trainable` flags, which the head of an epoch may set."""
-        before: dict[str, bool] = {}
-        now: dict[str, bool] = {}
-        for name, variable in self._tracked.names.variables().items():
-            if name in checkpoint.tensors:
-                field = f"{variable.path}.trainable"
-                before[field] = checkpoint.tensors[name].role == "trainable"
-                now[field] = bool(variable.trainable)
+            self._has_own_flags = any(
+                n.endswith(".trainable") and value != now["objects"][n]
+                for n, value in objects.items()
+            )
         self._compare("", before, now)
 
     def _fingerprint(self) -> dict[str, Any]:
@@ -279,3 +321,27 @@ class Continuation:
             "otherwise other numbers come out. Restore that, or pass "
             "`Loop(resume='inexact')`, which marks the run."
         )
+
+
+def _flags(
+    variables: Mapping[str, keras.Variable], checkpoint: Checkpoint
+) -> tuple[dict[str, bool], dict[str, bool]]:
+    """Returns the `trainable` flags of variables: as they were, and as they are."""
+    before: dict[str, bool] = {}
+    now: dict[str, bool] = {}
+    for name, variable in variables.items():
+        if name in checkpoint.tensors:
+            field = f"{variable.path}.trainable"
+            before[field] = checkpoint.tensors[name].role == "trainable"
+            now[field] = bool(variable.trainable)
+    return before, now
+
+
+def _varies(
+    before: Mapping[str, Any], section: str, now: Mapping[str, Any]
+) -> bool | None:
+    """Says whether a pass has other data in each epoch; None after a single one."""
+    if before["varies"] or before["data"] != now["data"]:
+        return True
+    is_another_epoch = not before["call"].startswith(section)
+    return False if is_another_epoch else before["varies"]

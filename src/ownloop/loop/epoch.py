@@ -111,32 +111,33 @@ class Epoch:
             >>> loop.history.steps["train_mean"].tolist()
             [0.5, 2.5, 4.5, 0.5]
         """
-        self._check_open()
-        check_step(step)
         run = self._run
-        looks = Every.of(every)
-        call = run.home.enter(name, step, data)
-        # Of the outermost pass: when that is over, its body is not gone through again.
-        body = next(iter(run.under_way.values()), "")
-        feed = run.data.feed(
-            data,
-            name=name,
-            steps=steps,
-            epoch=self.number,
-            done=done_of(call),
-            body=body,
-        )
-        batches = count_batches(data) if steps is None else steps
-        made = Pass(
-            run,
-            step,
-            feed,
-            call=call,
-            name=name,
-            place=body or self._next_place(name),
-            every=looks,
-            batches=batches,
-        )
+        with run.refusals():
+            self._check_open()
+            check_step(step)
+            looks = Every.of(every)
+            call = run.home.enter(name, step, data)
+            # Of the outermost pass: when that is over, its body is not gone through.
+            body = next(iter(run.under_way.values()), "")
+            feed = run.data.feed(
+                data,
+                name=name,
+                steps=steps,
+                epoch=self.number,
+                done=done_of(call),
+                body=body,
+            )
+            batches = count_batches(data) if steps is None else steps
+            made = Pass(
+                run,
+                step,
+                feed,
+                call=call,
+                name=name,
+                place=body or self._next_place(name),
+                every=looks,
+                batches=batches,
+            )
         self._looked |= call.is_over
         self._passes.append(made)
         run.plan[name] = describe_training(name, step, data, looks)
@@ -167,10 +168,12 @@ class Epoch:
 
         Example: see `Epoch`.
         """
-        self._check_open()
-        check_step(step)
-        self._run.plan[name] = describe_validation(name, step, data)
-        result = validate(self._run, step, data, name=name)
+        run = self._run
+        with run.refusals():
+            self._check_open()
+            check_step(step)
+            run.plan[name] = describe_validation(name, step, data)
+            result = validate(run, step, data, name=name)
         self._looked = True
         return result
 
@@ -195,9 +198,10 @@ class Epoch:
 
         Example: see `Epoch`.
         """
-        self._check_open()
-        self._run.home.enter_single_steps()
-        return self._step_pass(step, name).step(batch)
+        with self._run.refusals():
+            self._check_open()
+            self._run.home.enter_single_steps()
+            return self._step_pass(step, name).step(batch)
 
     def _step_pass(self, step: Step, name: str) -> StepPass:
         for made in self._steps:

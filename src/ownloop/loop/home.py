@@ -14,7 +14,7 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.loop.values import Values
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.owned import Saved
 
 
@@ -41,7 +41,7 @@ class AbstractHome(ABC):
 
         The two look alike, so nothing is saved: run again, the code comes to the same
         `break`, and after an exception the whole epoch is done. This process does not
-        come to it again, so its next round saves at its begin.
+        come to it again, so its next round goes on from memory, and saves at its begin.
         """
 
     @abstractmethod
@@ -49,6 +49,19 @@ class AbstractHome(ABC):
         """Ends a call of `loop.epochs` in which a step raised, or a signal came.
 
         So for whatever `loop.epochs` itself raises.
+        """
+
+    @property
+    @abstractmethod
+    def is_returning(self) -> bool:
+        """Whether the code is not back yet where an earlier process has been."""
+
+    @abstractmethod
+    def position(self, now: Done) -> Done:
+        """Says how far the run is for the user's code, which may not be there yet.
+
+        Args:
+            now: How far it is indeed.
         """
 
     @abstractmethod
@@ -180,6 +193,13 @@ class Nowhere(AbstractHome):
     def break_round(self, ending: str | None) -> None: ...
 
     def abandon_round(self) -> None: ...
+
+    @property
+    def is_returning(self) -> bool:
+        return False
+
+    def position(self, now: Done) -> Done:
+        return now
 
     def enter_epoch(self, number: int) -> None: ...
 

@@ -137,12 +137,12 @@ class Loop:
     @property
     def step(self) -> int:
         """Training steps done."""
-        return self._run.step
+        return self._run.position.steps
 
     @property
     def epoch(self) -> int:
         """Epochs finished."""
-        return self._run.epoch
+        return self._run.position.epochs
 
     @property
     def stopped(self) -> str | None:
@@ -205,8 +205,9 @@ class Loop:
                 with contextlib.suppress(Exception):
                     error.add_note(f"The run could not be saved either: {failure}")
             raise
-        reason = run.stop_reason or f"{run.epoch} epochs are done"
-        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+        here = run.position
+        reason = run.stop_reason or f"{here.epochs} epochs are done"
+        run.tell(Stopped(reason=reason, step=here.steps, epoch=here.epochs))
 
     def _round(
         self, total: int | None, has_epochs: bool, ending: str | None
@@ -216,8 +217,8 @@ class Loop:
             Started(
                 epochs_total=total,
                 backend=keras.backend.backend(),
-                epoch=run.epoch,
-                step=run.step,
+                epoch=run.position.epochs,
+                step=run.position.steps,
             )
         )
         run.stop_reason = ending
@@ -244,15 +245,18 @@ class Loop:
     def _leave(self, epoch: Epoch) -> None:
         """Ends an epoch whose body was left by `break` or by an exception."""
         run = self._run
-        if run.failed is not None or epoch.did_nothing:
-            # A step raised, or what it was called with: the epoch is not done, and
-            # starts anew when it is entered again.
+        if run.failed is not None or run.home.is_returning:
+            # A step raised, or what it was called with; or an earlier process has
+            # come further than this. The epoch is not done, and is entered again.
             epoch.abandon()
             run.home.abandon_round()
             return
-        run.epoch = epoch.number
-        epoch.close()
         reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
+        if epoch.did_nothing:
+            epoch.abandon()
+        else:
+            run.epoch = epoch.number
+            epoch.close()
         # Perhaps by an exception: what was saved last stays the last.
         run.home.break_round(run.stop_reason)
         run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))

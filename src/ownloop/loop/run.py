@@ -9,7 +9,7 @@ programs.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -29,7 +29,7 @@ from ownloop.loop.replaying import replayer
 from ownloop.loop.runner import Runner
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.owned import variables_of
 
 
@@ -66,6 +66,16 @@ class Run:
         self.home: AbstractHome = Nowhere()
         self.replay: ReplayRequest | None = None
 
+    @property
+    def done(self) -> Done:
+        """How many epochs and steps are done."""
+        return Done(self.epoch, self.step)
+
+    @property
+    def position(self) -> Done:
+        """How many are done for the user's code, which may be on its way back."""
+        return self.home.position(self.done)
+
     def tell(self, event: Event) -> None:
         """Hands an event to each observer."""
         for observer in self.observers:
@@ -94,13 +104,19 @@ class Run:
         self.failed = error
         self.tell(Failed(error=error, step=self.step, epoch=self.current or self.epoch))
 
-    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
-        """Lets the run be saved; see `AbstractHome.pause`."""
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Keeps what is raised within from being taken for a `break` of the user's."""
         try:
-            self.home.pause(call, where)
+            yield
         except BaseException as error:
             self.failed = error
             raise
+
+    def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
+        """Lets the run be saved; see `AbstractHome.pause`."""
+        with self.refusals():
+            self.home.pause(call, where)
 
     def variables(self) -> tuple[keras.Variable, ...]:
         """The variables of the objects that the user named."""

@@ -25,7 +25,7 @@ from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
@@ -77,6 +77,8 @@ class RunFolder(AbstractHome):
                 self._keep_what_is_there()
         round = calls.round
         answer = calls.enter_round(total, self._run.epoch)
+        if calls.is_returning and answer[0]:
+            self._continuation.put_flags()
         if round in calls.left:
             self._run.say(
                 "the epochs of a loop that was left, by `break` or an exception, are "
@@ -113,7 +115,7 @@ class RunFolder(AbstractHome):
 
     def leave_round(self, ending: str | None) -> None:
         was_returning = self._tracked.calls.is_returning
-        self._tracked.calls.leave_round(ending)
+        self._tracked.calls.leave_round(ending, self._run.done)
         if not was_returning:
             self._commit_now(None)
         self._files.drain()
@@ -123,7 +125,7 @@ class RunFolder(AbstractHome):
         self._leave_if_asked()
 
     def break_round(self, ending: str | None) -> None:
-        self._tracked.calls.leave_round(ending, is_left=True)
+        self._tracked.calls.leave_round(ending, self._run.done, is_left=True)
         self._was_broken = True
         self._signals.stop()
         try:
@@ -137,6 +139,7 @@ class RunFolder(AbstractHome):
         # The file is as it was at the last save; a loop that is entered again in this
         # process begins there, as another process would.
         self._must_reload = True
+        self._tracked.calls.give_up()
         self._signals.stop()
         self._files.flush()
         self._files.drain()
@@ -230,7 +233,7 @@ class RunFolder(AbstractHome):
         try:
             open = where()
             if open is None:
-                self._continuation.forget_first_time()
+                self._continuation.forget_latest()
             self._commit_now(open)
         except Exception as failure:
             # The error that led here is the one that they must see.
@@ -238,7 +241,9 @@ class RunFolder(AbstractHome):
                 error.add_note(f"The run could not be saved either: {failure}")
 
     def _can_save(self, call: Call) -> bool:
-        return self._tracked.calls.is_alone(call) and not self._has_single_steps
+        # After an error the code is nowhere that another process could come back to.
+        is_somewhere = not (self._must_reload or self._has_single_steps)
+        return is_somewhere and self._tracked.calls.is_alone(call)
 
     def _can_ever_save(self) -> bool:
         """Whether the next moment to leave will be one to save, by what is known."""
@@ -315,6 +320,13 @@ class RunFolder(AbstractHome):
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         return self._tracked.names.of(variables)
+
+    @property
+    def is_returning(self) -> bool:
+        return self._tracked.calls.is_returning
+
+    def position(self, now: Done) -> Done:
+        return self._tracked.calls.position(now)
 
     def print(self, text: str) -> None:
         self._continuation.print(text)

@@ -108,7 +108,8 @@ class Pass:
             DataError: There is no batch, or one that cannot be used.
             StepError: The step returns what cannot be logged.
         """
-        runner = self._start()
+        with self._run.refusals():
+            runner = self._start()
         if runner is None:
             return
         try:
@@ -134,7 +135,8 @@ class Pass:
             ...     print(epoch.train(step, data).run())
             Values(mean=2.5)
         """
-        runner = self._start()
+        with self._run.refusals():
+            runner = self._start()
         if runner is None:
             return Values(unpack(self._call.result))
         try:
@@ -218,7 +220,8 @@ class Pass:
                 run.home.fail(self._call, lambda: self._where(runner), error)
             raise
         if not self._parts:
-            self._check_not_empty()
+            with run.refusals():
+                self._check_not_empty()
             return None
         advance, self._parts = Advance.joined(self._parts), []
         self._tell(runner, advance, begin, looks=True)

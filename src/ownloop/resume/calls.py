@@ -8,12 +8,19 @@ record; the call that it was in goes on where it stood.
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from ownloop.errors import LoopError
 
 Open = Mapping[str, Any]
 """Where a pass stands, as its own JSON; a checkpoint's tensors are not in it."""
+
+
+class Done(NamedTuple):
+    """How far a run is."""
+
+    epochs: int
+    steps: int
 
 
 @final
@@ -32,6 +39,7 @@ class Place:
         between: By round, what the calls before it gave, and after the one before.
         endings: Why each finished round was stopped; None: nothing has stopped it.
         left: Which finished rounds were left by `break`, and are not gone on with.
+        ends: How far the run was when each finished round was over.
     """
 
     round: int = 0
@@ -43,6 +51,7 @@ class Place:
     endings: tuple[str | None, ...] = ()
     bodies: Mapping[int, int] = field(default_factory=dict)
     left: tuple[int, ...] = ()
+    ends: tuple[Done, ...] = ()
 
     @property
     def is_inside(self) -> bool:
@@ -66,6 +75,7 @@ class Place:
             "endings": list(self.endings),
             "bodies": _with_words(self.bodies),
             "left": list(self.left),
+            "ends": [list(done) for done in self.ends],
         }
 
     @classmethod
@@ -86,6 +96,7 @@ class Place:
             tuple(packed["endings"]),
             _with_numbers(packed["bodies"]),
             tuple(packed.get("left", ())),
+            tuple(Done(*done) for done in packed.get("ends", ())),
         )
 
 
@@ -151,6 +162,8 @@ class Calls:
         self._between: list[Mapping[int, Any]] = []
         self._endings: list[str | None] = []
         self._left: set[int] = set()
+        self._ends: list[Done] = []
+        self._is_in_round = False
 
     def go_to(self, place: Place, *, round: int = 0) -> None:
         """Takes over where a run stood, for code that begins with this round."""
@@ -160,6 +173,13 @@ class Calls:
         self._between = list(place.between[: round + 1])
         self._endings = list(place.endings[:round])
         self._left = set(place.left)
+        self._ends, self._is_in_round = list(place.ends[:round]), False
+
+    def give_up(self) -> None:
+        """Ends the return where it is: what is called now was not called before."""
+        if self.is_returning:
+            self.is_returning, self._epoch = False, None
+            self._clear()
 
     def place(self, open: Open | None = None) -> Place:
         """Returns where the run stands now."""
@@ -173,7 +193,21 @@ class Calls:
             tuple(self._endings),
             dict(self._bodies),
             tuple(sorted(self._left)),
+            tuple(self._ends),
         )
+
+    def position(self, now: Done) -> Done:
+        """Says how far the run is for the code, which may not be there yet.
+
+        Before and between rounds that an earlier process has finished, the code counts
+        with what was done then, as in `loop.epochs(loop.epoch + 2)`.
+
+        Args:
+            now: How far it is indeed.
+        """
+        if self._is_in_round or not self.is_returning:
+            return now
+        return self._ends[-1] if self._ends else Done(0, 0)
 
     @property
     def round(self) -> int:
@@ -207,6 +241,11 @@ class Calls:
         An earlier process may have finished it. Where that ended with its last epoch,
         and more of them are asked for now, it goes on.
         """
+        is_entered, ending = self._enter_round(total, done)
+        self._is_in_round = is_entered
+        return is_entered, ending
+
+    def _enter_round(self, total: int | None, done: int) -> tuple[bool, str | None]:
         target = self._target
         if self._round == len(self._between):
             self._between.append(dict(self._results))
@@ -223,16 +262,22 @@ class Calls:
             return True, None
         return False, ending
 
-    def leave_round(self, ending: str | None, *, is_left: bool = False) -> None:
+    def leave_round(
+        self, ending: str | None, done: Done, *, is_left: bool = False
+    ) -> None:
         """Counts a finished round; what is called now is called after it.
 
         Args:
             ending: Why it was stopped, if it was.
+            done: How far the run is.
             is_left: Whether it was left by `break`.
         """
+        ends = self._target.ends if self.is_returning else ()
+        self._ends.append(ends[self._round] if self._round < len(ends) else done)
         self._endings.append(ending)
         if is_left:
             self._left.add(self._round)
+        self._is_in_round = False
         self._round, self._epoch = self._round + 1, None
         self._begin_section()
         if self.is_returning and self._round > self._target.round:
@@ -303,7 +348,9 @@ class Calls:
         """Begins to count the calls of an epoch, or those after a round."""
         self._clear()
         _, is_there = self._known()
-        if is_there and not self._target.is_inside:
+        # After a round that was left, nothing is saved before the next one begins.
+        is_later = self._epoch is None and self._round - 1 in self._target.left
+        if is_there and not self._target.is_inside and not is_later:
             self._arrive()
 
     def _clear(self) -> None:

@@ -65,10 +65,9 @@ def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
     """Returns what one pass depends on: the step's code, and its data.
 
     With the code of the functions that the step calls by name. Data in memory are known
-    by their shapes and up to 256 of their rows; of a stream only its type. `varies` is
-    for the caller: whether the data were others in another epoch.
+    by their shapes and up to 256 of their rows; of a stream only its type.
     """
-    return {"code": _code(step), "data": _data(data), "varies": False}
+    return {"code": _code(step), "data": _data(data)}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

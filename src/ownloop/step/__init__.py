@@ -10,5 +10,7 @@ from ownloop.step.functions import functions_of as functions_of
 from ownloop.step.outcome import Kind as Kind
 from ownloop.step.outcome import Logged as Logged
 from ownloop.step.outcome import last as last
+from ownloop.step.settings import flags_of as flags_of
+from ownloop.step.settings import put_flags as put_flags
 from ownloop.step.settings import settings_of as settings_of
 from ownloop.step.surroundings import Surroundings as Surroundings
