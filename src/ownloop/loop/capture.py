@@ -237,12 +237,17 @@ def _text(what: str, value: Any) -> str:
 def _check_plain(value: Any) -> None:
     """Refuses what JSON would give back as something else, and not say so."""
     if isinstance(value, dict):
-        for key, entry in value.items():
-            if not isinstance(key, str):
+        for key in value:
+            if type(key) is not str:
                 raise TypeError(f"the key {key!r} would come back as a string")
-            _check_plain(entry)
-    elif isinstance(value, tuple):
+    for plain in (dict, list, str, int, float):
+        if isinstance(value, plain) and type(value) not in (plain, bool):
+            raise TypeError(
+                f"the {type(value).__name__} {value!r:.100} would come back as a "
+                f"{plain.__name__}: write {plain.__name__}(...)"
+            )
+    if isinstance(value, tuple):
         raise TypeError(f"the tuple {value!r:.100} would come back as a list")
-    elif isinstance(value, list):
-        for entry in value:
+    if isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
             _check_plain(entry)
