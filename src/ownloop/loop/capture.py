@@ -21,7 +21,7 @@ from ownloop.loop.run import Run
 from ownloop.resume import owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
-from ownloop.resume.waiting import Waiting, counts
+from ownloop.resume.waiting import Waiting
 
 
 @final
@@ -76,7 +76,7 @@ def capture(
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
-        "counts": counts(tensors),
+        "built": _built(run, tracked),
         "parts": _parts(run),
         "random": generators,
         "objects": {
@@ -119,6 +119,12 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     run.data.go_to(meta["data"])
 
 
+def _built(run: Run, tracked: Tracked) -> list[str]:
+    """Names the loop's objects that have variables, or will have them."""
+    waiting = {name.partition("/")[0] for name in tracked.waiting.entries}
+    return [n for n, t in run.objects.items() if owned.variables_of(t) or n in waiting]
+
+
 def _parts(run: Run) -> dict[str, str]:
     """Names what has a state of its own: the loop's objects, and some observers."""
     observers = {f"observer {i}": o for i, o in enumerate(_stateful(run), start=1)}
@@ -151,7 +157,7 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
         if not n.startswith(("random/", "saved/"))
     }
     tracked.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
-    tracked.waiting.assign(tracked.names.variables(), meta["counts"])
+    tracked.waiting.assign(tracked.names.variables(), meta["built"])
     owned.put_states(
         run.objects, {n: json.loads(text) for n, text in meta["objects"].items()}
     )

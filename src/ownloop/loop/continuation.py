@@ -171,7 +171,7 @@ class Continuation:
         names.emptied = {id(v) for m in seen.metrics for v in m.variables}
         names.leave_calls(section)
         names.note_reach(words, f"{section}{call.number}", reach)
-        self._tracked.waiting.assign(names.variables(), {})
+        self._tracked.waiting.assign(names.variables())
 
     def _compare_pass(
         self, name: str, key: str, now: Mapping[str, Any], *, is_in_the_middle: bool
@@ -187,11 +187,11 @@ class Continuation:
             # Data that the script makes anew for each epoch are compared only where
             # the run was in the middle of them.
             if before["varies"] and not is_in_the_middle:
-                before = before | {"data": now["data"]}
-            self._compare(f"pass {name!r}: ", before | {"varies": False}, now)
+                before = dict(before) | {"data": now["data"]}
+            self._compare(f"pass {name!r}: ", dict(before) | {"varies": False}, now)
         self._first_time = None if key in passes else key
         varies = before["varies"] or before["data"] != now["data"]
-        passes[key] = now | {"varies": varies}
+        passes[key] = dict(now) | {"varies": varies}
 
     def forget_first_time(self) -> None:
         """Forgets a pass that was met for the first time, and has done nothing yet.
@@ -222,7 +222,7 @@ class Continuation:
             self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
-        tracked.waiting.assign(tracked.names.variables(), {})
+        tracked.waiting.assign(tracked.names.variables())
         tracked.kinds[key] = program.kind
         claimed.add(program)
 
