@@ -18,7 +18,7 @@ from ownloop.loop.capture import Tracked, assign, place_of, restore
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
-from ownloop.resume import fingerprint
+from ownloop.resume import fingerprint, owned
 from ownloop.resume.calls import Call
 from ownloop.step import Surroundings, settings_of
 
@@ -62,9 +62,11 @@ class Continuation:
         Raises:
             FolderError: The run there cannot be gone on with, or must not.
             CheckpointError: No checkpoint can be trusted, or the objects differ.
+            LoopError: A variable has a dtype that cannot be saved.
         """
         run = self._run
         run.history.follow(None)
+        owned.check_dtypes(self._tracked.names.variables())
         try:
             found = self._files.open(may_continue=self._resume is not False)
             if found.checkpoint is None or found.name is None:
@@ -222,6 +224,7 @@ class Continuation:
             self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
+        owned.check_dtypes(tracked.names.variables())
         tracked.waiting.assign(tracked.names.variables())
         tracked.kinds[key] = program.kind
         claimed.add(program)

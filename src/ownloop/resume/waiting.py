@@ -11,6 +11,7 @@ import keras
 
 from ownloop.checkpoints import Entry
 from ownloop.errors import CheckpointError
+from ownloop.resume.owned import held_dtype
 from ownloop.resume.paths import plain_path
 
 
@@ -60,6 +61,5 @@ class Waiting:
 
 def _difference(name: str, variable: keras.Variable, entry: Entry) -> str:
     was = f"{entry.array.dtype.name}{list(entry.array.shape)} {plain_path(entry.path)}"
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    now = f"{dtype}{list(variable.shape)} {plain_path(variable.path)}"
+    now = f"{held_dtype(variable)}{list(variable.shape)} {plain_path(variable.path)}"
     return "" if was == now else f"{name} was {was} and is {now}"
