@@ -8,6 +8,7 @@ import ownloop as ol
 from ownloop.errors import FolderError
 from ownloop.events import Notice
 
+Dense = keras.layers.Dense
 DATA = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
 
 
@@ -62,3 +63,66 @@ def test_equal_settings_go_on_also_where_the_script_changes_them(tmp_path):
 def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
     run_with(tmp_path, 0.3, leave=False)
     run_with(tmp_path, 0.9)
+
+
+def play(tmp_path, layers, *, resume=True):
+    """Run an epoch over a model of these layers, or one more."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    data = ol.Batches(np.ones((4, 3), "float32"), batch_size=2)
+    loop = ol.Loop(
+        folder=tmp_path, observers=[], compile=False, resume=resume, model=model
+    )
+    try:
+        for epoch in loop.epochs(1 + len(list(tmp_path.glob("checkpoints/*")))):
+            epoch.train(lambda x: {"mean": keras.ops.mean(model(x))}, data).run()
+    finally:
+        loop._run.home._files.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (
+            lambda: [Dense(3, activation="relu"), Dense(3)],
+            lambda: [Dense(3, activation="tanh"), Dense(3)],
+            r"dense\.activation was 'relu' and is 'tanh'\. Expected",
+        ),
+        (
+            lambda: [Dense(3, kernel_regularizer=keras.regularizers.L2(0.01))],
+            lambda: [Dense(3, kernel_regularizer=keras.regularizers.L2(0.5))],
+            r"dense\.kernel_regularizer\.l2 was 0\.01 and is 0\.5\. Expected",
+        ),
+        (
+            lambda: [Dense(3), keras.layers.ReLU(), Dense(3)],
+            lambda: [Dense(3), Dense(3)],
+            r"sequential\.layers\[1\] was 'ReLU' and is 'Dense'; .*is None",
+        ),
+        (
+            lambda: [Dense(3), Dense(3)],
+            lambda: [Dense(3), keras.layers.ReLU(), Dense(3)],
+            r"sequential\.layers\[1\] was 'Dense' and is 'ReLU'; .*was None",
+        ),
+        (
+            lambda: [Dense(3) for _ in range(20)],
+            lambda: [Dense(3) for _ in range(3)],
+            r"sequential\.layers\[10\] was 'Dense' and is None; and 9 more diff",
+        ),
+    ],
+)
+def test_another_architecture_with_the_same_variables_is_refused(
+    tmp_path, before, now, words
+):
+    play(tmp_path, before())
+    with pytest.raises(FolderError, match=f"cannot be continued exactly: .*{words}"):
+        play(tmp_path, now())
+    play(tmp_path, before())
+
+
+def test_a_script_that_built_another_model_first_is_the_same_script(tmp_path):
+    def layers():
+        return [Dense(3, activation="relu"), keras.layers.Dropout(0.5), Dense(3)]
+
+    play(tmp_path, layers())
+    keras.Sequential([keras.Input((3,)), *layers()])
+    play(tmp_path, layers())

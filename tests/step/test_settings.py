@@ -42,11 +42,11 @@ class Mode(enum.StrEnum):
         (1 + 2j, "complex (1+2j)"),
         (b"ab", "bytes b'ab'"),
         (Mode.TRAIN, "Mode <Mode.TRAIN: 'train'>"),
-        ("long" * 1000, "of 4000 characters, "),
+        ("long" * 1000, "4000 characters with the hash "),
     ],
 )
 def test_a_setting_that_json_lacks_is_told_in_words(setting, told):
-    found = settings_of({"layer": Mine(setting)})["mine.setting"]
+    found = settings_of({"layer": Mine(setting)})["mine"]["setting"]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found == told or found.startswith(told)
 

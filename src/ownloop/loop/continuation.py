@@ -20,7 +20,10 @@ from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume import fingerprint, owned
 from ownloop.resume.calls import Call
-from ownloop.step import Surroundings, settings_of
+from ownloop.step import Surroundings, in_both, settings_of
+
+_MANY = 8
+"""So many differences are named."""
 
 
 @final
@@ -236,14 +239,12 @@ class Continuation:
 
         Those only in a new process, before the user's code has changed any on its way.
         """
-        before, now = checkpoint.meta["fingerprint"], self._fingerprint()
-        objects = before["objects"]
-        if self._files.is_taken_over or is_again:
-            now["objects"] = objects
-        else:
-            mine = settings_of(self._run.objects)
-            # What is there in one of them alone has to do with what is built.
-            now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
+        before, now = dict(checkpoint.meta["fingerprint"]), self._fingerprint()
+        objects = before.pop("objects")
+        if not (self._files.is_taken_over or is_again):
+            common = in_both(objects, settings_of(self._run.objects))
+            before["objects"] = {name: then for name, (then, _) in common.items()}
+            now["objects"] = {name: value for name, (_, value) in common.items()}
         self._compare("", before, now)
 
     def _compare_flags(self, checkpoint: Checkpoint) -> None:
@@ -266,6 +267,10 @@ class Continuation:
         differences = fingerprint.differences(before, now)
         if not differences:
             return
+        if len(differences) > _MANY:
+            # One layer less, and all behind it differ.
+            more = f"and {len(differences) - _MANY} more differences"
+            differences = [*differences[:_MANY], more]
         if self._resume == "inexact":
             if not self._tracked.inexact:
                 self._run.say(

@@ -4,64 +4,70 @@ A dropout's rate, an optimizer's decay: a run that goes on with others comes to 
 numbers, although every variable has its old value.
 """
 
-import hashlib
-import math
-import re
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
+from ownloop.step.configs import config_of, graph_of
+from ownloop.step.plain import as_json, without_number
 from ownloop.step.walk import Walk
-
-_LONG = 1000
-"""A text with more characters than this is known by its hash."""
 
 
 def settings_of(objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the numbers and flags of the Keras objects among these, by name.
+    """Returns the settings of the Keras objects among these, by name, as JSON.
 
-    Names that Keras numbers by what was made before are numbered by their order here.
+    Under the name of each object what it was made with, and then the other numbers
+    that it has. Names that Keras numbers by what was made before are numbered by their
+    order here.
 
     Example:
-        >>> settings_of({"layer": keras.layers.Dropout(0.3)})["dropout.rate"]
+        >>> settings_of({"layer": keras.layers.Dropout(0.3)})["dropout"]["rate"]
         0.3
     """
     walk = Walk()
     walk.look_at(objects)
     found: dict[str, Any] = {}
+    told: set[str] = set()
+    for thing in walk.things:
+        name, config, graph = thing.name, config_of(thing), graph_of(thing)
+        told.update(f"{name}.{attribute}" for attribute in config)
+        found[_free(without_number(name), found)] = config
+        if graph:
+            found[_free(f"{without_number(name)}.graph", found)] = graph
     for name, value in [*walk.numbers, *_rates(objects)]:
-        owner, dot, attribute = name.partition(".")
-        plain = re.sub(r"_\d+$", "", owner) + dot + attribute
-        number, key = 1, plain
-        while key in found:
-            number += 1
-            key = f"{plain} ({number})"
-        found[key] = as_json(value)
+        if name not in told:
+            owner, dot, attribute = name.partition(".")
+            plain = without_number(owner) + dot + attribute
+            found[_free(plain, found)] = as_json(value)
     return found
 
 
-def as_json(value: Any) -> Any:
-    """Returns a setting as JSON, or in words that are the same in every process.
+def in_both(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what two times have in common: by dotted name, the value then and now.
+
+    What is there in one of them alone has to do with what is built.
 
     Example:
-        >>> [as_json(v) for v in (0.5, 3, "same", None, -np.inf, np.float32(0.5))]
-        [0.5, 3, 'same', None, '-inf', 'float32 0.5']
+        >>> in_both({"a": {"rate": 1}, "b.c": 2}, {"a": {"size": 3}})
+        {'a.rate': (1, None), 'a.size': (None, 3)}
     """
-    kind = type(value)
-    if kind in (bool, int, type(None)) or (kind is float and math.isfinite(value)):
-        return value
-    if kind is str:
-        return value if len(value) <= _LONG else _digest(value)
-    if kind is float:
-        return repr(value)
-    words = str(value.item()) if isinstance(value, np.generic) else repr(value)
-    return f"{kind.__name__} {words if len(words) <= _LONG else _digest(words)}"
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in (n for n in before if n in now):
+        mine, theirs = before[name], now[name]
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            for key in dict.fromkeys([*mine, *theirs]):
+                found[f"{name}.{key}"] = mine.get(key), theirs.get(key)
+        else:
+            found[name] = mine, theirs
+    return found
 
 
-def _digest(words: str) -> str:
-    return f"of {len(words)} characters, {hashlib.sha256(words.encode()).hexdigest()}"
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """Returns a name that is not taken: itself, or with the next number."""
+    names = (f"{name} ({number})" for number in itertools.count(2))
+    return next(n for n in itertools.chain([name], names) if n not in taken)
 
 
 def _rates(objects: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -47,6 +47,7 @@ class Walk:
         self.flags: list[tuple[str, bool]] = []
         self.metrics: list[keras.Metric] = []
         self.owners: list[Any] = []
+        self.things: list[Any] = []
         self._words: set[Any] = set()
         self._holders: list[tuple[str, Any]] = []
         self._taken: set[tuple[int, Any]] = set()
@@ -128,6 +129,7 @@ class Walk:
     def _keras(self, name: str, thing: Any) -> None:
         """Notes what a Keras object has: flags, variables, metrics, public numbers."""
         name = getattr(thing, "name", None) or name
+        self.things.append(thing)
         if isinstance(thing, keras.Metric):
             self.metrics.append(thing)
         if isinstance(thing, keras.Layer):
