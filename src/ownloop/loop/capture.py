@@ -35,7 +35,7 @@ class Tracked:
         waiting: Values whose variables have not been found yet.
         fingerprint: What the process runs on.
         passes: By name, what each pass depends on.
-        kinds: By step and shape, as which kind of program it runs.
+        kinds: By step and shape, and by what it reads, the kind of its program.
         inexact: Whether it was continued although something differed.
     """
 
@@ -44,7 +44,7 @@ class Tracked:
     waiting: Waiting = field(default_factory=lambda: Waiting({}))
     fingerprint: dict[str, Any] = field(default_factory=dict)
     passes: dict[str, Any] = field(default_factory=dict)
-    kinds: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, dict[str, str]] = field(default_factory=dict)
     inexact: bool = False
 
 
@@ -112,7 +112,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     tracked.names.expect(meta["steps"], meta["calls"], paths)
     assign(run, tracked, checkpoint, name)
     tracked.fingerprint = dict(meta["fingerprint"])
-    tracked.passes, tracked.kinds = dict(meta["passes"]), dict(meta["kinds"])
+    tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]

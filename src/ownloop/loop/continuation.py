@@ -51,6 +51,7 @@ class Continuation:
         self._early: list[str] = []
         self._unseen: set[str] = set()
         self._first_time: str | None = None
+        self._earlier: Mapping[str, Mapping[str, str]] = {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         tracked.calls.on_return = self._return
 
@@ -103,6 +104,8 @@ class Continuation:
         restore(run, tracked, checkpoint, name)
         run.history.take_over(history)
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
+        # Within a process a step may be compiled as often as what it reads changes.
+        self._earlier = checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
         self._claimed.clear()
         place = place_of(checkpoint.meta)
         # In this process the code is in some round; what was saved may be of an
@@ -212,24 +215,31 @@ class Continuation:
         shape: str,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+        seen: Surroundings,
     ) -> None:
         """Gives a program's variables their values; see `AbstractHome.claim`.
 
         Raises:
-            FolderError: It is a program of another kind than in the run.
+            FolderError: An earlier process had another kind of program where the step
+                read the same.
         """
         key, tracked = f"{step} {shape}", self._tracked
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and program.kind != EAGER:
             return
-        before = tracked.kinds.get(key)
-        if before is not None and before != program.kind:
-            self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
+        settings, kind = fingerprint.of_program(seen), program.kind
+        earlier = self._earlier.get(key, {})
+        before = earlier.get(settings, kind)
+        self._compare(f"{key}: ", {"program": before}, {"program": kind})
+        if earlier and kind not in earlier.values():
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
         owned.check_dtypes(tracked.names.variables())
         tracked.waiting.assign(tracked.names.variables())
-        tracked.kinds[key] = program.kind
+        kinds = tracked.kinds.get(key, {})
+        # Nothing that it reads is frozen into an eager program: the latest will do.
+        kinds = {s: k for s, k in kinds.items() if not k == kind == EAGER}
+        tracked.kinds[key] = kinds | {settings: kind}
         claimed.add(program)
 
     # ---------------------------------------------------------------- compared

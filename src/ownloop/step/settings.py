@@ -27,7 +27,8 @@ def settings_of(objects: Mapping[str, Any]) -> dict[str, Any]:
         0.3
     """
     walk = Walk()
-    walk.look_at(objects)
+    # By their words: nothing depends on the order in which a script names them.
+    walk.look_at(dict(sorted(objects.items())))
     found: dict[str, Any] = {}
     told: set[str] = set()
     for thing in walk.things:
