@@ -58,10 +58,16 @@ def _without_slots(steps: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _kinds(kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the kinds of each step's programs, whatever was read by which of them."""
+    words = {step: sorted(set(programs.values())) for step, programs in kinds.items()}
+    return _without_the_last(words)
+
+
 _CHANGES = {
     "calls": lambda _: {},
     "place": _rounds_of,
     "steps": _without_slots,
     "passes": _without_the_last,
-    "kinds": _without_the_last,
+    "kinds": _kinds,
 }

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.checkpoints import Store
 from ownloop.errors import FolderError
 from ownloop.events import Notice
+from ownloop.loop import continuation, run_files
 
+Dense = keras.layers.Dense
 DATA = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
 
 
@@ -151,3 +154,148 @@ def test_data_that_two_epochs_had_are_expected_in_the_third(tmp_path):
         train(tmp_path, always_main, same_data, killed_in=3)
     with pytest.raises(FolderError, match="pass 'train': data values was"):
         train(tmp_path, always_main, new_data)
+
+
+def play(tmp_path, layers, *, resume=True):
+    """Run an epoch over a model of these layers, or one more."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    data = ol.Batches(np.ones((4, 3), "float32"), batch_size=2)
+    loop = ol.Loop(
+        folder=tmp_path, observers=[], compile=False, resume=resume, model=model
+    )
+    try:
+        for epoch in loop.epochs(1 + len(list(tmp_path.glob("checkpoints/*")))):
+            epoch.train(lambda x: {"mean": keras.ops.mean(model(x))}, data).run()
+    finally:
+        loop._run.home._files.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (
+            lambda: [Dense(3, activation="relu"), Dense(3)],
+            lambda: [Dense(3, activation="tanh"), Dense(3)],
+            r"dense\.activation was 'relu' and is 'tanh'\. Expected",
+        ),
+        (
+            lambda: [Dense(3, kernel_regularizer=keras.regularizers.L2(0.01))],
+            lambda: [Dense(3, kernel_regularizer=keras.regularizers.L2(0.5))],
+            r"dense\.kernel_regularizer\.l2 was 0\.01 and is 0\.5\. Expected",
+        ),
+        (
+            lambda: [Dense(3), keras.layers.ReLU(), Dense(3)],
+            lambda: [Dense(3), Dense(3)],
+            r"sequential\.layers\[1\] was 'ReLU' and is 'Dense'; .*is None",
+        ),
+        (
+            lambda: [Dense(3), Dense(3)],
+            lambda: [Dense(3), keras.layers.ReLU(), Dense(3)],
+            r"sequential\.layers\[1\] was 'Dense' and is 'ReLU'; .*was None",
+        ),
+        (
+            lambda: [Dense(3) for _ in range(20)],
+            lambda: [Dense(3) for _ in range(3)],
+            r"sequential\.layers\[10\] was 'Dense' and is None; and 9 more diff",
+        ),
+    ],
+)
+def test_another_architecture_with_the_same_variables_is_refused(
+    tmp_path, before, now, words
+):
+    play(tmp_path, before())
+    with pytest.raises(FolderError, match=f"cannot be continued exactly: .*{words}"):
+        play(tmp_path, now())
+    play(tmp_path, before())
+
+
+def test_a_script_that_built_another_model_first_is_the_same_script(tmp_path):
+    def layers():
+        return [Dense(3, activation="relu"), keras.layers.Dropout(0.5), Dense(3)]
+
+    play(tmp_path, layers())
+    keras.Sequential([keras.Input((3,)), *layers()])
+    play(tmp_path, layers())
+
+
+def blur(x):
+    return keras.ops.conv(x, keras.ops.ones((3, 3, 1, 1)) / 9, padding="same")
+
+
+PICTURES = ol.Batches(np.ones((4, 6, 6, 1), "float32"), batch_size=2)
+
+
+ONE_KIND = keras.backend.backend() == "torch"
+
+
+def as_another_process(folder):
+    run_files._KEPT_HERE.discard(folder.resolve())
+
+
+def kinds_of(folder):
+    store = Store(folder / "checkpoints", run=None)
+    kinds = store.newest().checkpoint.meta["kinds"]
+    return [kind for programs in kinds.values() for kind in programs.values()]
+
+
+def augment(folder, *, epochs, kill=None, begin=3):
+    """Train over pictures, which are blurred from an epoch on."""
+    weight, blurs = keras.Variable(1.0, name="weight"), False
+
+    def step(x):
+        weight.assign(weight * 0.9)
+        return {"mean": keras.ops.mean(blur(x) if blurs else x) * weight}
+
+    loop = ol.Loop(folder=folder, observers=[], save=1, weight=weight)
+    for epoch in loop.epochs(epochs):
+        blurs = epoch.number >= begin
+        for chunk in epoch.train(step, PICTURES, every=1):
+            if chunk.step == kill:
+                os.kill(os.getpid(), signal.SIGTERM)
+    loop._run.home._files.close()
+    return loop.history["train_mean"].tolist()
+
+
+@pytest.mark.parametrize("kill", [None, 3, 4, 5])
+def test_a_flag_may_make_another_kind_of_program_on_the_way(tmp_path, kill):
+    whole = augment(tmp_path / "whole", epochs=4)
+    assert len(set(kinds_of(tmp_path / "whole"))) == (1 if ONE_KIND else 2)
+    if kill is not None:
+        with pytest.raises(SystemExit):
+            augment(tmp_path / "killed", epochs=4, kill=kill)
+        as_another_process(tmp_path / "killed")
+        assert augment(tmp_path / "killed", epochs=4) == whole
+
+
+def test_two_steps_of_one_name_may_be_programs_of_two_kinds(tmp_path):
+    def make(layer):
+        def step(x):
+            return {"mean": keras.ops.mean(layer(x))}
+
+        return step
+
+    def train(epochs):
+        layers = {"first": Dense(2), "second": keras.layers.Conv2D(2, 3)}
+        loop = ol.Loop(folder=tmp_path, observers=[], **layers)
+        steps = [make(layer) for layer in layers.values()]
+        for epoch in loop.epochs(epochs):
+            for step in steps:
+                epoch.train(step, PICTURES).run()
+        loop._run.home._files.close()
+
+    train(1)
+    as_another_process(tmp_path)
+    train(2)
+
+
+@pytest.mark.skipif(ONE_KIND, reason="convolutions are programs like others there")
+def test_another_kind_of_program_for_what_was_read_before_is_refused(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(continuation.fingerprint, "of_program", lambda seen: "same")
+    augment(tmp_path, epochs=1)
+    as_another_process(tmp_path)
+    words = r"train: step float32\[2, 6, 6, 1\]: program was '.*' and is '.*'\. Expect"
+    with pytest.raises(FolderError, match=words):
+        augment(tmp_path, epochs=2, begin=1)

@@ -1,5 +1,7 @@
 """What a loop keeps in its folder, and when."""
 
+import collections
+import enum
 import os
 import re
 import signal
@@ -13,6 +15,12 @@ from ownloop.checkpoints import Store
 from ownloop.errors import CheckpointError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
+
+
+class Mode(enum.StrEnum):
+    """A word of the user's that is more than a string."""
+
+    TRAIN = "train"
 
 
 @pytest.fixture
@@ -183,6 +191,10 @@ def test_what_is_looked_at_after_the_last_epoch_is_in_the_database(tmp_path, mak
         ({3: "a"}, "the key 3 would come back as a string"),
         ({"a": [(1, 2)]}, r"the tuple \(1, 2\) would come back as a list"),
         (np.zeros(2), "not JSON serializable"),
+        (collections.Counter("a"), r"the Counter .* would come back as a dict"),
+        ([np.float64(0.5)], r"the float64 .* as a float: write float\(\.\.\.\)"),
+        ({Mode.TRAIN: 1}, "the key .* would come back as a string"),
+        (Mode.TRAIN, "the Mode .* would come back as a str: write str"),
     ],
 )
 def test_memory_that_would_come_back_as_something_else_is_refused(make, value, words):

@@ -1,42 +1,74 @@
-"""The settings of Keras objects have names that do not depend on the process."""
+"""Settings of Keras objects are JSON, and the same in every process."""
+
+import enum
+import json
+import os
+import subprocess
+import sys
 
 import keras
+import numpy as np
 import pytest
 
-from ownloop.step import flags_of, put_flags, settings_of
+from ownloop.step import settings_of
 
 
-def nested():
-    inner = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(2)])
-    return keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(1)])
+class Mine(keras.layers.Layer):
+    """A layer that reads a setting when it is called."""
+
+    def __init__(self, setting):
+        super().__init__()
+        self.setting = setting
+
+    def call(self, x):
+        return x if self.setting is None else x * 2
 
 
-def test_flags_of_layers_are_among_the_settings():
-    model = nested()
-    model.layers[1].trainable = False
-    flags = flags_of({"model": model})
-    assert flags.items() <= settings_of({"model": model}).items()
-    assert sum(flags.values()) == 4
-    assert len(flags) == 5
+class Mode(enum.StrEnum):
+    """A word that is more than a string."""
+
+    TRAIN = "train"
 
 
-@pytest.mark.parametrize("frozen", range(5))
-@pytest.mark.parametrize("is_inner", [False, True])
-def test_flags_are_put_back_one_by_one_in_layers_within_layers(frozen, is_inner):
-    def layers(model):
-        inner = model.layers[0]
-        return [model, inner, *inner.layers, model.layers[1]]
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (0.5, 0.5),
+        (-np.inf, "-inf"),
+        (float("nan"), "nan"),
+        (np.float32(0.5), "float32 0.5"),
+        (np.prod((3,)), "int64 3"),
+        (np.bool_(True), "bool True"),
+        (1 + 2j, "complex (1+2j)"),
+        (b"ab", "bytes b'ab'"),
+        (Mode.TRAIN, "Mode <Mode.TRAIN: 'train'>"),
+        ("long" * 1000, "4000 characters with the hash "),
+    ],
+)
+def test_a_setting_that_json_lacks_is_told_in_words(setting, told):
+    found = settings_of({"layer": Mine(setting)})["mine"]["setting"]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found == told or found.startswith(told)
 
-    earlier, now = nested(), nested()
-    layers(earlier)[frozen].trainable = False
-    if is_inner:
-        layers(earlier)[2].trainable ^= True
-    put_flags({"model": now}, flags_of({"model": earlier}))
-    flags = [layer.trainable for layer in layers(earlier)]
-    assert [layer.trainable for layer in layers(now)] == flags
+
+SCRIPT = """
+import json, keras
+from ownloop.step import settings_of
+from step.test_settings import Mine
+
+print(json.dumps(settings_of({"layer": Mine({"train", "eval", "more", "less"})})))
+"""
 
 
-def test_flags_of_other_layers_are_left():
-    layer = keras.layers.Dense(2)
-    put_flags({"layer": layer}, {"dropout.trainable": False})
-    assert layer.trainable
+def test_a_set_of_words_has_the_same_order_in_every_process():
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1

@@ -4,6 +4,7 @@
     Store              one folder of checkpoints: commit, newest, load, prune, verify
     Found, Finding     what a look into the folder gives
     Keep               which ones to keep; ``names_to_keep`` is the choice itself
+    holds              whether a dtype can be saved
     Writer             the thread that writes one while the next steps run
 
 This room knows NumPy, JSON and the file system; no framework, no Keras, no loop. It
@@ -12,6 +13,7 @@ one that ``Store.commit`` gave a name to is never lost, wherever the power goes.
 """
 
 from ownloop.checkpoints.content import Checkpoint, Entry
+from ownloop.checkpoints.dtypes import holds
 from ownloop.checkpoints.keeping import Keep, names_to_keep
 from ownloop.checkpoints.store import Finding, Found, Store
 from ownloop.checkpoints.writer import Writer
@@ -24,5 +26,6 @@ __all__ = [
     "Keep",
     "Store",
     "Writer",
+    "holds",
     "names_to_keep",
 ]

@@ -54,6 +54,16 @@ def word_of(dtype: np.dtype[Any]) -> str | None:
     return word if known else None
 
 
+def holds(name: str) -> bool:
+    """Tell whether a checkpoint can hold arrays of a dtype, by NumPy's name for it.
+
+    Example:
+        >>> holds("bfloat16"), holds("complex128")
+        (True, False)
+    """
+    return name in _WORD_OF_NAME
+
+
 def dtype_of(word: str) -> np.dtype[Any] | None:
     """Give the dtype for a word; None if it needs ``ml_dtypes``, which is missing.
 

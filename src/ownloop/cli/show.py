@@ -84,11 +84,12 @@ def _place(layout: Layout) -> Iterator[str]:
     runs_on = (
         f"{name} {_plain(value)}"
         for name, value in saved.fingerprint.items()
-        if value is not None
+        if name != "objects" and value is not None
     )
     yield _paragraph("made with", ", ".join(runs_on))
-    for step, kind in saved.kinds.items():
-        yield _line("program", f"{kind}: {step}")
+    for step, kinds in saved.kinds.items():
+        for kind in sorted(kinds):
+            yield _line("program", f"{kind}: {step}")
 
 
 def place_in_words(saved: Saved) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Saved:
         epoch: how many epochs were finished.
         place: where in the user's code the run stood.
         fingerprint: what it ran on.
-        kinds: by step and shape, which kind of program it ran.
+        kinds: by step and shape, which kinds of programs it ran.
         inexact: whether it was ever continued although something differed.
         history: how much of the history it is about.
         log: how many bytes of the log it is about.
@@ -45,7 +45,7 @@ class Saved:
     epoch: int
     place: Place
     fingerprint: Mapping[str, Any]
-    kinds: Mapping[str, str]
+    kinds: Mapping[str, Collection[str]]
     inexact: bool
     history: Mark
     log: int
@@ -97,7 +97,7 @@ def read_saved(store: Store, name: str) -> Saved:
             epoch=int(meta["epoch"]),
             place=Place.from_json(meta["place"]),
             fingerprint=dict(meta["fingerprint"]),
-            kinds=dict(meta["kinds"]),
+            kinds={n: set(k.values()) for n, k in meta["kinds"].items()},
             inexact=bool(meta["inexact"]),
             history=Mark.from_json(meta["files"]["history"]),
             log=int(meta["files"]["log"]),

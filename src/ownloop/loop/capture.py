@@ -21,7 +21,7 @@ from ownloop.loop.run import Run
 from ownloop.resume import owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
-from ownloop.resume.waiting import Waiting, counts
+from ownloop.resume.waiting import Waiting
 from ownloop.step import flags_of, put_flags
 
 
@@ -37,7 +37,7 @@ class Tracked:
         fingerprint: What the process runs on.
         passes: By name, what each pass depends on, where it was met last, and whether
             its data vary: whether they were others in another epoch.
-        kinds: By step and shape, as which kind of program it runs.
+        kinds: By step and shape, and by what it reads, the kind of its program.
         inexact: Whether it was continued although something differed.
     """
 
@@ -46,7 +46,7 @@ class Tracked:
     waiting: Waiting = field(default_factory=lambda: Waiting({}))
     fingerprint: dict[str, Any] = field(default_factory=dict)
     passes: dict[str, Any] = field(default_factory=dict)
-    kinds: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, dict[str, str]] = field(default_factory=dict)
     inexact: bool = False
 
 
@@ -78,7 +78,7 @@ def capture(
         "memory": _text("loop.memory", run.memory),
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
-        "counts": counts(tensors),
+        "built": _built(run, tracked),
         "parts": _parts(run),
         "flags": flags_of(run.objects),
         "random": generators,
@@ -115,11 +115,17 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     tracked.names.expect(meta["steps"], meta["calls"], paths)
     assign(run, tracked, checkpoint, name)
     tracked.fingerprint = dict(meta["fingerprint"])
-    tracked.passes, tracked.kinds = dict(meta["passes"]), dict(meta["kinds"])
+    tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]
     run.data.go_to(meta["data"])
+
+
+def _built(run: Run, tracked: Tracked) -> list[str]:
+    """Names the loop's objects that have variables, or will have them."""
+    waiting = {name.partition("/")[0] for name in tracked.waiting.entries}
+    return [n for n, t in run.objects.items() if owned.variables_of(t) or n in waiting]
 
 
 def _parts(run: Run) -> dict[str, str]:
@@ -154,7 +160,7 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
         if not n.startswith(("random/", "saved/"))
     }
     tracked.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
-    tracked.waiting.assign(tracked.names.variables(), meta["counts"])
+    tracked.waiting.assign(tracked.names.variables(), meta["built"])
     owned.put_states(
         run.objects, {n: json.loads(text) for n, text in meta["objects"].items()}
     )
@@ -248,12 +254,17 @@ def _text(what: str, value: Any) -> str:
 def _check_plain(value: Any) -> None:
     """Refuses what JSON would give back as something else, and not say so."""
     if isinstance(value, dict):
-        for key, entry in value.items():
-            if not isinstance(key, str):
+        for key in value:
+            if type(key) is not str:
                 raise TypeError(f"the key {key!r} would come back as a string")
-            _check_plain(entry)
-    elif isinstance(value, tuple):
+    for plain in (dict, list, str, int, float):
+        if isinstance(value, plain) and type(value) not in (plain, bool):
+            raise TypeError(
+                f"the {type(value).__name__} {value!r:.100} would come back as a "
+                f"{plain.__name__}: write {plain.__name__}(...)"
+            )
+    if isinstance(value, tuple):
         raise TypeError(f"the tuple {value!r:.100} would come back as a list")
-    elif isinstance(value, list):
-        for entry in value:
+    if isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
             _check_plain(entry)

@@ -8,6 +8,7 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.data import Signature
 from ownloop.loop.home import AbstractHome
+from ownloop.step import Surroundings
 
 
 @final
@@ -35,9 +36,10 @@ class Claims:
         signature: Signature | None,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+        seen: Surroundings,
     ) -> None:
         """Takes note of the variables of a program, before it runs."""
-        self._home.claim(self._step, f"{signature}", program, variables)
+        self._home.claim(self._step, f"{signature}", program, variables, seen)
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         """Returns the names of variables that have one."""

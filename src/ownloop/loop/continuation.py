@@ -20,7 +20,10 @@ from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume import fingerprint, owned
 from ownloop.resume.calls import Call
-from ownloop.step import Surroundings, settings_of
+from ownloop.step import Surroundings, in_both, settings_of
+
+_MANY = 8
+"""So many differences are named."""
 
 
 @final
@@ -53,6 +56,7 @@ class Continuation:
         self._unseen: set[str] = set()
         # The name of the latest pass, and what was known of it before.
         self._latest: tuple[str, Mapping[str, Any]] = "", {}
+        self._earlier: Mapping[str, Mapping[str, str]] = {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         tracked.calls.on_return = self._return
 
@@ -67,9 +71,11 @@ class Continuation:
         Raises:
             FolderError: The run there cannot be gone on with, or must not.
             CheckpointError: No checkpoint can be trusted, or the objects differ.
+            LoopError: A variable has a dtype that cannot be saved.
         """
         run = self._run
         run.history.follow(None)
+        owned.check_dtypes(self._tracked.names.variables())
         try:
             # Whatever `resume` is: what this loop has left is its own run.
             may_continue = is_again or self._resume is not False
@@ -106,6 +112,8 @@ class Continuation:
         # Not before: whoever hands in other objects is refused, and nothing changes.
         run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
         self._found, self._unseen = (name, checkpoint), set(tracked.passes)
+        # Within a process a step may be compiled as often as what it reads changes.
+        self._earlier = checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
         self._claimed.clear()
         place = place_of(checkpoint.meta)
         # In this process the code is in some round; what was saved may be of an
@@ -213,7 +221,7 @@ class Continuation:
         names.emptied = {id(v) for m in seen.metrics for v in m.variables}
         names.leave_calls(section)
         names.note_reach(words, f"{section}{call.number}", reach)
-        self._tracked.waiting.assign(names.variables(), {})
+        self._tracked.waiting.assign(names.variables())
 
     def _compare_pass(
         self, key: str, section: str, call: Call, now: Mapping[str, Any]
@@ -259,23 +267,31 @@ class Continuation:
         shape: str,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+        seen: Surroundings,
     ) -> None:
         """Gives a program's variables their values; see `AbstractHome.claim`.
 
         Raises:
-            FolderError: It is a program of another kind than in the run.
+            FolderError: An earlier process had another kind of program where the step
+                read the same.
         """
         key, tracked = f"{step} {shape}", self._tracked
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and program.kind != EAGER:
             return
-        before = tracked.kinds.get(key)
-        if before is not None and before != program.kind:
-            self._compare(f"{key}: ", {"program": before}, {"program": program.kind})
+        settings, kind = fingerprint.of_program(seen), program.kind
+        earlier = self._earlier.get(key, {})
+        before = earlier.get(settings, kind)
+        self._compare(f"{key}: ", {"program": before}, {"program": kind})
+        if earlier and kind not in earlier.values():
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
-        tracked.waiting.assign(tracked.names.variables(), {})
-        tracked.kinds[key] = program.kind
+        owned.check_dtypes(tracked.names.variables())
+        tracked.waiting.assign(tracked.names.variables())
+        kinds = tracked.kinds.get(key, {})
+        # Nothing that it reads is frozen into an eager program: the latest will do.
+        kinds = {s: k for s, k in kinds.items() if not k == kind == EAGER}
+        tracked.kinds[key] = kinds | {settings: kind}
         claimed.add(program)
 
     # ---------------------------------------------------------------- compared
@@ -285,17 +301,15 @@ class Continuation:
 
         Those only in a new process, before the user's code has changed any on its way.
         """
-        before, now = checkpoint.meta["fingerprint"], self._fingerprint()
-        objects = before["objects"]
-        if self._files.is_taken_over or is_again:
-            now["objects"] = objects
-        else:
-            mine = settings_of(self._run.objects)
-            # What is there in one of them alone has to do with what is built.
-            now["objects"] = {n: mine.get(n, value) for n, value in objects.items()}
+        before, now = dict(checkpoint.meta["fingerprint"]), self._fingerprint()
+        objects = before.pop("objects")
+        if not (self._files.is_taken_over or is_again):
+            common = in_both(objects, settings_of(self._run.objects))
+            before["objects"] = {name: then for name, (then, _) in common.items()}
+            now["objects"] = {name: value for name, (_, value) in common.items()}
             self._has_own_flags = any(
-                n.endswith(".trainable") and value != now["objects"][n]
-                for n, value in objects.items()
+                name.endswith(".trainable") and then != value
+                for name, (then, value) in common.items()
             )
         self._compare("", before, now)
 
@@ -308,6 +322,10 @@ class Continuation:
         differences = fingerprint.differences(before, now)
         if not differences:
             return
+        if len(differences) > _MANY:
+            # One layer less, and all behind it differ.
+            more = f"and {len(differences) - _MANY} more differences"
+            differences = [*differences[:_MANY], more]
         if self._resume == "inexact":
             if not self._tracked.inexact:
                 self._run.say(

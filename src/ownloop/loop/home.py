@@ -16,6 +16,7 @@ from ownloop.checkpoints import Entry
 from ownloop.loop.values import Values
 from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.owned import Saved
+from ownloop.step import Surroundings
 
 
 class AbstractHome(ABC):
@@ -139,8 +140,17 @@ class AbstractHome(ABC):
         shape: str,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+        seen: Surroundings,
     ) -> None:
-        """Gives a step's variables the values that an earlier process left for them."""
+        """Gives a step's variables the values that an earlier process left for them.
+
+        Args:
+            step: The pass and the step, in words that are the same in every process.
+            shape: Of the batches that the program is for.
+            program: About to run.
+            variables: Its own.
+            seen: What the step read when the program was looked for.
+        """
 
     @abstractmethod
     def waiting(self) -> Mapping[str, Entry]:
@@ -234,6 +244,7 @@ class Nowhere(AbstractHome):
         shape: str,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+        seen: Surroundings,
     ) -> None: ...
 
     def waiting(self) -> Mapping[str, Entry]:

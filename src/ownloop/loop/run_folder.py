@@ -29,6 +29,7 @@ from ownloop.resume.calls import Call, Done, Open
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
+from ownloop.step import Surroundings
 
 
 @final
@@ -187,8 +188,9 @@ class RunFolder(AbstractHome):
         shape: str,
         program: AbstractProgram,
         variables: Sequence[keras.Variable],
+        seen: Surroundings,
     ) -> None:
-        self._continuation.claim(step, shape, program, variables)
+        self._continuation.claim(step, shape, program, variables, seen)
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)

@@ -338,7 +338,7 @@ class Runner:
     ) -> tuple[keras.Variable, ...]:
         """Returns the variables of a program, with what is known of them by name."""
         variables = self._variables(prepared)
-        self._claims.claim(signature, prepared.program, variables)
+        self._claims.claim(signature, prepared.program, variables, self._surroundings)
         return variables
 
     def _variables(self, prepared: Prepared) -> tuple[keras.Variable, ...]:

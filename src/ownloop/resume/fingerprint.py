@@ -6,6 +6,7 @@ Equal fingerprints promise equal bits; a difference is named by its field.
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 
 from ownloop import backends
 from ownloop.data import Batches
-from ownloop.step import functions_of
+from ownloop.resume.paths import plain_path
+from ownloop.step import Surroundings, as_json, functions_of
 
 _SETTINGS = (
     "XLA_FLAGS",
@@ -70,6 +72,20 @@ def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
     return {"code": _code(step), "data": _data(data)}
 
 
+def of_program(seen: Surroundings) -> str:
+    """Returns a hash of what a step reads: equal ones make programs of one kind.
+
+    With the variables within reach, since another model makes another program.
+    """
+    parts = (
+        [(_plain(n), type(v).__name__, as_json(v)) for n, v in seen.numbers],
+        [(_plain(name), flag) for name, flag in seen.flags],
+        [_parts(code) for _, code in seen.functions],
+        [(plain_path(v.path), tuple(v.shape)) for v in seen.variables()],
+    )
+    return _hash(parts)
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Says in words where two fingerprints differ.
 
@@ -110,7 +126,16 @@ def _code(step: Callable[..., Any]) -> str:
     functions = [_parts(code) for _, code in functions_of(step)]
     if not functions:
         return type(step).__name__
-    return hashlib.sha256(repr(functions).encode()).hexdigest()[:16]
+    return _hash(functions)
+
+
+def _hash(parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _plain(name: str) -> str:
+    """Returns a name without the numbers that depend on what was made before."""
+    return re.sub(r"_\d+(?=[._/\[]|$)", "", name)
 
 
 def _parts(code: CodeType) -> tuple[Any, ...]:

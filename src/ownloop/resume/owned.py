@@ -8,7 +8,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from ownloop.checkpoints import Entry
+from ownloop.checkpoints import Entry, holds
 from ownloop.errors import LoopError
 
 
@@ -74,6 +74,30 @@ def named(objects: Mapping[str, Any]) -> dict[str, keras.Variable]:
         for i, variable in enumerate(variables_of(thing)):
             found.setdefault(id(variable), (f"{name}/{i}", variable))
     return dict(found.values())
+
+
+def held_dtype(variable: keras.Variable) -> str:
+    """Returns the dtype that a variable's values have, which may not be its own word.
+
+    PyTorch keeps an uint16 as an int32, JAX without x64 a float64 as a float32.
+    """
+    return str(keras.backend.standardize_dtype(variable.value.dtype))
+
+
+def check_dtypes(variables: Mapping[str, keras.Variable]) -> None:
+    """Refuses variables that no checkpoint can hold, before a step has run.
+
+    Raises:
+        LoopError: One has such a dtype.
+    """
+    for name, variable in variables.items():
+        if not holds(dtype := held_dtype(variable)):
+            raise LoopError(
+                f"The variable {variable.path!r} ({name}) is of dtype {dtype}, which "
+                "cannot be saved. Expected booleans, integers, floats of 8 to 64 bits "
+                "or complex64, since the loop has a folder. Keep it as two variables, "
+                "such as its real and its imaginary part, or leave out the folder."
+            )
 
 
 def entries_of(variables: Mapping[str, keras.Variable]) -> dict[str, Entry]:

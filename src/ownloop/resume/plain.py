@@ -1,10 +1,18 @@
-"""Logged values as JSON and back, to the bit: numbers as hex, arrays as their bytes."""
+"""Logged values as JSON and back, to the bit: numbers as hex, arrays as their bytes.
+
+A NaN has 52 bits of its own and a sign, which `float.hex` does not write: it is kept as
+the bytes of all its bits.
+"""
 
 import base64
+import math
+import struct
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+_NAN = "nan "
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,11 +39,16 @@ def _pack(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
-    return float(value).hex()
+    number = float(value)
+    return (
+        _NAN + struct.pack(">d", number).hex() if math.isnan(number) else number.hex()
+    )
 
 
 def _unpack(packed: Any) -> Any:
     if isinstance(packed, str):
+        if packed.startswith(_NAN):
+            return struct.unpack(">d", bytes.fromhex(packed.removeprefix(_NAN)))[0]
         return float.fromhex(packed)
     data = base64.b64decode(packed["data"])
     return np.frombuffer(data, packed["dtype"]).reshape(packed["shape"]).copy()

@@ -4,13 +4,14 @@ An optimizer's slots are made by its first step, and a metric that no object own
 known once a step was traced. What is never asked for again stays part of the state.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import final
 
 import keras
 
 from ownloop.checkpoints import Entry
 from ownloop.errors import CheckpointError
+from ownloop.resume.owned import held_dtype
 from ownloop.resume.paths import plain_path
 
 
@@ -23,18 +24,18 @@ class Waiting:
         self._origin = origin
 
     def assign(
-        self, variables: Mapping[str, keras.Variable], complete: Mapping[str, int]
+        self, variables: Mapping[str, keras.Variable], complete: Collection[str] = ()
     ) -> None:
         """Gives waiting values to the variables of these names.
 
         Args:
             variables: By name, those that exist by now.
-            complete: By object, how many variables the checkpoint has of it; more of
-                them is a difference.
+            complete: The objects of which the checkpoint has all variables; one that
+                has no value there is a difference.
 
         Raises:
-            CheckpointError: Shapes, dtypes, paths or numbers of variables differ. All
-                differences are listed, and nothing was assigned.
+            CheckpointError: Shapes, dtypes, paths or variables differ. All differences
+                are listed, and nothing was assigned.
         """
         chosen = {n: v for n, v in variables.items() if n in self.entries}
         differences = [
@@ -42,10 +43,11 @@ class Waiting:
             for name, variable in chosen.items()
             if (line := _difference(name, variable, self.entries[name]))
         ]
-        for name in variables:
-            thing, _, place = name.partition("/")
-            if thing in complete and int(place) >= complete[thing]:
-                differences.append(f"{name} ({variables[name].path}) is not in it")
+        differences += [
+            f"{name} ({variable.path}) is not in it"
+            for name, variable in variables.items()
+            if name.partition("/")[0] in complete and name not in chosen
+        ]
         if differences:
             raise CheckpointError(
                 f"{self._origin} does not fit, {len(differences)} variables differ:\n  "
@@ -59,21 +61,5 @@ class Waiting:
 
 def _difference(name: str, variable: keras.Variable, entry: Entry) -> str:
     was = f"{entry.array.dtype.name}{list(entry.array.shape)} {plain_path(entry.path)}"
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    now = f"{dtype}{list(variable.shape)} {plain_path(variable.path)}"
+    now = f"{held_dtype(variable)}{list(variable.shape)} {plain_path(variable.path)}"
     return "" if was == now else f"{name} was {was} and is {now}"
-
-
-def counts(names: Iterable[str]) -> dict[str, int]:
-    """Counts the variables of each object by their names.
-
-    Example:
-        >>> counts(["model/0", "model/1", "found/0"])
-        {'model': 2}
-    """
-    found: dict[str, int] = {}
-    for name in names:
-        thing, _, _ = name.partition("/")
-        if thing not in ("found", "random", "saved"):
-            found[thing] = found.get(thing, 0) + 1
-    return found

@@ -6,11 +6,13 @@ and knows nothing of loops, data sets or files.
 
 from ownloop.step.branch import cond as cond
 from ownloop.step.call import StepCall as StepCall
+from ownloop.step.flags import flags_of as flags_of
+from ownloop.step.flags import put_flags as put_flags
 from ownloop.step.functions import functions_of as functions_of
 from ownloop.step.outcome import Kind as Kind
 from ownloop.step.outcome import Logged as Logged
 from ownloop.step.outcome import last as last
-from ownloop.step.settings import flags_of as flags_of
-from ownloop.step.settings import put_flags as put_flags
+from ownloop.step.plain import as_json as as_json
+from ownloop.step.settings import in_both as in_both
 from ownloop.step.settings import settings_of as settings_of
 from ownloop.step.surroundings import Surroundings as Surroundings

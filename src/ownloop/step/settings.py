@@ -1,77 +1,67 @@
 """The settings of Keras objects: what they were made with, and no state remembers.
 
 A dropout's rate, an optimizer's decay: a run that goes on with others comes to other
-numbers, although every variable has its old value. So with `trainable` flags, which a
-script also sets on its way.
+numbers, although every variable has its old value. So with `trainable` flags.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from ownloop.step.configs import config_of, graph_of
+from ownloop.step.flags import flags_of
+from ownloop.step.plain import as_json, free_name, without_number
 from ownloop.step.walk import Walk
 
 
 def settings_of(objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the numbers and flags of the Keras objects among these, by name.
+    """Returns the settings of the Keras objects among these, by name, as JSON.
 
-    Names that Keras numbers by what was made before are numbered by their order here.
+    Under the name of each object what it was made with, and then the other numbers
+    that it has. Names that Keras numbers by what was made before are numbered by their
+    order here.
 
     Example:
-        >>> settings_of({"layer": keras.layers.Dropout(0.3)})["dropout.rate"]
+        >>> settings_of({"layer": keras.layers.Dropout(0.3)})["dropout"]["rate"]
         0.3
     """
     walk = Walk()
-    walk.look_at(objects)
-    flags = [(name, layer.trainable) for name, layer in _layers(walk)]
-    return _numbered([*walk.numbers, *_rates(objects), *flags])
+    # By their words: nothing depends on the order in which a script names them.
+    walk.look_at(dict(sorted(objects.items())))
+    found: dict[str, Any] = {}
+    told: set[str] = set()
+    for thing in walk.things:
+        name, config, graph = thing.name, config_of(thing), graph_of(thing)
+        told.update(f"{name}.{attribute}" for attribute in config)
+        found[free_name(without_number(name), found)] = config
+        if graph:
+            found[free_name(f"{without_number(name)}.graph", found)] = graph
+    for name, value in [*walk.numbers, *_rates(objects)]:
+        if name not in told:
+            owner, dot, attribute = name.partition(".")
+            plain = without_number(owner) + dot + attribute
+            found[free_name(plain, found)] = as_json(value)
+    return found | flags_of(objects)
 
 
-def flags_of(objects: Mapping[str, Any]) -> dict[str, bool]:
-    """Returns the `trainable` flags of the layers among these, by name.
+def in_both(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what two times have in common: by dotted name, the value then and now.
+
+    What is there in one of them alone has to do with what is built.
 
     Example:
-        >>> flags_of({"layer": keras.layers.Dropout(0.3)})
-        {'dropout.trainable': True}
+        >>> in_both({"a": {"rate": 1}, "b.c": 2}, {"a": {"size": 3}})
+        {'a.rate': (1, None), 'a.size': (None, 3)}
     """
-    walk = Walk()
-    walk.look_at(objects)
-    return {n: layer.trainable for n, layer in _numbered(_layers(walk)).items()}
-
-
-def put_flags(objects: Mapping[str, Any], flags: Mapping[str, bool]) -> None:
-    """Puts back what `flags_of` has returned, unless there are other layers now."""
-    walk = Walk()
-    walk.look_at(objects)
-    layers = _numbered(_layers(walk))
-    if layers.keys() != flags.keys():
-        return
-    # A layer's flag sets those within it, too: they come right from the outermost in.
-    for _ in layers:
-        wrong = [n for n, layer in layers.items() if layer.trainable != flags[n]]
-        if not wrong:
-            return
-        for name in wrong:
-            layers[name].trainable = flags[name]
-
-
-def _layers(walk: Walk) -> list[tuple[str, keras.Layer]]:
-    found = [thing for thing in walk.owners if isinstance(thing, keras.Layer)]
-    return [(f"{layer.name}.trainable", layer) for layer in found]
-
-
-def _numbered(named: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in named:
-        owner, dot, attribute = name.partition(".")
-        plain = re.sub(r"_\d+$", "", owner) + dot + attribute
-        number, key = 1, plain
-        while key in found:
-            number += 1
-            key = f"{plain} ({number})"
-        found[key] = value
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in (n for n in before if n in now):
+        mine, theirs = before[name], now[name]
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            for key in dict.fromkeys([*mine, *theirs]):
+                found[f"{name}.{key}"] = mine.get(key), theirs.get(key)
+        else:
+            found[name] = mine, theirs
     return found
 
 

@@ -7,7 +7,7 @@ attribute or a key that no code names is not read, and not looked at.
 import functools
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, final
 
 import keras
@@ -47,6 +47,7 @@ class Walk:
         self.flags: list[tuple[str, bool]] = []
         self.metrics: list[keras.Metric] = []
         self.owners: list[Any] = []
+        self.things: list[Any] = []
         self._words: set[Any] = set()
         self._holders: list[tuple[str, Any]] = []
         self._taken: set[tuple[int, Any]] = set()
@@ -119,7 +120,8 @@ class Walk:
             if value.size <= _SMALL:
                 self.numbers.append((name, str(value.tolist())))
         elif isinstance(value, tuple | list | set | frozenset):
-            for i, entry in enumerate(list(value)[:_SMALL]):
+            entries = value if isinstance(value, tuple | list) else _in_order(value)
+            for i, entry in enumerate(entries[:_SMALL]):
                 self._value(f"{name}[{i}]", entry)
         elif isinstance(value, Mapping) or not is_foreign(type(value)):
             self._holders.append((name, value))
@@ -127,6 +129,7 @@ class Walk:
     def _keras(self, name: str, thing: Any) -> None:
         """Notes what a Keras object has: flags, variables, metrics, public numbers."""
         name = getattr(thing, "name", None) or name
+        self.things.append(thing)
         if isinstance(thing, keras.Metric):
             self.metrics.append(thing)
         if isinstance(thing, keras.Layer):
@@ -197,6 +200,12 @@ def _words(code: types.CodeType) -> set[Any]:
 
 def _attributes(holder: Any) -> list[tuple[str, Any]]:
     return list(getattr(holder, "__dict__", {}).items())
+
+
+def _in_order(entries: Collection[Any]) -> list[Any]:
+    """Returns a set's entries in an order that is the same in every process."""
+    # Of a set of objects each process has an order of its own, by their addresses.
+    return sorted(entries, key=lambda e: repr(e) if isinstance(e, _NUMBERS) else "")
 
 
 def _is_own_module(module: types.ModuleType) -> bool:

@@ -1,0 +1,45 @@
+"""The `trainable` flags of layers, which a script may also set on its way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from ownloop.step.plain import free_name, without_number
+from ownloop.step.walk import Walk
+
+
+def flags_of(objects: Mapping[str, Any]) -> dict[str, bool]:
+    """Returns the `trainable` flags of the layers among these, by name.
+
+    Example:
+        >>> flags_of({"layer": keras.layers.Dropout(0.3)})
+        {'dropout.trainable': True}
+    """
+    return {name: layer.trainable for name, layer in _layers(objects).items()}
+
+
+def put_flags(objects: Mapping[str, Any], flags: Mapping[str, bool]) -> None:
+    """Puts back what `flags_of` has returned, unless there are other layers now."""
+    layers = _layers(objects)
+    if layers.keys() != flags.keys():
+        return
+    # A layer's flag sets those within it, too: they come right from the outermost in.
+    for _ in layers:
+        wrong = [n for n, layer in layers.items() if layer.trainable != flags[n]]
+        if not wrong:
+            return
+        for name in wrong:
+            layers[name].trainable = flags[name]
+
+
+def _layers(objects: Mapping[str, Any]) -> dict[str, keras.Layer]:
+    walk = Walk()
+    # By their words: nothing depends on the order in which a script names them.
+    walk.look_at(dict(sorted(objects.items())))
+    found: dict[str, keras.Layer] = {}
+    for thing in walk.owners:
+        if isinstance(thing, keras.Layer):
+            name = f"{without_number(thing.name)}.trainable"
+            found[free_name(name, found)] = thing
+    return found
