@@ -107,7 +107,7 @@ class Continuation:
         # Within a process a step may be compiled as often as what it reads changes.
         self._earlier = checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
         self._claimed.clear()
-        place = place_of(checkpoint.meta)
+        place = place_of(checkpoint)
         # In this process the code is in some round; what was saved may be of an
         # earlier one, which this round then goes on with.
         tracked.calls.go_to(place, round=min(tracked.calls.round, place.round))
@@ -124,7 +124,7 @@ class Continuation:
         name, checkpoint = self._found
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
-        place = place_of(checkpoint.meta)
+        place = place_of(checkpoint)
         if place.is_inside:
             self._compare_flags(checkpoint)
         if place.epoch is None:
