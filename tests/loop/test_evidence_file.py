@@ -1,5 +1,7 @@
 """What a run's folder keeps of a step that went wrong."""
 
+import json
+
 import keras
 import numpy as np
 import optree
@@ -48,7 +50,7 @@ def test_what_is_kept_is_found_again():
     kept = Evidence(
         where=Where(12, 3, "train", 4),
         batch=batch,
-        logged={"loss": float("nan"), "rate": 0.1},
+        logged={"loss": float("nan"), "rate": 0.1, "picture": np.ones((2, 2))},
         losses=("loss",),
         state=(Kept("a/kernel", np.zeros(3)), Kept("a/kernel", np.ones(2))),
         spoilt=(),
@@ -69,4 +71,7 @@ def test_what_is_kept_is_found_again():
         np.testing.assert_array_equal(mine, theirs)
     assert [one.path for one in again.state] == ["a/kernel", "a/kernel"]
     assert [one.value.tolist() for one in again.state] == [[0, 0, 0], [1, 1]]
+    assert again.logged["rate"] == 0.1
+    assert again.logged["picture"].tolist() == [[1, 1], [1, 1]]
+    assert json.dumps(to_checkpoint(kept).meta)  # Without the picture.
     assert from_checkpoint(to_checkpoint(kept), None).batch is None

@@ -1,5 +1,6 @@
 """Code that is run again comes back to where it was, and does nothing twice."""
 
+import contextlib
 import os
 import signal
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.checkpoints import writing
 from ownloop.errors import LoopError
 from ownloop.events import PassDone
 from ownloop.resume.calls import Calls
@@ -347,3 +349,36 @@ def test_the_users_error_is_seen_where_their_memory_cannot_be_saved(
             loop.memory["rate"] = np.float32(0.1)
             epoch.train(step, data).run()
     assert any("loop.memory holds" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("kills", [(2,), (3,), (4,), (5,), (6,), (3, 6)])
+def test_arrays_that_were_logged_come_back(tmp_path, kills, monkeypatch):
+    # They are none of the words of a checkpoint, which have a limit.
+    monkeypatch.setattr(writing, "META_LIMIT", 16_000)
+    picture = keras.ops.ones((100, 100))
+
+    def play(name, kill=None):
+        weight = keras.Variable(1.0, name="weight")
+        data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+        def step(x):
+            weight.assign(weight * 0.9 + 0.1 * keras.ops.sum(x))
+            return {"loss": weight * 1, "picture": ol.last(picture * weight)}
+
+        folder, seen = tmp_path / name, []
+        loop = ol.Loop(observers=[], folder=folder, save=1, compile=False, w=weight)
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, data, every=3):
+                seen.append((chunk.step, float(chunk.last.picture.sum())))
+                if chunk.step == kill:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            seen.append(epoch.validate(step, data).loss)
+        return seen, loop.history["train_loss"].tolist()
+
+    whole, losses = play("whole")
+    for kill in kills:
+        with contextlib.suppress(SystemExit):
+            play("killed", kill)
+    seen, again = play("killed")
+    assert again == losses
+    assert seen == whole[len(whole) - len(seen) :]

@@ -21,6 +21,7 @@ from ownloop.loop.run import Run
 from ownloop.resume import owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
+from ownloop.resume.plain import put_back, set_apart
 from ownloop.resume.waiting import Waiting
 from ownloop.step import flags_of, put_flags
 
@@ -70,8 +71,9 @@ def capture(
     )
     for name, kept in run.saved.items():
         tensors |= {f"saved/{name}/{n}": entry for n, entry in kept.entries.items()}
+    logged: dict[str, Entry] = {}
     meta = {
-        "place": tracked.calls.place(open).to_json(),
+        "place": set_apart(tracked.calls.place(open).to_json(), logged),
         "epoch": run.epoch,
         "skipped": run.guard.skipped,
         "stopping": run.stop_reason,
@@ -98,7 +100,7 @@ def capture(
         "files": dict(files),
     }
     # A copy: a thread writes it, while the next calls add what they depend on.
-    return Checkpoint(step=run.step, tensors=tensors, meta=copy.deepcopy(meta))
+    return Checkpoint(run.step, tensors | logged, copy.deepcopy(meta))
 
 
 def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
@@ -157,7 +159,7 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     waiting = {
         n: entry
         for n, entry in checkpoint.tensors.items()
-        if not n.startswith(("random/", "saved/"))
+        if not n.startswith(("random/", "saved/", "logged/"))
     }
     tracked.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
     tracked.waiting.assign(tracked.names.variables(), meta["built"])
@@ -217,9 +219,9 @@ def of_objects(run: Run, checkpoint: Checkpoint) -> owned.Saved:
     return owned.Saved(entries, states)
 
 
-def place_of(meta: Mapping[str, Any]) -> Place:
+def place_of(checkpoint: Checkpoint) -> Place:
     """Returns where in the user's code a checkpoint was taken."""
-    return Place.from_json(meta["place"])
+    return Place.from_json(put_back(checkpoint.meta["place"], checkpoint.tensors))
 
 
 def _under(prefix: str, tensors: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -115,7 +115,7 @@ class Continuation:
         # Within a process a step may be compiled as often as what it reads changes.
         self._earlier = checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
         self._claimed.clear()
-        place = place_of(checkpoint.meta)
+        place = place_of(checkpoint)
         # In this process the code is in some round; what was saved may be of an
         # earlier one, which this round then goes on with.
         tracked.calls.go_to(place, round=min(tracked.calls.round, place.round))
@@ -135,7 +135,7 @@ class Continuation:
         assign(self._run, self._tracked, checkpoint, name)
         # Perhaps the body of a pass said so, which is not gone through again.
         self._run.stop_reason = checkpoint.meta["stopping"]
-        place = place_of(checkpoint.meta)
+        place = place_of(checkpoint)
         if place.is_inside:
             known = self._tracked.names.variables()
             self._compare("", *_flags(known, checkpoint))

@@ -11,7 +11,7 @@ import optree
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.guards import Evidence, Kept, Where
 from ownloop.loop.script import script_of_this_process
-from ownloop.resume.plain import pack, unpack
+from ownloop.resume.plain import pack, put_back, set_apart, unpack
 
 
 def to_checkpoint(evidence: Evidence) -> Checkpoint:
@@ -32,6 +32,7 @@ def to_checkpoint(evidence: Evidence) -> Checkpoint:
         }
     )
     where = evidence.where
+    logged = set_apart(pack(evidence.logged), tensors)
     meta = {
         "epoch": where.epoch,
         "pass": where.pass_name,
@@ -40,7 +41,7 @@ def to_checkpoint(evidence: Evidence) -> Checkpoint:
         "cause": evidence.cause,
         "losses": list(evidence.losses),
         "spoilt": [spoilt.path for spoilt in evidence.spoilt],
-        "logged": pack(evidence.logged),
+        "logged": logged,
         # What `ownloop replay` runs once more.
         "script": script_of_this_process(),
         "words": sys.argv[1:],
@@ -65,7 +66,7 @@ def from_checkpoint(
     return Evidence(
         where=Where(meta["step"], meta["epoch"], meta["pass"], meta["batch"]),
         batch=None if structure is None else structure.unflatten(leaves),
-        logged=unpack(meta["logged"]),
+        logged=unpack(put_back(meta["logged"], checkpoint.tensors)),
         losses=tuple(meta["losses"]),
         state=tuple(Kept(entry.path, entry.array) for entry in state),
         spoilt=(),

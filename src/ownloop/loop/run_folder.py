@@ -15,7 +15,7 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.guards import Evidence
-from ownloop.loop.capture import Tracked, capture, of_objects, place_of
+from ownloop.loop.capture import Tracked, capture, of_objects
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
@@ -25,7 +25,7 @@ from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Done, Open
+from ownloop.resume.calls import Call, Done, Open, Place
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
 from ownloop.resume.plain import pack
@@ -316,7 +316,9 @@ class RunFolder(AbstractHome):
                 return owned.save(self._run.objects, self.waiting())
             return None
         # Of those at one step, that of the epoch's end is the one that is rated.
-        within = [place_of(self._files.meta(n)).is_inside for n in fitting]
+        within = [
+            Place.from_json(self._files.meta(n)["place"]).is_inside for n in fitting
+        ]
         chosen = fitting[within.index(False)] if False in within else fitting[-1]
         return of_objects(self._run, self._files.load(chosen))
 
