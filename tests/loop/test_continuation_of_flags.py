@@ -145,7 +145,8 @@ def test_of_layers_that_the_loop_does_not_own_it_is_said(tmp_path, how):
     again = Script(tmp_path, once, owns=False)
     words = r"base/kernel.trainable was False and is True"
     if how == "asked_in":
-        with pytest.raises(FolderError, match=words):
+        where = r"exactly: of layers that `Loop\(...\)` does not own, .*"
+        with pytest.raises(FolderError, match=where + words):
             again.run()
     else:
         again.run()

@@ -137,8 +137,9 @@ class Continuation:
         self._run.stop_reason = checkpoint.meta["stopping"]
         place = place_of(checkpoint)
         if place.is_inside:
-            known = self._tracked.names.variables()
-            self._compare("", *_flags(known, checkpoint))
+            self._compare("", *_flags(owned.named(self._run.objects), checkpoint))
+            where = "of layers that `Loop(...)` does not own, "
+            self._compare(where, *_flags(self._found_variables(), checkpoint))
         elif place.epoch is not None:
             self._unsure = checkpoint
         if place.epoch is None:
@@ -159,14 +160,16 @@ class Continuation:
         of this epoch has set them, and perhaps that of an earlier one, which is lost.
         """
         run = self._run
-        known = self._tracked.names.variables()
-        found = {n: v for n, v in known.items() if n not in owned.named(run.objects)}
-        words = fingerprint.differences(*_flags(found, checkpoint))
+        words = fingerprint.differences(*_flags(self._found_variables(), checkpoint))
         if words:
             run.say(
                 f"{'; '.join(words)}: right if the head of epoch {run.current} "
                 "set it; objects that `Loop(...)` owns by name have their flags back"
             )
+
+    def _found_variables(self) -> dict[str, keras.Variable]:
+        known, mine = self._tracked.names.variables(), owned.named(self._run.objects)
+        return {name: v for name, v in known.items() if name not in mine}
 
     def _tell_what_is_waiting(self) -> None:
         """Says which variables have no value yet, as their steps are not run again."""
