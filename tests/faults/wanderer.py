@@ -155,7 +155,7 @@ def play(
 
     # Passes side by side; a pass whose chunks nobody uses; a round left at a head.
     for epoch in loop.epochs():
-        if epoch.number == 6:
+        if epoch.number >= 6:
             break
         loop.print("Epoch", epoch.number, between.loss, loop.stopped)
         model, optimizer = first, late
