@@ -28,7 +28,8 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
 	tests/faults/test_ends.py tests/resume/test_by_reference.py \
-	tests/resume/test_shared_data.py tests/test_events.py
+	tests/resume/test_shared_data.py tests/resume/test_ways_through_a_loop.py \
+	tests/test_events.py
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.

@@ -31,7 +31,10 @@ The second group is about whole runs of a framework, in child processes:
 
 It stands on these, which nobody asserts on:
 
-    job, tiny    what is run; networks: of which job has one; digests: what came of it
+    job          what is run, with all that a state is made of; networks: one of which
+    wanderer     what is run, with all ways to go through a loop
+    tiny         what is run where each call of the system counts
+    digests      what came of it
     ends         whether two runs came to the same end
     moments      where a run can be killed; position: at which step it is
     breaking     how a run's disk fails

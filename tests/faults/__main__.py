@@ -19,17 +19,20 @@ from typing import Any, final
 
 from faults import report
 from faults.asked import count_asked
-from faults.attempts import Outcome
+from faults.attempts import Attempt, Outcome
 from faults.broken import count_broken
 from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
 from faults.full_run import count_full
-from faults.items import OF_LAYERS, count_items
+from faults.items import OF_LAYERS, PLACES, WANDERED, ItemCount, count_items
 from faults.overhead import count_overhead
-from faults.runs import NETWORKS, count_runs, reference
+from faults.runs import JOBS, begin, count_runs, reference
 from faults.samples import scratch
 from faults.server import Server
+
+_COARSER = 8
+"""How much coarser a run of 41 steps is killed at its calls than one of 8."""
 
 PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 
@@ -106,14 +109,11 @@ class _Parts:
 
     @cached_property
     def _wholes(self) -> dict[str, Outcome]:
-        """What comes of each network where nobody kills."""
-        return {
-            network: reference(self._servers[0], self._base, self._of(network))
-            for network in NETWORKS
-        }
+        """What comes of each job where nobody kills."""
+        return {job: reference(self._servers[0], self._attempt(job)) for job in JOBS}
 
-    def _of(self, network: str) -> dict[str, Any]:
-        return {**self._settings, "network": network}
+    def _attempt(self, job: str) -> Attempt:
+        return begin(self._base / f"reference-{job}", job, self._settings)
 
     def runs(self) -> dict[str, Any]:
         count = count_runs(
@@ -129,7 +129,15 @@ class _Parts:
 
     def calls(self) -> dict[str, Any]:
         stride = self._options.stride
-        return {"calls": count_calls(self._servers, self._base, stride=stride)}
+        tiny = Attempt("", job="tiny")
+        wanderer = Attempt("", job="wanderer", settings={"compile": False})
+        servers, base = self._servers, self._base
+        return {
+            "calls": count_calls(servers, base, tiny, stride=stride),
+            "calls of the wanderer": count_calls(
+                servers, base, wanderer, stride=stride * _COARSER
+            ),
+        }
 
     def disk(self) -> dict[str, Any]:
         stride = self._options.stride
@@ -153,13 +161,14 @@ class _Parts:
         return {"changed": count_changed(self._servers, self._base, whole)}
 
     def items(self) -> dict[str, Any]:
-        servers, base, wholes = self._servers, self._base, self._wholes
-        of_layers = self._of("images")
+        def count(job: str, **how: Any) -> ItemCount:
+            whole, attempt = self._wholes[job], self._attempt(job)
+            return count_items(self._servers, self._base, whole, attempt, **how)
+
         return {
-            "items": count_items(servers, base, wholes["dense"], self._settings),
-            "items of images": count_items(
-                servers, base, wholes["images"], of_layers, OF_LAYERS
-            ),
+            "items": count("dense", places=PLACES),
+            "items of images": count("images", places=PLACES, only=OF_LAYERS),
+            "items of the wanderer": count("wanderer", places=WANDERED),
         }
 
 

@@ -15,9 +15,9 @@ class Attempt:
 
     Attributes:
         folder: the run's.
-        job: "job", "tiny", "broken" (that one on a disk that fails), or "items", which
-            only names what can be forgotten.
-        settings: named arguments of `job.play`.
+        job: "job", "wanderer", "tiny", "broken" (that one on a disk that fails), or
+            "items", which only names what can be forgotten, and of which job.
+        settings: named arguments of the job's `play`.
         kind: of the moment in which something happens; see `moments`.
         at: in which one of that kind; 0 for none.
         signal: what happens there: SIGKILL, or a signal that can be heard.

@@ -1,18 +1,20 @@
 """SIGKILL at each call of the file system that a whole run makes.
 
-The run is that of `tiny`: its lock, identity, log, history and checkpoints. A call of
-SQLite is one point, at its begin; each write comes in two halves.
+All that changes its lock, identity, log, history and checkpoints. A call of SQLite is
+one point, at its begin; each write comes in two halves. Nothing is compiled in such a
+run, since what compilers write is not its own.
 """
 
 import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from faults.attempts import Attempt, differing
+from faults.attempts import Attempt
+from faults.ends import apart
 from faults.server import Server
 
 
@@ -24,7 +26,8 @@ class CallCount:
     Attributes:
         total: how many calls the run makes.
         points: at how many of them it was killed.
-        identical: after how many it went on to the same end, files included.
+        identical: after how many it went on to the same end, files included. Near the
+            last one a run may end before it is killed, as not all make as many calls.
         errors: what came instead, with the number of the call.
     """
 
@@ -38,9 +41,21 @@ class CallCount:
         return self.identical == self.points > 0
 
 
-def count_calls(servers: Sequence[Server], base: Path, *, stride: int) -> CallCount:
-    """Kill a run at every `stride`-th call, each time a new one, and go on with it."""
-    whole = servers[0].attempt(Attempt(str(base / "whole"), job="tiny"))
+def count_calls(
+    servers: Sequence[Server], base: Path, attempt: Attempt, *, stride: int
+) -> CallCount:
+    """Kill a run at every `stride`-th call, each time a new one, and go on with it.
+
+    Args:
+        servers: as many runs are killed side by side.
+        base: a folder for them.
+        attempt: at the run, in whichever folder.
+        stride: how many calls further the next one is killed.
+    """
+    whole = servers[0].attempt(
+        replace(attempt, folder=str(base / "calls-whole"), kind="call")
+    )
+    shutil.rmtree(base / "calls-whole", ignore_errors=True)
     if not whole.done:
         raise AssertionError(f"{whole.error}\n{whole.output}")
     total = (whole.counts or {})["call"]
@@ -59,14 +74,10 @@ def count_calls(servers: Sequence[Server], base: Path, *, stride: int) -> CallCo
             shutil.rmtree(folder, ignore_errors=True)
 
     def _look(server: Server, folder: Path, at: int) -> str:
-        attempt = Attempt(str(folder), job="tiny", kind="call", at=at)
-        killed = server.attempt(attempt)
-        if not killed.killed:
-            return f"call {at} was not reached: {killed.error}"
-        outcome = server.attempt(Attempt(str(folder), job="tiny"))
-        # Killed between the end of an epoch and that of its round, it need not save
-        # again.
-        names = [n for n in differing(whole, outcome) if n != "checkpoint meta place"]
+        here = replace(attempt, folder=str(folder))
+        killed = server.attempt(replace(here, kind="call", at=at))
+        outcome = server.attempt(here) if killed.killed else killed
+        names = apart(whole, outcome)
         if outcome.done and not names:
             return ""
         return f"call {at}: {outcome.error or ', '.join(names)}"

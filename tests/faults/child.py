@@ -22,7 +22,7 @@ from typing import Any
 
 import keras
 
-from faults import breaking, forgotten, job, tiny
+from faults import breaking, forgotten, job, tiny, wanderer
 from faults.attempts import Attempt, Outcome
 from faults.digests import Digests
 from faults.moments import Moments, asking, die
@@ -33,6 +33,8 @@ PATIENCE_SECONDS = 240.0
 
 IMPORT_SECONDS = 10.0
 """After so long no thread is one that an import began for a moment."""
+
+_PLAY = {"job": job.play, "wanderer": wanderer.play}
 
 
 def _serve(answers: int) -> None:
@@ -120,10 +122,9 @@ def _work(attempt: Attempt, report: Path) -> int:
     moments = Moments(attempt.kind, attempt.at, act)
     try:
         if attempt.forget is not None:
-            (forgotten.ITEMS | forgotten.WRITERS)[attempt.forget]()
+            forgotten.CHANGES[attempt.forget]()
         if attempt.job == "items":
-            names = [*forgotten.ITEMS, *forgotten.WRITERS]
-            digests = Digests(dict.fromkeys(names, ""))
+            digests = Digests(forgotten.jobs())
         elif attempt.job == "broken":
             settings = attempt.settings or {}
             digests = breaking.play(Path(attempt.folder), settings, moments.counts)
@@ -131,9 +132,9 @@ def _work(attempt: Attempt, report: Path) -> int:
             moments.wrap_calls()
             digests = tiny.play(Path(attempt.folder))
         else:
-            moments.wrap()
+            (moments.wrap_calls if attempt.kind == "call" else moments.wrap)()
             settings = {**(attempt.settings or {}), "observers": [position]}
-            digests = job.play(Path(attempt.folder), **settings)
+            digests = _PLAY[attempt.job](Path(attempt.folder), **settings)
         told |= asdict(digests)
         status = 0
     except (SystemExit, KeyboardInterrupt) as error:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,34 @@ def generator_digests() -> dict[str, str]:
         "generator numpy": _digest(repr(np.random.get_state(legacy=True))),
         "generator framework": _digest(repr([_digest(np.array(s)) for s in framework])),
     }
+
+
+def end_digests(
+    loop: Any,
+    folder: Path,
+    *,
+    variables: Iterable[keras.Variable],
+    listener: Any,
+    own: Mapping[str, Any],
+) -> Digests:
+    """Digest all that a job has in the end.
+
+    Args:
+        loop: the job's.
+        folder: the run's.
+        variables: those that the job has the values of, in whichever process it ends.
+        listener: an observer with a state, which has heard notices.
+        own: by name, values of the job's own.
+    """
+    items = {f"variable {i} {v.path}": array_digest(v) for i, v in enumerate(variables)}
+    items |= generator_digests()
+    items |= {f"loop.memory {n}": repr(v) for n, v in loop.memory.items()}
+    items |= {name: repr(value) for name, value in own.items()}
+    items["skipped"] = repr(loop.skipped)
+    items["observer"] = repr(listener.looks)
+    items["position"] = repr((loop.step, loop.epoch, loop.stopped))
+    items |= file_digests(loop, folder)
+    return Digests(items, tuple(listener.notices))
 
 
 def file_digests(loop: Any, folder: Path) -> dict[str, str]:

@@ -6,43 +6,52 @@ from typing import Any
 
 from faults.attempts import Outcome
 
-_ROUNDS = 3
 _AFTER_THEM = "test: "
-"""The rounds of `job`, and how the calls begin that it makes after them."""
+"""How the calls begin that a job makes after its rounds."""
 
 _REACH = ", within reach"
+_PERHAPS_SLOTS = ("optimizer/", "found/")
+_PLACE = "checkpoint meta place"
 
 
 def apart(expected: Outcome, found: Outcome) -> list[str]:
     """Name the items in which two runs differ that came to their ends.
 
     The newest checkpoint counts in full: it holds the optimizer's moments and averages
-    of the end, since after the last round nothing is trained. Only four things may
+    of the end, since after the last round nothing is trained. Only five things may
     differ in it, which say how the run came there and not where it is: what was within
     reach of the calls that it had made by then, which another process needs in the
-    middle of them. A run that was
-    killed between the end of its last epoch and that of its round need not save again.
+    middle of them. A run that was killed between the end of its last epoch and that of
+    its round need not save again.
     Where the clock says when, the validation after the round is saved, too, and what
     this call depends on is in the state then. And an optimizer has its slots within
-    a step's reach, or not yet, where a process goes on between two passes.
+    a step's reach, or not yet, where a process goes on between two passes. Data that
+    were taken for the same are so from the next epoch on.
     """
-    before, now = _items(expected), _items(found)
+    # The first was ended by nobody, so it has saved after its last round.
+    place = json.loads((expected.items or {})[_PLACE])
+    last = len(place["endings"]) - 1
+    before, now = _items(expected, last), _items(found, last)
     names = dict.fromkeys([*before, *now])
     return [name for name in names if before.get(name) != now.get(name)]
 
 
-def _items(outcome: Outcome) -> dict[str, str]:
+def _items(outcome: Outcome, last: int) -> dict[str, str]:
     items = dict(outcome.items or {})
-    for name, change in _CHANGES.items():
-        key = f"checkpoint meta {name}"
-        if key in items:
-            items[key] = json.dumps(change(json.loads(items[key])), sort_keys=True)
+    changes = {**_CHANGES, _PLACE: lambda place: _rounds_of(place, last)}
+    for name, change in changes.items():
+        if name in items:
+            items[name] = json.dumps(change(json.loads(items[name])), sort_keys=True)
     return items
 
 
-def _rounds_of(place: Mapping[str, Any]) -> dict[str, Any]:
+def _rounds_of(place: Mapping[str, Any], last: int) -> dict[str, Any]:
     """Give what a place says of the rounds before the last one, and between them."""
-    return {"between": place["between"], "endings": place["endings"][: _ROUNDS - 1]}
+    return {
+        "between": place["between"],
+        "endings": place["endings"][:last],
+        "left": [round for round in place["left"] if round < last],
+    }
 
 
 def _without_the_last(calls: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,8 +59,9 @@ def _without_the_last(calls: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_slots(steps: Mapping[str, Any]) -> dict[str, Any]:
+    # What no object owns may be a slot as well.
     return {
-        step: [[n for n in o if not n.startswith("optimizer/")] for o in orders]
+        step: [[n for n in o if not n.startswith(_PERHAPS_SLOTS)] for o in orders]
         if step.endswith(_REACH)
         else orders
         for step, orders in _without_the_last(steps).items()
@@ -64,10 +74,18 @@ def _kinds(kinds: Mapping[str, Any]) -> dict[str, Any]:
     return _without_the_last(words)
 
 
+def _with_certainty(data: Mapping[str, Any]) -> dict[str, Any]:
+    habits = {
+        place: ["same" if word == "assumed" else word for word in habit]
+        for place, habit in data["habits"].items()
+    }
+    return {**data, "habits": habits}
+
+
 _CHANGES = {
-    "calls": lambda _: {},
-    "place": _rounds_of,
-    "steps": _without_slots,
-    "passes": _without_the_last,
-    "kinds": _kinds,
+    "checkpoint meta calls": lambda _: {},
+    "checkpoint meta steps": _without_slots,
+    "checkpoint meta passes": _without_the_last,
+    "checkpoint meta kinds": _kinds,
+    "checkpoint meta data": _with_certainty,
 }

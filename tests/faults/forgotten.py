@@ -8,16 +8,19 @@ not need the item, or nobody does.
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.folder import Log
 from ownloop.history.database import Database
 from ownloop.history.history import History
-from ownloop.loop import continuation
+from ownloop.loop import capture, continuation
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.runner import Runner
+from ownloop.loop.shared_feed import SharedFeed
+from ownloop.resume import owned
 
 Change = Callable[[], None]
 """Changes the library in this process."""
@@ -63,6 +66,16 @@ def _with_open(**values: Any) -> Change:
             place["open"] |= values
 
     return _with_place(change)
+
+
+def _with_data(**values: Any) -> Change:
+    """Read something else of the data that passes of `steps` share."""
+
+    def edit(checkpoint: Checkpoint) -> Checkpoint:
+        data = checkpoint.meta["data"] | values
+        return replace(checkpoint, meta=checkpoint.meta | {"data": data})
+
+    return lambda: _edit(edit)
 
 
 def _with_random(name: str, place: int, value: Any) -> Change:
@@ -131,6 +144,21 @@ def _with_old_history() -> None:
         flush()
 
     RunFiles.begin_commit = begin
+
+
+def _with_new_lists() -> None:
+    """Leave the dicts and lists in `loop.memory` that the code holds by then."""
+
+    def refill(old: dict[str, Any], new: dict[str, Any]) -> None:
+        old.clear()
+        old.update(new)
+
+    capture._refill = refill
+
+
+def _with_their_own_lists() -> None:
+    """Keep the very lists that objects give, which these go on changing."""
+    owned.copy = SimpleNamespace(deepcopy=lambda state: state)
 
 
 def _without_step() -> None:
@@ -208,3 +236,24 @@ WRITERS: dict[str, Change] = {
     "saved before the history is written": _with_old_history,
 }
 """Changes of the process that is killed, not of the one that goes on."""
+
+WANDERINGS: dict[str, Change] = {
+    "the weights of the second model": _path("sequential_1"),
+    "the moments of the second optimizer": _path("adam_1"),
+    "which rounds were left": _with_place(lambda place: place.update(left=[])),
+    "which calls a body made": _with_place(lambda place: place.update(bodies={})),
+    "how far shared data were used": _with_data(taken={}),
+    "which data are usual at a place": _with_data(habits={}),
+    "what was drawn and not used": _without(SharedFeed, "go_back"),
+    "the lists in loop.memory that are held": _with_new_lists,
+    "copies of the lists of an object": _with_their_own_lists,
+}
+"""What the ways of `wanderer` need beside."""
+
+CHANGES = ITEMS | WRITERS | WANDERINGS
+"""All of them."""
+
+
+def jobs() -> dict[str, str]:
+    """Say by the name of each change which job needs what it forgets."""
+    return {n: "wanderer" if n in WANDERINGS else "job" for n in CHANGES}

@@ -6,11 +6,11 @@ of some places means that the job does not need it, or that nobody does.
 
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from faults.attempts import Attempt, Outcome, differing
 from faults.server import Server
@@ -24,7 +24,15 @@ PLACES: tuple[Place, ...] = (
     ("step", 70, "SIGKILL"),  # in the second round
     ("step", 55, "SIGTERM"),  # in an epoch after which the run is to stop
 )
-"""Where runs are ended: a kind of moment, which, and the signal."""
+"""Where runs of `job` are ended: a kind of moment, which, and the signal."""
+
+WANDERED: tuple[Place, ...] = (
+    ("validate", 16, "SIGKILL"),  # after a round that was left
+    ("step", 37, "SIGKILL"),  # after passes with a body, and one that was left
+    ("step", 85, "SIGKILL"),  # in a chunk that is half done, with another optimizer
+    ("step", 140, "SIGKILL"),  # in the second round
+)
+"""Where those of `wanderer` are."""
 
 OF_LAYERS = (
     "the trainable weights",
@@ -48,23 +56,28 @@ class ItemCount:
         survivors: the others.
         unharmed: from how many of the places a run that loses nothing ends the same;
             it must be all, or what is missed proves nothing.
+        places: how many there are.
     """
 
     items: int
     missed: int
     survivors: tuple[str, ...] = ()
     unharmed: int = 0
+    places: int = 0
 
     @property
     def is_sound(self) -> bool:
-        return self.missed == self.items > 0 and self.unharmed == len(PLACES)
+        is_unharmed = self.unharmed == self.places > 0
+        return self.missed == self.items > 0 and is_unharmed
 
 
 def count_items(
     servers: Sequence[Server],
     base: Path,
     expected: Outcome,
-    settings: Mapping[str, Any],
+    attempt: Attempt,
+    *,
+    places: Sequence[Place],
     only: Sequence[str] = (),
 ) -> ItemCount:
     """Lose one item after the other.
@@ -73,17 +86,17 @@ def count_items(
         servers: as many are lost side by side.
         base: a folder for the runs.
         expected: of a run that nobody has killed, with the same settings.
-        settings: of the job.
-        only: these items; all, if none is named.
+        attempt: at such a run, in whichever folder.
+        places: where it is ended.
+        only: these items; all that its job needs, if none is named.
     """
-    names = list(only) or list((servers[0].attempt(Attempt("", job="items"))).items)
-    for kind, at, signal in PLACES:
+    jobs = servers[0].attempt(Attempt("", job="items")).items or {}
+    names = list(only) or [name for name, job in jobs.items() if job == attempt.job]
+    for kind, at, signal in places:
         start = base / f"start-{kind}-{at}"
         shutil.rmtree(start, ignore_errors=True)
-        attempt = Attempt(
-            str(start), settings=settings, kind=kind, at=at, signal=signal
-        )
-        killed = servers[0].attempt(attempt)
+        begin = replace(attempt, folder=str(start))
+        killed = servers[0].attempt(replace(begin, kind=kind, at=at, signal=signal))
         if killed.status not in (-9, 143):
             raise AssertionError(f"{killed.error}\n{killed.output}")
     rest, lock = iter(names), threading.Lock()
@@ -100,16 +113,16 @@ def count_items(
     def go_on(server: Server, folder: Path, place: Place, name: str | None) -> Outcome:
         kind, at, signal = place
         shutil.rmtree(folder, ignore_errors=True)
-        attempt = Attempt(str(folder), settings=settings, forget=name)
+        here = replace(attempt, folder=str(folder))
         if name is not None and name.startswith("saved before"):
             # A change of what is written: another process goes on.
-            server.attempt(replace(attempt, kind=kind, at=at, signal=signal))
-            return server.attempt(replace(attempt, forget=None))
+            server.attempt(replace(here, kind=kind, at=at, signal=signal, forget=name))
+            return server.attempt(here)
         shutil.copytree(base / f"start-{kind}-{at}", folder)
-        return server.attempt(attempt)
+        return server.attempt(replace(here, forget=name))
 
     def lose(server: Server, folder: Path, name: str) -> str:
-        for place in PLACES:
+        for place in places:
             outcome = go_on(server, folder, place, name)
             if ABSENT in outcome.error:
                 return "absent"
@@ -120,8 +133,9 @@ def count_items(
     with ThreadPoolExecutor(len(servers)) as pool:
         folders = [base / f"lost-{i}" for i in range(len(servers))]
         found = [f for some in pool.map(work, servers, folders) for f in some]
-    unharmed = [go_on(servers[0], folders[0], place, None) for place in PLACES]
+    unharmed = [go_on(servers[0], folders[0], place, None) for place in places]
     same = sum(o.done and not differing(expected, o) for o in unharmed)
     there = [(name, came) for name, came in found if came != "absent"]
     survivors = tuple(name for name, came in there if came == "survived")
-    return ItemCount(len(there), len(there) - len(survivors), survivors, same)
+    missed = len(there) - len(survivors)
+    return ItemCount(len(there), missed, survivors, same, len(places))

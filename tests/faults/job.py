@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 import ownloop as ol
-from faults.digests import Digests, array_digest, file_digests, generator_digests
+from faults.digests import Digests, array_digest, end_digests
 from faults.networks import NETWORKS
 from faults.seeds import seed
 from ownloop.clock import minutes
@@ -230,20 +230,14 @@ def play(
     test = loop.validate(val_step, val, name="test")
     loop.print("test", test.loss, loop.stopped)
 
-    items = {}
-    found = [*accuracy.variables, teacher, jitter.state]
     # Where nothing was trained here the optimizer is not built again; the checkpoint
     # says what its variables would get.
-    for i, v in enumerate([*model.variables, optimizer.iterations, *found]):
-        items[f"variable {i} {v.path}"] = array_digest(v)
-    items |= generator_digests()
-    items |= {f"loop.memory {n}": repr(v) for n, v in loop.memory.items()}
-    items["curriculum"] = repr(curriculum.level)
-    items["skipped"] = repr(loop.skipped)
-    items["observer"] = repr(listener.looks)
-    items["position"] = repr((loop.step, loop.epoch, loop.stopped))
-    items |= file_digests(loop, Path(folder))
-    return Digests(items, tuple(listener.notices))
+    variables = [*model.variables, optimizer.iterations]
+    variables += [*accuracy.variables, teacher, jitter.state]
+    own = {"curriculum": curriculum.level}
+    return end_digests(
+        loop, Path(folder), variables=variables, listener=listener, own=own
+    )
 
 
 def _optimizer(changes: Collection[str]) -> keras.optimizers.Optimizer:

@@ -12,7 +12,12 @@ from typing import Any
 from faults.asked import quantile
 
 _DISKS = {"disk": "a run's disk fails", "full disk": "it is really full"}
-_ITEMS = {"items": "items of state", "items of images": "so, with images"}
+_CALLS = {"calls": "calls of a run", "calls of the wanderer": "so, of the wanderer"}
+_ITEMS = {
+    "items": "items of state",
+    "items of images": "so, with images",
+    "items of the wanderer": "so, of the wanderer",
+}
 
 
 def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -26,14 +31,13 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("resumes", str(runs["resumes"])),
             ("same bits in the end", f"{runs['identical']} of {runs['runs']}; {rate}"),
         ]
-    if calls := results.get("calls"):
-        rows.append(
-            (
-                "calls of a run",
+    for part, words in _CALLS.items():
+        if calls := results.get(part):
+            came = (
                 f"{calls['identical']} of {calls['points']} kills went on the same "
-                f"({calls['total']} calls)",
+                f"({calls['total']} calls)"
             )
-        )
+            rows.append((words, came))
     for part, words in _DISKS.items():
         if disk := results.get(part):
             came = (

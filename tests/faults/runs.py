@@ -1,8 +1,8 @@
 """Whole runs that are killed again and again until they come to their end.
 
-The job is that of `job`, compiled, in child processes that die by SIGKILL: in a moment
-of each kind that `moments` knows, and at random times. What has come of it must have
-the same bits as if nobody had been killed.
+The jobs are those of `job` and `wanderer`, compiled, in child processes that die by
+SIGKILL: in a moment of each kind that `moments` knows, and at random times. What has
+come of them must have the same bits as if nobody had been killed.
 """
 
 import random
@@ -38,7 +38,8 @@ KINDS = (
 
 SAVES = ("steps", "always", "epochs")
 NETWORKS = ("dense", "images")
-"""What differs between runs, in turn; see `job`."""
+JOBS = (*NETWORKS, "wanderer")
+"""What differs between runs, in turn: when they save, and the job, with a network."""
 
 _MANY_ATTEMPTS = 60
 _SOME = 5
@@ -76,10 +77,17 @@ class RunCount:
         return enough and self.identical == self.runs > 0 and not self.errors
 
 
-def reference(server: Server, base: Path, settings: Mapping[str, Any]) -> Outcome:
+def begin(folder: Path, job: str, settings: Mapping[str, Any]) -> Attempt:
+    """Give an attempt at one of `JOBS` that nobody kills."""
+    if job in NETWORKS:
+        return Attempt(str(folder), settings={**settings, "network": job})
+    return Attempt(str(folder), job=job, settings=settings)
+
+
+def reference(server: Server, attempt: Attempt) -> Outcome:
     """Give the outcome of a run that nobody kills."""
-    shutil.rmtree(base / "reference", ignore_errors=True)
-    outcome = server.attempt(Attempt(str(base / "reference"), settings=settings))
+    shutil.rmtree(attempt.folder, ignore_errors=True)
+    outcome = server.attempt(attempt)
     if not outcome.done:
         raise AssertionError(f"{outcome.error}\n{outcome.output}")
     return outcome
@@ -100,8 +108,8 @@ def count_runs(
     Args:
         servers: as many runs are killed side by side.
         base: a folder for them.
-        expected: by network, of a run that nobody has killed.
-        settings: of the job, then and now.
+        expected: by job, of a run that nobody has killed.
+        settings: of the jobs, then and now.
         kills: after so many no other run is begun.
         seconds: after so long nobody else is killed.
         seed: of what is drawn.
@@ -116,12 +124,12 @@ def count_runs(
             folder = base / f"run-{place}-{len(counts)}"
             shutil.rmtree(folder, ignore_errors=True)
             turn = place + len(counts)
-            network = NETWORKS[turn % len(NETWORKS)]
-            save = SAVES[turn % len(SAVES)]
-            own = {**settings, "network": network, "save": save}
-            begin = Attempt(str(folder), settings=own)
-            attempts = _Attempts(expected[network], generator, kinds)
-            counts.append(_kill(servers[place], begin, attempts, counter))
+            job = JOBS[turn % len(JOBS)]
+            # Each job meets each way to save.
+            save = SAVES[(turn + turn // len(JOBS)) % len(SAVES)]
+            whole = begin(folder, job, {**settings, "save": save})
+            attempts = _Attempts(expected[job], generator, kinds)
+            counts.append(_kill(servers[place], whole, attempts, counter))
             if counts[-1].identical:
                 shutil.rmtree(folder)
         return counts
@@ -184,19 +192,20 @@ class _Attempts:
 
 
 def _kill(
-    server: Server, begin: Attempt, attempts: _Attempts, counter: _Counter
+    server: Server, whole: Attempt, attempts: _Attempts, counter: _Counter
 ) -> RunCount:
     """Kill one run until it comes to its end."""
     kinds: Counter[str] = Counter()
     plans: list[str] = []
     resumes = 0
-    how = " ".join((begin.settings or {})[name] for name in ("network", "save"))
+    settings = whole.settings or {}
+    how = f"{settings.get('network', whole.job)} {settings['save']}"
     for number in range(_MANY_ATTEMPTS):
         kind, plan = attempts.next()
         # Whatever is drawn, the last one gets to the end.
         is_last = number == _MANY_ATTEMPTS - 1 or counter.is_late
-        attempt = begin if is_last else replace(begin, **plan)
-        resumes += any(Path(begin.folder, "checkpoints").glob("step-*"))
+        attempt = whole if is_last else replace(whole, **plan)
+        resumes += any(Path(whole.folder, "checkpoints").glob("step-*"))
         outcome = server.attempt(attempt)
         if outcome.killed:
             kinds[kind] += 1

@@ -12,6 +12,7 @@ PLACE = {
     "epoch": None,
     "between": [{}, {"0": {"loss": "0x1.8p-1"}}, {}],
     "endings": ["it was enough", None, None],
+    "left": [1],
 }
 STEPS = {
     "train: step": [["model/0", "optimizer/2"]],
@@ -56,6 +57,8 @@ def test_what_the_rounds_gave_does():
     other = [{}, {"0": {"loss": "0x1.9p-1"}}, {}]
     assert apart(end(), end(place=PLACE | {"between": other}))
     assert apart(end(), end(place=PLACE | {"endings": [None, None, None]}))
+    assert apart(end(), end(place=PLACE | {"left": []}))
+    assert apart(end(), end(place=PLACE | {"left": [1, 2]})) == []
 
 
 def test_slots_may_be_out_of_reach_but_not_out_of_use():

@@ -72,6 +72,51 @@ def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
     assert counts == ((12, 0) if kills[-1] == 19 and not owned else (12, 8))
 
 
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+@pytest.mark.parametrize("at", [11, 15])
+def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
+    tmp_path, monkeypatch, at, compile
+):
+    monkeypatch.setattr(RunFiles, "was_kept_here", False)
+
+    def play(folder, at=None):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        early, late = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.01)
+        optimizer = early
+        for made in (early, late):
+            made.build(model.trainable_variables)
+
+        def step(x):
+            with ol.GradientTape() as tape:
+                loss = keras.ops.mean((model(x) - 1.0) ** 2)
+            weights = model.trainable_variables
+            gradients = tape.gradient(loss, weights)
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            return {"loss": loss}
+
+        rows = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+        data = ol.Batches(rows, batch_size=4)
+        objects = {"model": model, "optimizer": early}
+        loop = ol.Loop(folder=folder, save=1, observers=[], compile=compile, **objects)
+        for epoch in loop.epochs(4):
+            optimizer = late if epoch.number > 1 else early
+            epoch.train(step, data).run()
+        optimizer = early
+        for epoch in loop.epochs(6):
+            epoch.train(step, data, name="other").run()
+            for _ in epoch.train(step, data, every=1):
+                if loop.step == at:
+                    raise Killed
+        return loop.history.steps["train_loss"].tolist()
+
+    expected = play(tmp_path / "whole")
+    with pytest.raises(Killed):
+        play(tmp_path / "killed", at)
+    assert play(tmp_path / "killed") == expected
+
+
 @pytest.mark.parametrize("at", [9, 13, 17])
 def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(
     tmp_path, monkeypatch, at

@@ -232,8 +232,8 @@ class Continuation:
         """Compares a pass with what the run had at this call, or under its name.
 
         A step of another name may be another one, which the run has not come to yet,
-        and data may be made anew for each epoch. Only at the call that the run was in
-        must both be what they were.
+        and data may be made anew for each epoch, or be others in the next round. Only
+        at the call that the run was in must both be what they were.
         """
         passes, place = self._tracked.passes, f"{section}{call.number}"
         here = [k for k in self._unseen if passes[k]["call"] == place]
@@ -241,7 +241,8 @@ class Continuation:
         before = passes.get(earlier)
         if before is not None and earlier in self._unseen:
             self._unseen.discard(earlier)
-            is_known = bool(here) or before["varies"] is False
+            is_of_this_round = _round_of(before["call"]) == _round_of(place)
+            is_known = bool(here) or (before["varies"] is False and is_of_this_round)
             was = {
                 "code": before["code"],
                 "data": before["data"] if is_known else now["data"],
@@ -356,6 +357,10 @@ def _flags(
             before[field] = checkpoint.tensors[name].role == "trainable"
             now[field] = bool(variable.trainable)
     return before, now
+
+
+def _round_of(place: str) -> str:
+    return place.partition("/")[0]
 
 
 def _varies(

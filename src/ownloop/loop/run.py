@@ -106,7 +106,11 @@ class Run:
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
-        """Keeps what is raised within from being taken for a `break` of the user's."""
+        """Keeps what is raised within from being taken for a `break` of the user's.
+
+        A script that goes on has caught it, and a `break` after that is a `break`.
+        """
+        self.failed = None
         try:
             yield
         except BaseException as error:

@@ -108,7 +108,7 @@ class Names:
         orders = self._unmet(step)
         known = self._known()
         fitting = [names for names in orders if self._fits(names, variables)]
-        if is_traced and all(id(v) in known for v in variables):
+        if all(id(v) in known for v in variables):
             pass  # By name, whatever other programs of this step there were.
         elif fitting:
             order = self._choose(fitting, variables)
