@@ -292,10 +292,9 @@ class Continuation:
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
         owned.check_dtypes(tracked.names.variables())
         tracked.waiting.assign(tracked.names.variables())
-        kinds = tracked.kinds.get(key, {})
-        # Nothing that it reads is frozen into an eager program: the latest will do.
-        kinds = {s: k for s, k in kinds.items() if not k == kind == EAGER}
-        tracked.kinds[key] = kinds | {settings: kind}
+        # Nothing that it reads is frozen into an eager program: one stands for all.
+        frozen = "" if kind == EAGER else settings
+        tracked.kinds.setdefault(key, {})[frozen] = kind
         claimed.add(program)
 
     # ---------------------------------------------------------------- compared
