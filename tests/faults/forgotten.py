@@ -240,6 +240,9 @@ WRITERS: dict[str, Change] = {
 WANDERINGS: dict[str, Change] = {
     "the weights of the second model": _path("sequential_1"),
     "the moments of the second optimizer": _path("adam_1"),
+    "which layers were frozen": _without(continuation, "assign_flags"),
+    "what optimizers were built for": _with_meta(optimizers={}),
+    "how far rounds came": _with_place(lambda place: place.update(ends=[])),
     "which rounds were left": _with_place(lambda place: place.update(left=[])),
     "which calls a body made": _with_place(lambda place: place.update(bodies={})),
     "how far shared data were used": _with_data(taken={}),

@@ -3,7 +3,7 @@
 `job` has all that the state of a run can be made of. Here it is the code that is hard
 to come back to: passes within passes, side by side and over shared data; passes and
 rounds that are left; errors that are caught; another optimizer and another model in the
-same step; and lists that are changed in place.
+same step; layers that are frozen on the way; and lists that are changed in place.
 """
 
 from collections.abc import Sequence
@@ -127,6 +127,8 @@ def play(
         diary.write(loop.step)
         looks = loop.memory.setdefault("looks", {}).setdefault(f"{epoch.number}", [])
         model, optimizer = first, early if epoch.number == 1 else late
+        if epoch.number == 2:
+            first.layers[0].trainable = False  # From now on.
         for chunk in epoch.train(train_step, shared, steps=3, every=2, name="outer"):
             looks.append([chunk.step])
             looks[0].append(float(chunk.last.loss))
@@ -169,7 +171,7 @@ def play(
     kernel.assign(kernel * 0.9)
 
     # Errors of a step and of a body, after which the epoch goes on.
-    for epoch in loop.epochs(7):
+    for epoch in loop.epochs(loop.epoch + 2):
         loop.save("page")
         diary.write(loop.step)
         model, optimizer = first, early

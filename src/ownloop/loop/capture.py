@@ -18,7 +18,7 @@ import numpy as np
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import CheckpointError, LoopError
 from ownloop.loop.run import Run
-from ownloop.resume import owned, randomness
+from ownloop.resume import optimizers, owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
 from ownloop.resume.plain import put_back, set_apart
@@ -81,6 +81,7 @@ def capture(
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
         "built": _built(run, tracked),
+        "optimizers": optimizers.built_for(run.objects, variables),
         "parts": _parts(run),
         "flags": flags_of(run.objects),
         "random": generators,
@@ -116,6 +117,8 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
     tracked.names.expect(meta["steps"], meta["calls"], paths)
     assign(run, tracked, checkpoint, name)
+    optimizers.build(run.objects, meta["optimizers"], tracked.names.variables())
+    tracked.waiting.assign(tracked.names.variables())
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
     tracked.inexact = tracked.inexact or meta["inexact"]

@@ -54,8 +54,8 @@ class Continuation:
         self._has_own_flags = False
         self._early: list[str] = []
         self._unseen: set[str] = set()
-        # The name of the latest pass, and what was known of it before.
-        self._latest: tuple[str, Mapping[str, Any]] = "", {}
+        # By call of this epoch, the name of its pass, and what was known of it before.
+        self._before: dict[int, tuple[str, Mapping[str, Any]]] = {}
         self._earlier: Mapping[str, Mapping[str, str]] = {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         tracked.calls.on_return = self._return
@@ -248,7 +248,9 @@ class Continuation:
                 "data": before["data"] if is_known else now["data"],
             }
             self._compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
-        self._latest = key, {} if before is None else {earlier: before}
+        if call.number == 0:
+            self._before.clear()
+        self._before[call.number] = key, {} if before is None else {earlier: before}
         passes.pop(earlier, None)
         passes[key] = {
             **now,
@@ -256,12 +258,12 @@ class Continuation:
             "varies": None if before is None else _varies(before, section, now),
         }
 
-    def forget_latest(self) -> None:
-        """Forgets what the latest pass depends on, which has done nothing yet.
+    def forget(self, call: Call) -> None:
+        """Forgets what a pass depends on that has done nothing yet.
 
         Whoever mends its step or its data need not say "inexact".
         """
-        key, before = self._latest
+        key, before = self._before.pop(call.number, ("", {}))
         self._tracked.passes.pop(key, None)
         self._tracked.passes.update(before)
 

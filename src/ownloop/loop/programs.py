@@ -140,7 +140,7 @@ class Programs:
             name = change.partition(" was ")[0]
             if name not in shelf.own:
                 changes.append(change)
-                if not name.endswith("()"):
+                if _may_be_variable(change):
                     self._count_change(step_name(step), name)
         return now, "; ".join(changes)
 
@@ -202,6 +202,20 @@ class Programs:
         if program.reason and program.reason not in shelf.said:
             shelf.said.add(program.reason)
             self._say(f"{name} runs as {program.kind}: {program.reason}")
+
+
+def _may_be_variable(change: str) -> bool:
+    """Whether what has changed is a number that was and is: no function, no flag.
+
+    Where a step gets another model, numbers of the one are gone, and others are there.
+    """
+    name, _, values = change.partition(" was ")
+    is_number = not name.endswith(("()", ".trainable"))
+    return (
+        is_number
+        and not values.startswith("not there")
+        and "is not there" not in values
+    )
 
 
 def _announcement(

@@ -235,7 +235,7 @@ class RunFolder(AbstractHome):
         try:
             open = where()
             if open is None:
-                self._continuation.forget_latest()
+                self._continuation.forget(call)
             self._commit_now(open)
         except Exception as failure:
             # The error that led here is the one that they must see.
