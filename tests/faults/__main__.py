@@ -24,6 +24,7 @@ from faults.broken import count_broken
 from faults.calls import count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
+from faults.ends import apart
 from faults.full_run import count_full
 from faults.items import OF_LAYERS, PLACES, WANDERED, ItemCount, count_items
 from faults.overhead import count_overhead
@@ -168,7 +169,7 @@ class _Parts:
         return {
             "items": count("dense", places=PLACES),
             "items of images": count("images", places=PLACES, only=OF_LAYERS),
-            "items of the wanderer": count("wanderer", places=WANDERED),
+            "items of the wanderer": count("wanderer", places=WANDERED, compare=apart),
         }
 
 

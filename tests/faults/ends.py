@@ -6,8 +6,11 @@ from typing import Any
 
 from faults.attempts import Outcome
 
-_AFTER_THEM = "test: "
-"""How the calls begin that a job makes after its rounds."""
+_NOT_ALWAYS = ("test: ", "refused: ")
+"""How the calls begin that a job makes after its rounds, or that do not come to a step.
+
+The latter are forgotten, but where the run was saved as they began.
+"""
 
 _REACH = ", within reach"
 _PERHAPS_SLOTS = ("optimizer/", "found/")
@@ -54,8 +57,8 @@ def _rounds_of(place: Mapping[str, Any], last: int) -> dict[str, Any]:
     }
 
 
-def _without_the_last(calls: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: v for n, v in calls.items() if not n.startswith(_AFTER_THEM)}
+def _without_some(calls: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: v for n, v in calls.items() if not n.startswith(_NOT_ALWAYS)}
 
 
 def _without_slots(steps: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,14 +67,14 @@ def _without_slots(steps: Mapping[str, Any]) -> dict[str, Any]:
         step: [[n for n in o if not n.startswith(_PERHAPS_SLOTS)] for o in orders]
         if step.endswith(_REACH)
         else orders
-        for step, orders in _without_the_last(steps).items()
+        for step, orders in _without_some(steps).items()
     }
 
 
 def _kinds(kinds: Mapping[str, Any]) -> dict[str, Any]:
     """Give the kinds of each step's programs, whatever was read by which of them."""
     words = {step: sorted(set(programs.values())) for step, programs in kinds.items()}
-    return _without_the_last(words)
+    return _without_some(words)
 
 
 def _with_certainty(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def _with_certainty(data: Mapping[str, Any]) -> dict[str, Any]:
 _CHANGES = {
     "checkpoint meta calls": lambda _: {},
     "checkpoint meta steps": _without_slots,
-    "checkpoint meta passes": _without_the_last,
+    "checkpoint meta passes": _without_some,
     "checkpoint meta kinds": _kinds,
     "checkpoint meta data": _with_certainty,
 }

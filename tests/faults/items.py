@@ -6,14 +6,13 @@ of some places means that the job does not need it, or that nobody does.
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from faults.attempts import Attempt, Outcome
-from faults.ends import apart
+from faults.attempts import Attempt, Outcome, differing
 from faults.server import Server
 
 Place = tuple[str, int, str]
@@ -28,7 +27,7 @@ PLACES: tuple[Place, ...] = (
 """Where runs of `job` are ended: a kind of moment, which, and the signal."""
 
 WANDERED: tuple[Place, ...] = (
-    ("validate", 16, "SIGKILL"),  # after a round that was left
+    ("step", 118, "SIGKILL"),  # after a round that was left, before the next saves
     ("step", 37, "SIGKILL"),  # after passes with a body, and one that was left
     ("step", 85, "SIGKILL"),  # in a chunk that is half done, with another optimizer
     ("step", 140, "SIGKILL"),  # in the second round
@@ -80,6 +79,7 @@ def count_items(
     attempt: Attempt,
     *,
     places: Sequence[Place],
+    compare: Callable[[Outcome, Outcome], list[str]] = differing,
     only: Sequence[str] = (),
 ) -> ItemCount:
     """Lose one item after the other.
@@ -90,6 +90,7 @@ def count_items(
         expected: of a run that nobody has killed, with the same settings.
         attempt: at such a run, in whichever folder.
         places: where it is ended.
+        compare: names the items in which two runs differ.
         only: these items; all that its job needs, if none is named.
     """
     jobs = servers[0].attempt(Attempt("", job="items")).items or {}
@@ -128,7 +129,7 @@ def count_items(
             outcome = go_on(server, folder, place, name)
             if ABSENT in outcome.error:
                 return "absent"
-            if not outcome.done or apart(expected, outcome):
+            if not outcome.done or compare(expected, outcome):
                 return "missed"
         return "survived"
 
@@ -136,7 +137,7 @@ def count_items(
         folders = [base / f"lost-{i}" for i in range(len(servers))]
         found = [f for some in pool.map(work, servers, folders) for f in some]
     unharmed = [go_on(servers[0], folders[0], place, None) for place in places]
-    same = sum(o.done and not apart(expected, o) for o in unharmed)
+    same = sum(o.done and not compare(expected, o) for o in unharmed)
     there = [(name, came) for name, came in found if came != "absent"]
     survivors = tuple(name for name, came in there if came == "survived")
     missed = len(there) - len(survivors)

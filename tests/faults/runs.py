@@ -38,7 +38,7 @@ KINDS = (
 
 SAVES = ("steps", "always", "epochs")
 NETWORKS = ("dense", "images")
-JOBS = (*NETWORKS, "wanderer")
+JOBS = ("dense", "wanderer", "images")
 """What differs between runs, in turn: when they save, and the job, with a network."""
 
 _MANY_ATTEMPTS = 60

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.attempts import Attempt, differing
+from faults.attempts import Attempt
+from faults.ends import apart
 from faults.runs import JOBS, begin, reference
 from faults.server import Server
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no fork")
 
 IN_A_CHUNK_OF_THE_SECOND_EPOCH = {"kind": "step", "at": 38}
 WHILE_IT_SAVES = {"kind": "save", "at": 9}
-AFTER_A_ROUND_THAT_WAS_LEFT = {"kind": "validate", "at": 16}
+AFTER_A_ROUND_THAT_WAS_LEFT = {"kind": "step", "at": 118}
 
 KILLS = dict.fromkeys(JOBS, (IN_A_CHUNK_OF_THE_SECOND_EPOCH, WHILE_IT_SAVES))
 KILLS["wanderer"] = (AFTER_A_ROUND_THAT_WAS_LEFT,)
@@ -75,7 +76,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
     outcome = server.attempt(replace(attempt, folder=str(folder)))
     assert outcome.done, outcome.error
     assert "continuing" in outcome.notices[0]
-    assert differing(expected, outcome) == []
+    assert apart(expected, outcome) == []
 
 
 def test_it_would_show_if_an_item_of_the_state_were_lost(
@@ -85,4 +86,4 @@ def test_it_would_show_if_an_item_of_the_state_were_lost(
         folder = home / f"{item} {job}"
         shutil.copytree(killed, folder)
         outcome = server.attempt(replace(attempt, folder=str(folder), forget=item))
-        assert differing(expected, outcome), item
+        assert apart(expected, outcome), item
