@@ -239,14 +239,19 @@ def returned(names, objects):
     return later
 
 
-def test_another_number_of_variables_is_refused():
-    weight, seen = keras.Variable(0.0, name="weight"), keras.Variable(0.0, name="seen")
+def test_fewer_variables_are_refused_and_more_make_another_program():
+    def found(*words):
+        return [keras.Variable(0.0, name=word) for word in words]
+
+    weight = keras.Variable(0.0, name="weight")
     names = Names({"weight": weight})
-    names.note("train", [weight, seen])
+    names.note("train", [weight, *found("seen", "slot")])
     later = returned(names, {"weight": weight})
-    more = [keras.Variable(0.0, name=name) for name in ("seen", "more")]
-    with pytest.raises(LoopError, match="3 variables, and there were 2"):
-        later.note("train", [weight, *more])
+    with pytest.raises(LoopError, match="2 variables, and there were 3"):
+        later.note("train", [weight, *found("seen")])
+    more = found("other", "slot", "seen")
+    later.note("train", [weight, *more])
+    assert later.of(more) == ["found/2", "found/1", "found/0"]
 
 
 def test_a_program_of_named_variables_alone_needs_no_order():
@@ -265,3 +270,46 @@ def test_an_eager_program_has_one_order_which_grows():
     names.note("train", [first], is_traced=False)
     names.note("train", [first, second], is_traced=False)
     assert names.steps == {"train": [["found/0", "found/1"]]}
+
+
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+@pytest.mark.parametrize("at", [5, 6, 9])
+def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, compile):
+    def play(name, at=None):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        early, late = keras.optimizers.Adam(0.1), keras.optimizers.SGD(0.1, 0.9)
+        if not compile:
+            early.build(model.trainable_variables)
+            late.build(model.trainable_variables)
+        seen, optimizer = keras.metrics.Mean(name="seen"), early
+
+        def step(x):
+            with ol.GradientTape() as tape:
+                loss = keras.ops.mean((model(x) - 1.0) ** 2)
+            weights = model.trainable_variables
+            gradients = tape.gradient(loss, weights)
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            seen.update_state(loss)
+            return {"loss": loss, "seen": seen}
+
+        rows = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+        data = ol.Batches(rows, batch_size=2)
+        # So that each epoch is saved at its end, and at no other time.
+        options = {"save": None, "keep": ol.Keep(best=1, by="train_loss")}
+        objects = {"model": model, "early": early}
+        folder = tmp_path / name
+        loop = ol.Loop(
+            folder=folder, observers=[], compile=compile, **options, **objects
+        )
+        for epoch in loop.epochs(3):
+            optimizer = early if epoch.number == 1 else late
+            for _ in epoch.train(step, data, every=1):
+                if loop.step == at:
+                    raise Killed
+        return loop.history.steps["train_loss"].tolist(), value_of(late.iterations)
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", at)
+    assert play("killed") == expected

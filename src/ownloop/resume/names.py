@@ -218,7 +218,8 @@ class Names:
     ) -> bool:
         """Whether these belong to a program that the earlier process had not come to.
 
-        It uses named variables that no other does, or none that the others may mean.
+        It uses named variables that no other does, or none that the others may mean;
+        or it uses all that those have found, and more.
         """
         known = self._known()
         mine = {known[id(v)] for v in variables if id(v) in known}
@@ -227,8 +228,9 @@ class Names:
         left = {name for names in orders for name in names} - set(known.values())
         new = [v for v in variables if id(v) not in known]
         is_same_script = self._is_same_script()
-        if any(self._may_be(n, v, is_same_script) for n in left for v in new):
-            return False
+        here = {n for n in left for v in new if self._may_be(n, v, is_same_script)}
+        if here:
+            return here == left and len(new) > len(left)
         paths = {plain_path(self._paths.get(name, "")) for name in left}
         made_later = any(plain_path(v.path) in paths for v in new)
         return bool(new) and (step in self._met or made_later)
