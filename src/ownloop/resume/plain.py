@@ -56,7 +56,7 @@ def put_back(json: Any, arrays: Mapping[str, Entry]) -> Any:
     """Returns what `set_apart` was given.
 
     Example:
-        >>> put_back({"f1": {"array": ["one"]}}, {"one": Entry(np.ones(2))})
+        >>> put_back({"f1": {"array": ["one"]}}, {"one": Entry(np.ones(2), "logged")})
         {'f1': array([1., 1.])}
     """
     if isinstance(json, list):
