@@ -22,14 +22,20 @@ package_torch := torch
 BACKENDS := jax tensorflow torch
 WORKLOADS := digits digits-512 cnn gru transformer autoencoder
 
-# Tests that know no framework: they run once, in the first backend's process.
+# Tests that know no framework, or to which it is all the same: they run once, in the
+# first backend's process. Killed runs have tests of their own on each backend.
 ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs.py \
 	tests/cli/test_show.py tests/cli/test_verify.py tests/data \
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
-	tests/faults/test_ends.py tests/resume/test_by_reference.py \
-	tests/resume/test_shared_data.py tests/resume/test_ways_through_a_loop.py \
-	tests/test_events.py
+	tests/faults/test_ends.py tests/test_events.py \
+	tests/loop/test_continuation.py tests/loop/test_continuation_of_flags.py \
+	tests/loop/test_run_files.py tests/loop/test_run_folder.py \
+	tests/resume/test_by_reference.py tests/resume/test_plain.py \
+	tests/resume/test_return.py tests/resume/test_rounds.py \
+	tests/resume/test_rounds_that_were_left.py tests/resume/test_shared_data.py \
+	tests/resume/test_signals.py tests/resume/test_ways_through_a_loop.py \
+	tests/step/test_configs.py tests/step/test_flags.py tests/step/test_settings.py
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.
