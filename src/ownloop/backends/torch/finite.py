@@ -21,7 +21,11 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
     flags = np.ones(len(values), bool)
     places = [i for i, value in enumerate(values) if _can_be_infinite(value)]
     if places:
-        found = torch.stack([_is_finite(values[i]) for i in places])
+        # Both extremes are NaN where a value is. Measured at a twentieth of the time
+        # that `isfinite(value).all()` takes.
+        pairs = [torch.aminmax(_plain(values[i])) for i in places]
+        extremes = torch.stack([value for pair in pairs for value in pair])
+        found = torch.isfinite(extremes).view(-1, 2).all(1)
         flags[places] = found.cpu().numpy()
     return flags
 
@@ -30,11 +34,8 @@ def _can_be_infinite(value: Tensor) -> bool:
     return value.numel() > 0 and (value.is_floating_point() or value.is_complex())
 
 
-def _is_finite(value: Tensor) -> Tensor:
+def _plain(value: Tensor) -> Tensor:
+    """Returns a value as numbers that have an order."""
     if value.is_complex():
         value = torch.view_as_real(value)
-    if value.element_size() == 1:
-        value = value.float()
-    # Both are NaN where a value is. Measured at a twentieth of the time that
-    # `isfinite(value).all()` takes.
-    return torch.isfinite(torch.stack(torch.aminmax(value))).all()
+    return value.float() if value.element_size() == 1 else value
