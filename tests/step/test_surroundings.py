@@ -174,3 +174,16 @@ def test_a_learning_rate_schedule_that_was_exchanged_is_a_change() -> None:
 
     assert "learning_rate" in change
     assert "0.2" in change
+
+
+def test_numbers_of_another_object_are_no_other_numbers():
+    layer, rate = keras.layers.Dropout(0.1, name="one"), 0.5
+
+    def step(x):
+        return layer(x) * rate
+
+    before = Surroundings.of(step)
+    layer, rate = keras.layers.Dropout(0.2, name="two"), 0.25
+    now = Surroundings.of(step)
+    assert "one.rate was 0.1 and is not there" in now.changes(before)
+    assert now.other_numbers(before) == ("rate",)

@@ -53,10 +53,12 @@ class Continuation:
         # The user goes on inexactly, with layers frozen that were not, or not so.
         self._has_own_flags = False
         self._early: list[str] = []
-        self._unseen: set[str] = set()
+        # The names of passes that this process has not come to yet.
+        self._unmet: set[str] = set()
         # By call of this epoch, the name of its pass, and what was known of it before.
         self._before: dict[int, tuple[str, Mapping[str, Any]]] = {}
-        self._earlier: Mapping[str, Mapping[str, str]] = {}
+        # As `Tracked.kinds`, of an earlier process.
+        self._earlier_kinds: Mapping[str, Mapping[str, str]] = {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         tracked.calls.on_return = self._return
 
@@ -111,9 +113,11 @@ class Continuation:
         restore(run, tracked, checkpoint, name)
         # Not before: whoever hands in other objects is refused, and nothing changes.
         run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
-        self._found, self._unseen = (name, checkpoint), set(tracked.passes)
+        self._found, self._unmet = (name, checkpoint), set(tracked.passes)
         # Within a process a step may be compiled as often as what it reads changes.
-        self._earlier = checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
+        self._earlier_kinds = (
+            checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
+        )
         self._claimed.clear()
         place = place_of(checkpoint)
         # In this process the code is in some round; what was saved may be of an
@@ -139,7 +143,7 @@ class Continuation:
         if place.is_inside:
             self._compare("", *_flags(owned.named(self._run.objects), checkpoint))
             where = "of layers that `Loop(...)` does not own, "
-            self._compare(where, *_flags(self._found_variables(), checkpoint))
+            self._compare(where, *_flags(self._unowned_variables(), checkpoint))
         elif place.epoch is not None:
             self._unsure = checkpoint
         if place.epoch is None:
@@ -160,14 +164,14 @@ class Continuation:
         of this epoch has set them, and perhaps that of an earlier one, which is lost.
         """
         run = self._run
-        words = fingerprint.differences(*_flags(self._found_variables(), checkpoint))
+        words = fingerprint.differences(*_flags(self._unowned_variables(), checkpoint))
         if words:
             run.say(
                 f"{'; '.join(words)}: right if the head of epoch {run.current} "
                 "set it; objects that `Loop(...)` owns by name have their flags back"
             )
 
-    def _found_variables(self) -> dict[str, keras.Variable]:
+    def _unowned_variables(self) -> dict[str, keras.Variable]:
         known, mine = self._tracked.names.variables(), owned.named(self._run.objects)
         return {name: v for name, v in known.items() if name not in mine}
 
@@ -236,11 +240,11 @@ class Continuation:
         at the call that the run was in must both be what they were.
         """
         passes, place = self._tracked.passes, f"{section}{call.number}"
-        here = [k for k in self._unseen if passes[k]["call"] == place]
+        here = [k for k in self._unmet if passes[k]["call"] == place]
         earlier = here[0] if here else key
         before = passes.get(earlier)
-        if before is not None and earlier in self._unseen:
-            self._unseen.discard(earlier)
+        if before is not None and earlier in self._unmet:
+            self._unmet.discard(earlier)
             is_of_this_round = _round_of(before["call"]) == _round_of(place)
             is_known = bool(here) or (before["varies"] is False and is_of_this_round)
             was = {
@@ -286,7 +290,7 @@ class Continuation:
         if program in claimed and program.kind != EAGER:
             return
         settings, kind = fingerprint.of_program(seen), program.kind
-        earlier = self._earlier.get(key, {})
+        earlier = self._earlier_kinds.get(key, {})
         before = earlier.get(settings, kind)
         self._compare(f"{key}: ", {"program": before}, {"program": kind})
         if earlier and kind not in earlier.values():

@@ -135,14 +135,12 @@ class Programs:
         shelf.last = _without_objects(now)
         if not self._compiled or before is None:
             return now, ""
-        changes = []
-        for change in now.changes(before):
-            name = change.partition(" was ")[0]
+        for name in now.other_numbers(before):
             if name not in shelf.own:
-                changes.append(change)
-                if _may_be_variable(change):
-                    self._count_change(step_name(step), name)
-        return now, "; ".join(changes)
+                self._count_change(step_name(step), name)
+        changes = now.changes(before)
+        told = [c for c in changes if c.partition(" was ")[0] not in shelf.own]
+        return now, "; ".join(told)
 
     def liked(self, step: Step) -> int:
         """Returns how many batches at once the step's latest program likes to get."""
@@ -202,20 +200,6 @@ class Programs:
         if program.reason and program.reason not in shelf.said:
             shelf.said.add(program.reason)
             self._say(f"{name} runs as {program.kind}: {program.reason}")
-
-
-def _may_be_variable(change: str) -> bool:
-    """Whether what has changed is a number that was and is: no function, no flag.
-
-    Where a step gets another model, numbers of the one are gone, and others are there.
-    """
-    name, _, values = change.partition(" was ")
-    is_number = not name.endswith(("()", ".trainable"))
-    return (
-        is_number
-        and not values.startswith("not there")
-        and "is not there" not in values
-    )
 
 
 def _announcement(

@@ -6,7 +6,6 @@ Equal fingerprints promise equal bits; a difference is named by its field.
 import hashlib
 import os
 import platform
-import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -78,8 +77,8 @@ def of_program(seen: Surroundings) -> str:
     With the variables within reach, since another model makes another program.
     """
     parts = (
-        [(_plain(n), type(v).__name__, as_json(v)) for n, v in seen.numbers],
-        [(_plain(name), flag) for name, flag in seen.flags],
+        [(plain_path(n), type(v).__name__, as_json(v)) for n, v in seen.numbers],
+        [(plain_path(name), flag) for name, flag in seen.flags],
         [_parts(code) for _, code in seen.functions],
         [(plain_path(v.path), tuple(v.shape)) for v in seen.variables()],
     )
@@ -131,11 +130,6 @@ def _code(step: Callable[..., Any]) -> str:
 
 def _hash(parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _plain(name: str) -> str:
-    """Returns a name without the numbers that depend on what was made before."""
-    return re.sub(r"_\d+(?=[._/\[]|$)", "", name)
 
 
 def _parts(code: CodeType) -> tuple[Any, ...]:

@@ -15,11 +15,13 @@ _NUMBERED: Final = (keras.Layer, keras.optimizers.Optimizer, keras.Metric)
 def plain_path(path: str) -> str:
     """Returns a Keras path without the numbers that depend on what was made before.
 
+    So of a name that begins with one, such as that of a layer's setting.
+
     Example:
         >>> plain_path("sequential_1/dense_4/kernel")
         'sequential/dense/kernel'
     """
-    return re.sub(r"_\d+(?=[_/]|$)", "", path)
+    return re.sub(r"_\d+(?=[_/.\[]|$)", "", path)
 
 
 def may_be(path: str, earlier: str, *, is_same_script: bool) -> bool:

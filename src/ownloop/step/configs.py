@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import keras
 
-from ownloop.step.plain import as_json, in_short, is_plain
+from ownloop.step.wording import as_json, in_short, is_plain
 
 _LEFT_OUT: Final = frozenset(
     {

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from ownloop.step.plain import free_name, without_number
 from ownloop.step.walk import Walk
+from ownloop.step.wording import free_name, without_number
 
 
 def flags_of(objects: Mapping[str, Any]) -> dict[str, bool]:

@@ -11,8 +11,8 @@ import keras
 
 from ownloop.step.configs import config_of, graph_of
 from ownloop.step.flags import flags_of
-from ownloop.step.plain import as_json, free_name, without_number
 from ownloop.step.walk import Walk
+from ownloop.step.wording import as_json, free_name, without_number
 
 
 def settings_of(objects: Mapping[str, Any]) -> dict[str, Any]:

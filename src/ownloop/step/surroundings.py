@@ -96,6 +96,14 @@ class Surroundings:
         )
         return (*values, *functions)
 
+    def other_numbers(self, before: "Surroundings") -> tuple[str, ...]:
+        """Names the numbers that were there in an earlier look, and are others now.
+
+        Not those of another object, which is there instead.
+        """
+        differences = _differences(self.numbers, before.numbers)
+        return tuple(n for n, *values in differences if _ABSENT not in values)
+
 
 _ABSENT = object()
 
