@@ -32,8 +32,8 @@ from faults.runs import JOBS, begin, count_runs, reference
 from faults.samples import scratch
 from faults.server import Server
 
-_COARSER = 8
-"""How much coarser a run of 41 steps is killed at its calls than one of 8."""
+_COARSER = 32
+"""How much coarser a run of 43 steps is killed at its calls than one of 8."""
 
 PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 

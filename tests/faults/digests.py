@@ -73,6 +73,8 @@ def end_digests(
     items["skipped"] = repr(loop.skipped)
     items["observer"] = repr(listener.looks)
     items["position"] = repr((loop.step, loop.epoch, loop.stopped))
+    # Whoever asks for them waits until the last one is written.
+    loop._run.home.checkpoints()
     items |= file_digests(loop, folder)
     return Digests(items, tuple(listener.notices))
 

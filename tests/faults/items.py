@@ -31,7 +31,7 @@ WANDERED: tuple[Place, ...] = (
     ("step", 37, "SIGKILL"),  # after passes with a body, and one that was left
     ("step", 85, "SIGKILL"),  # in a chunk that is half done, with another optimizer
     ("step", 140, "SIGKILL"),  # in the second round
-    ("step", 182, "SIGKILL"),  # in the last epoch of the last one
+    ("step", 190, "SIGKILL"),  # in the last epoch of the last one
 )
 """Where those of `wanderer` are."""
 

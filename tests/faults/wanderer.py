@@ -1,4 +1,4 @@
-"""The other job that is killed: the ways that code may go through a loop, in 41 steps.
+"""The other job that is killed: the ways that code may go through a loop, in 43 steps.
 
 `job` has all that the state of a run can be made of. Here it is the code that is hard
 to come back to: passes within passes, side by side and over shared data; passes and
@@ -77,11 +77,6 @@ def play(
     first, second = _network(), _network()
     early, late = keras.optimizers.Adam(0.05), keras.optimizers.Adam(0.02)
     other = keras.optimizers.SGD(0.05, momentum=0.9)
-    if not compile:
-        # Compiled, their slots are made by the first step.
-        early.build(first.trainable_variables)
-        late.build(first.trainable_variables)
-        other.build(second.trainable_variables)
     # No object owns what follows, nor the second model and the later optimizers.
     seen = keras.metrics.Mean(name="seen")
     jitter = keras.random.SeedGenerator(11, name="jitter")
@@ -138,7 +133,7 @@ def play(
                 diary.write(inner.step)
         if epoch.number == 2:
             continue
-        for chunk in epoch.train(train_step, shared, steps=4, every=1, name="left"):
+        for chunk in epoch.train(train_step, few, steps=4, every=1, name="left"):
             looks[0].append(chunk.batch)
             break
         model, optimizer = second, other
@@ -155,12 +150,15 @@ def play(
     diary.pages[0].append(len(loop.memory["looks"]))
     kernel.assign(kernel * 0.9)
 
-    # Passes side by side; a pass whose chunks nobody uses; a round left at a head.
+    # Data of the first round under another name; passes side by side; a pass whose
+    # chunks nobody uses; a round left at a head.
     for epoch in loop.epochs():
         if epoch.number >= 6:
             break
-        loop.print("Epoch", epoch.number, between.loss, loop.stopped)
         model, optimizer = first, late
+        for later in epoch.train(train_step, few, steps=1, name="later"):
+            loop.print("later", later.last)
+        loop.print("Epoch", epoch.number, between.loss, loop.stopped)
         one = epoch.train(train_step, shared, steps=2, every=1, name="outer")
         two = epoch.train(train_step, shared, steps=2, every=1, name="inner")
         for left, right in zip(one, two, strict=True):
@@ -196,8 +194,7 @@ def play(
         loop.print(again.loss, diary.pages)
         if epoch.number == 7:
             loop.load("page")
-    model = first
-    loop.print("test", loop.validate(val_step, val, name="test"))
+    # One only: what is saved before it is the same, wherever the clock says when.
     model = second
     loop.print("test", loop.validate(val_step, val, name="test"))
 

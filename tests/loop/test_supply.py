@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
+from ownloop.data import Batches
 from ownloop.errors import LoopError
 from ownloop.loop.supply import Supply
 
@@ -86,6 +87,82 @@ def test_after_one_epoch_data_are_taken_for_the_same_and_a_mistake_is_an_error()
         LoopError, match=r"Epoch 3 brought other data.*made once.*in another folder"
     ):
         take(supply, Stream(0), 3)
+
+
+def arrays(first=0):
+    """Give data of eight numbers."""
+    return Batches(np.arange(first, first + 8), batch_size=1)
+
+
+def rows(supply, data, epoch, name):
+    """Run a pass of two steps, and give the batches of `data` that it got."""
+    feed = supply.feed(data, name=name, steps=2, epoch=epoch)
+    feed.begin(2)
+    found = []
+    while (segment := feed.take(10)) is not None:
+        found += segment.rows.ravel().tolist()
+        feed.count(segment.count)
+    return found
+
+
+def test_equal_arrays_that_come_to_a_new_place_are_gone_on_with_and_that_is_said():
+    supply, said = Supply(), []
+    assert rows(supply, arrays(), 1, "warm") == [0, 1]
+    later = Supply(said.append)
+    later.go_to(supply.positions())
+    data = arrays()
+    assert rows(later, data, 2, "train") == [2, 3]
+    assert said == [
+        "The pass 'train' goes on with the data of 'warm', behind 2 batches: no save "
+        "has seen it, and the data are equal"
+    ]
+    assert rows(later, data, 3, "train") == [4, 5]
+    assert rows(again(later), arrays(), 4, "train") == [6, 7]
+
+
+def test_other_arrays_that_come_to_a_new_place_begin_at_their_begin():
+    supply = Supply()
+    rows(supply, arrays(), 1, "warm")
+    assert rows(again(supply), arrays(first=1), 2, "train") == [0, 1]
+
+
+def test_arrays_made_anew_for_each_epoch_are_not_gone_on_with_elsewhere():
+    supply = Supply()
+    for epoch in (1, 2):
+        assert rows(supply, arrays(), epoch, "warm") == [0, 1]
+    assert rows(again(supply), arrays(), 3, "train") == [0, 1]
+
+
+def test_arrays_gone_on_with_elsewhere_and_then_made_anew_are_an_error():
+    supply = Supply()
+    rows(supply, arrays(), 1, "warm")
+    supply = again(supply)
+    rows(supply, arrays(), 2, "train")
+    with pytest.raises(LoopError, match=r"Epoch 3 brought other data.*'warm'.*anew"):
+        rows(supply, arrays(), 3, "warm")
+
+
+def test_which_of_equal_arrays_come_to_a_new_place_cannot_be_known():
+    supply = Supply()
+    rows(supply, arrays(), 1, "warm")
+    rows(supply, arrays(), 1, "cold")
+    with pytest.raises(
+        LoopError, match=r"'train' got.*equal to.*'warm' and 'cold'.*name=.*anew"
+    ):
+        rows(again(supply), arrays(), 2, "train")
+
+
+def test_a_stream_that_comes_to_a_new_place_begins_and_what_it_may_be_is_said():
+    supply, said = Supply(), []
+    take(supply, Stream(0), 1, name="warm")
+    later = Supply(said.append)
+    later.go_to(supply.positions())
+    assert take(later, Stream(0), 2) == [0, 1]
+    assert said == [
+        "The pass 'train' begins its data, a Stream, at their first batch, as new "
+        "ones: whether they are those of 'warm', and were to be gone on with, cannot "
+        "be seen"
+    ]
 
 
 def test_data_that_take_turns_cannot_be_told_apart_and_are_refused():

@@ -182,11 +182,15 @@ def test_data_used_in_a_body_that_is_skipped_are_taken_for_no_others(
     assert looks > 2 * len(NESTED[order])
 
 
-@pytest.mark.parametrize("at", [5, 13])
-def test_data_of_a_body_that_come_outside_of_it_are_known_or_an_error(tmp_path, at):
+@pytest.mark.parametrize(
+    ("kind", "at"), [("arrays", 5), ("arrays", 13), ("list", 5), ("list", 13)]
+)
+def test_data_of_a_body_that_come_outside_of_it_are_known_or_an_error(
+    tmp_path, kind, at
+):
     def play(name, at=None):
         script = Script(folder=tmp_path / name)
-        first, between, shared = (data_of("arrays", 100 * i) for i in range(3))
+        first, between, shared = (data_of(kind, 100 * i) for i in range(3))
         for epoch in script.loop.epochs(3):
             for _ in epoch.train(script.step, first, steps=2, name="a"):
                 epoch.train(script.step, shared, steps=1, name="b").run()
@@ -198,9 +202,31 @@ def test_data_of_a_body_that_come_outside_of_it_are_known_or_an_error(tmp_path, 
 
     with pytest.raises(Killed):
         play("killed", at)
-    if at > 8:
+    if at > 8 or kind == "arrays":
         assert play("killed") == play("whole")
         return
     match = r"'b'.*epoch 2.*taken for new ones in epoch 1.*start the run anew"
     with pytest.raises(LoopError, match=match):
         play("killed")
+
+
+@pytest.mark.parametrize("at", [4, 5, 6])
+def test_arrays_that_come_under_another_name_in_another_round_are_gone_on_with(
+    tmp_path, at
+):
+    def play(name, at=None):
+        script = Script(folder=tmp_path / name)
+        data = data_of("arrays")
+        for epoch in script.loop.epochs(1):
+            epoch.train(script.step, data, steps=3, name="warm").run()
+        for epoch in script.loop.epochs():
+            for chunk in epoch.train(script.step, data, steps=3, every=1):
+                if chunk.step == at:
+                    raise Killed
+            if epoch.number == 3:
+                break
+        return script.end()
+
+    with pytest.raises(Killed):
+        play("killed", at)
+    assert play("killed") == play("whole")

@@ -41,6 +41,10 @@ class Claims:
         """Takes note of the variables of a program, before it runs."""
         self._home.claim(self._step, f"{signature}", program, variables, seen)
 
+    def is_to_build(self, variables: Sequence[keras.Variable]) -> bool:
+        """Whether values wait for what the step may build beside these variables."""
+        return self._home.is_to_build(self._step, variables)
+
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         """Returns the names of variables that have one."""
         return self._home.names(variables)

@@ -60,6 +60,8 @@ class Continuation:
         # As `Tracked.kinds`, of an earlier process.
         self._earlier_kinds: Mapping[str, Mapping[str, str]] = {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
+        # By step, the variables that it was asked with for what it builds.
+        self._tried: dict[str, set[frozenset[int]]] = {}
         tracked.calls.on_return = self._return
 
     # ---------------------------------------------------------------- put back
@@ -119,6 +121,7 @@ class Continuation:
             checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
         )
         self._claimed.clear()
+        self._tried.clear()
         place = place_of(checkpoint)
         # In this process the code is in some round; what was saved may be of an
         # earlier one, which this round then goes on with.
@@ -302,6 +305,19 @@ class Continuation:
         frozen = "" if kind == EAGER else settings
         tracked.kinds.setdefault(key, {})[frozen] = kind
         claimed.add(program)
+
+    def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
+        """Whether a step may build what values wait for; see `AbstractHome`.
+
+        Once for the same variables: what it has not built by then, it does not build.
+        """
+        if not self._tracked.waiting.entries:
+            return False
+        tried = self._tried.setdefault(step, set())
+        reach = frozenset(map(id, variables))
+        is_new = reach not in tried
+        tried.add(reach)
+        return is_new
 
     # ---------------------------------------------------------------- compared
 

@@ -153,6 +153,15 @@ class AbstractHome(ABC):
         """
 
     @abstractmethod
+    def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
+        """Whether values wait for variables that a step may build as it runs.
+
+        Args:
+            step: As for `claim`.
+            variables: What is within its reach now.
+        """
+
+    @abstractmethod
     def waiting(self) -> Mapping[str, Entry]:
         """Returns the values for variables of the loop's objects that are not there.
 
@@ -246,6 +255,9 @@ class Nowhere(AbstractHome):
         variables: Sequence[keras.Variable],
         seen: Surroundings,
     ) -> None: ...
+
+    def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
+        return False
 
     def waiting(self) -> Mapping[str, Entry]:
         return {}

@@ -60,7 +60,7 @@ class Run:
         self.guard = Guard(nonfinite, say=self.say, stop=self.stop)
         self.plan: dict[str, list[str]] = {}
         self.kinds: dict[str, tuple[tuple[str, str], ...]] = {}
-        self.data = Supply()
+        self.data = Supply(self.say)
         self.memory: dict[str, Any] = {}
         self.saved: dict[str, owned.Saved] = {}
         self.home: AbstractHome = Nowhere()

@@ -192,6 +192,9 @@ class RunFolder(AbstractHome):
     ) -> None:
         self._continuation.claim(step, shape, program, variables, seen)
 
+    def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
+        return self._continuation.is_to_build(step, variables)
+
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
 

@@ -28,6 +28,7 @@ from ownloop.loop.pace import Watch
 from ownloop.loop.part import Part
 from ownloop.loop.pieces import Pieces
 from ownloop.loop.programs import Prepared, Programs, Step, step_name
+from ownloop.loop.rehearsal import rehearse
 from ownloop.loop.values import Values
 from ownloop.step import Surroundings
 
@@ -173,6 +174,7 @@ class Runner:
     ) -> Cutter:
         """Runs a stretch; adds what was before it, and what counts of it."""
         prepared = self._prepare(first.signature)
+        self._build(first, prepared)
         variables = self._claimed(first.signature, prepared)
         kept.append((variables, self._read(variables)))
         before = self._begin(first.signature, prepared, kept[-1])
@@ -332,6 +334,12 @@ class Runner:
             tuple(new.get(id(variable), value) for variable, value in values),
             start.random,
         )
+
+    def _build(self, first: Segment, prepared: Prepared) -> None:
+        """Lets a step that is not traced build what values wait for."""
+        variables = self._variables(prepared)
+        if prepared.program.kind == EAGER and self._claims.is_to_build(variables):
+            rehearse(prepared.program, first, self._data, variables)
 
     def _claimed(
         self, signature: Signature | None, prepared: Prepared

@@ -6,7 +6,7 @@ each place in the user's code that tells whether data are gone on with or begun.
 """
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import keras
@@ -25,7 +25,8 @@ from ownloop.data import (
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.loop.shared_feed import SharedFeed
-from ownloop.resume.habit import Habit
+from ownloop.resume import fingerprint
+from ownloop.resume.habit import Habit, name_of
 
 
 @final
@@ -35,15 +36,21 @@ class Supply:
     Data have a key: the pass's name, and which data of that name they are. A place is
     the pass in whose body it stands, if in any, the pass's own name, and which data of
     that name they are there in an epoch. So a body that is not gone through again, on
-    the way back, shifts no place after it.
+    the way back, shifts no place after it. Where data come to a place for the first
+    time, arrays are known by their values.
+
+    Args:
+        say: Tells a person something in one sentence.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+        self._say = say
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
         )
         self._shared: dict[str, SharedFeed] = {}
         self._earlier: dict[str, int] = {}
+        self._fingerprints: dict[str, Any] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
         self._guessed: set[str] = set()
@@ -95,9 +102,7 @@ class Supply:
             return self._shared[known[0]]
         place = f"{where}#{len(met)}"
         habit = self._habits.get(place, Habit())
-        expected = None
-        if not known and habit.latest in self._earlier:
-            expected = habit.expected(self._epoch, place)
+        expected = None if known else self._expected(data, name, place, habit)
         key = known[0] if known else expected or self._next_key(name)
         if known:
             self._check_guess(key, name, habit)
@@ -113,8 +118,53 @@ class Supply:
         met.append(key)
         if not known:
             self._shared[key] = self._open_shared(data, key, steps)
+            self._fingerprints[key] = fingerprint.of_data(data)
         self._let_go_of_old(self._habits[place])
         return self._shared[key]
+
+    def _expected(self, data: Any, name: str, place: str, habit: Habit) -> str | None:
+        """Returns which data of an earlier process these are; None: they are new."""
+        if habit.latest in self._earlier:
+            return habit.expected(self._epoch, place)
+        return None if habit.latest else self._recognized(data, name)
+
+    def _recognized(self, data: Any, name: str) -> str | None:
+        """Returns which data these are that no save has seen in this place."""
+        print_of_it = fingerprint.of_data(data)
+        anew = {name_of(p) for p, h in self._habits.items() if h.brings_new}
+        alike = [
+            key
+            for key in self._earlier
+            if self._fingerprints.get(key) == print_of_it and name_of(key) not in anew
+        ]
+        if not alike:
+            return None
+        others = " and ".join(repr(name_of(key)) for key in alike)
+        if not isinstance(data, Batches):
+            self._say(
+                f"The pass {name!r} begins its data, a {type(data).__name__}, at their "
+                f"first batch, as new ones: whether they are those of {others}, and "
+                "were to be gone on with, cannot be seen"
+            )
+            return None
+        if len(alike) > 1:
+            raise LoopError(
+                f"The pass {name!r} got data in epoch {self._epoch} that no save has "
+                f"seen there, and that are equal to those of {others}: which of them "
+                "are gone on with cannot be known. Expected one name for all passes "
+                "over the same data. Write `epoch.train(..., name=...)` with it, and "
+                "start the run anew, in another folder."
+            )
+        self._say(
+            f"The pass {name!r} goes on with the data of {others}, behind "
+            f"{self._earlier[alike[0]]} batches: no save has seen it, and the data are "
+            "equal"
+        )
+        self._habits = {
+            place: habit.assumed() if habit.latest == alike[0] else habit
+            for place, habit in self._habits.items()
+        }
+        return alike[0]
 
     def _is_unseen(self) -> bool:
         """Whether an earlier process used data in this epoch that did not come here."""
@@ -164,13 +214,14 @@ class Supply:
             shared = self._shared.get(key)
             if shared is not None and _remember(self._let_go, shared.data):
                 shared.close()
-                del self._shared[key]
+                del self._shared[key], self._fingerprints[key]
 
     def positions(self) -> dict[str, Any]:
         """Returns how far data were read that are gone on with, and what is usual."""
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
+            "fingerprints": dict(self._fingerprints),
             "guessed": sorted(self._guessed),
         }
 
@@ -180,6 +231,7 @@ class Supply:
         self._epoch, self._met = 0, {}
         self._guessed = set(positions.get("guessed", ()))
         self._earlier = dict(positions.get("taken", {}))
+        self._fingerprints = dict(positions.get("fingerprints", {}))
         self._habits = {
             place: Habit.from_json(habit)
             for place, habit in positions.get("habits", {}).items()

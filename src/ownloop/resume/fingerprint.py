@@ -68,7 +68,29 @@ def of_pass(step: Callable[..., Any], data: Any) -> dict[str, Any]:
     With the code of the functions that the step calls by name. Data in memory are known
     by their shapes and up to 256 of their rows; of a stream only its type.
     """
-    return {"code": _code(step), "data": _data(data)}
+    return {"code": _code(step), "data": of_data(data)}
+
+
+def of_data(data: Any) -> Any:
+    """Returns what data in memory are known by; of a stream only its type.
+
+    Example:
+        >>> of_data([1, 2])
+        'list'
+    """
+    if not isinstance(data, Batches):
+        return type(data).__name__
+    digest = hashlib.sha256()
+    rows = np.unique(np.linspace(0, data.examples - 1, _SAMPLED_ROWS).astype(np.int64))
+    for leaf in data.leaves:
+        digest.update(np.ascontiguousarray(leaf[rows]).tobytes())
+    return {
+        "batch size": data.batch_size,
+        "seed": data.seed if data.shuffle else None,
+        "remainder dropped": data.drop_remainder,
+        "arrays": [f"{leaf.dtype.name}{list(leaf.shape)}" for leaf in data.leaves],
+        "values": digest.hexdigest()[:16],
+    }
 
 
 def of_program(seen: Surroundings) -> str:
@@ -143,19 +165,3 @@ def _constant(value: Any) -> Any:
         return _parts(value)
     # The order of a set of strings is another one in each process.
     return sorted(map(repr, value)) if isinstance(value, frozenset) else value
-
-
-def _data(data: Any) -> Any:
-    if not isinstance(data, Batches):
-        return type(data).__name__
-    digest = hashlib.sha256()
-    rows = np.unique(np.linspace(0, data.examples - 1, _SAMPLED_ROWS).astype(np.int64))
-    for leaf in data.leaves:
-        digest.update(np.ascontiguousarray(leaf[rows]).tobytes())
-    return {
-        "batch size": data.batch_size,
-        "seed": data.seed if data.shuffle else None,
-        "remainder dropped": data.drop_remainder,
-        "arrays": [f"{leaf.dtype.name}{list(leaf.shape)}" for leaf in data.leaves],
-        "values": digest.hexdigest()[:16],
-    }

@@ -64,24 +64,36 @@ class Habit:
         Raises:
             LoopError: These are new data, and the ones before were taken for the same.
         """
-        if not self.latest or epoch == self.epoch:
+        if not self.latest:
+            first = Habit(key, epoch)
+            return first.assumed() if is_expected else first
+        if epoch == self.epoch:
             return replace(self, latest=key, epoch=epoch)
         if key == self.latest:
             is_guess = is_expected and self.kind == _NOT_KNOWN
             return Habit(key, epoch, _ASSUMED if is_guess else _SAME)
         if self.kind == _ASSUMED:
             raise LoopError(
-                f"Epoch {epoch} brought other data for the pass {_name(place)!r} than "
-                "the epoch before, in which the run was continued as if they were the "
-                f"same as in epoch {self.epoch - 1}: after one epoch that cannot be "
-                "told. Expected data that are made once, before the epochs. Make them "
-                "there, and start the run anew, in another folder."
+                f"Epoch {epoch} brought other data for the pass {name_of(place)!r} "
+                f"than epoch {self.epoch}, and the run was continued as if they were "
+                "always the same: so early that cannot be told. Expected data that are "
+                "made once, before the epochs. Make them there, and start the run "
+                "anew, in another folder."
             )
         if not is_new:
             return Habit(key, epoch, _TURNS)
         if self.kind == _NEW:
             return Habit(key, epoch, _NEW, (self.latest,))
         return Habit(key, epoch, _NEW if self.kind == _NOT_KNOWN else _NOT_KNOWN)
+
+    def assumed(self) -> "Habit":
+        """Returns the habit where its data are taken for the same ones all along."""
+        return replace(self, kind=_ASSUMED) if self.kind == _NOT_KNOWN else self
+
+    @property
+    def brings_new(self) -> bool:
+        """Whether each epoch makes its data anew, and never comes back to them."""
+        return self.kind == _NEW
 
     def expected(self, epoch: int, place: str) -> str | None:
         """Returns the key of the data that come in this epoch; None: they are new.
@@ -94,8 +106,8 @@ class Habit:
         if self.kind == _NEW:
             return None
         raise LoopError(
-            f"The pass {_name(place)!r} takes turns among several data with `steps=`, "
-            f"and which of them comes in epoch {epoch} cannot be known. Expected one "
+            f"The pass {name_of(place)!r} takes turns among several data with "
+            f"`steps=`, and which comes in epoch {epoch} cannot be known. Expected one "
             "name for each. Write `epoch.train(..., name=...)` with a name of "
             "their own, and start the run anew."
         )
@@ -115,5 +127,11 @@ class Habit:
         return cls(*packed)
 
 
-def _name(place: str) -> str:
+def name_of(place: str) -> str:
+    """Returns the name of the pass at a place, or that data have their key from.
+
+    Example:
+        >>> name_of("outer>inner#0")
+        'inner'
+    """
     return place.rpartition("#")[0].rpartition(">")[2]

@@ -1,0 +1,77 @@
+"""Steps that are not compiled build variables as they run; these, too, come back."""
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is saved on the way out."""
+
+
+X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
+Y = X.sum(1, keepdims=True)
+
+
+def plain_model():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+
+
+def lazy_model():
+    return keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(1)])
+
+
+def play(folder, at=None, *, owned, make=plain_model, every=2):
+    """Train for three epochs, the optimizer's slots being made by the first step."""
+    keras.utils.set_random_seed(0)
+    model, optimizer = make(), keras.optimizers.Adam(0.05)
+    seen = keras.metrics.Mean(name="seen")
+
+    def step(x, y):
+        noise = float(np.random.uniform())
+        with ol.GradientTape() as tape:
+            error = model(x) - y
+            loss = keras.ops.mean(keras.ops.square(error)) + 0.01 * noise
+        grads = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(grads, model.trainable_variables)
+        seen.update_state(loss)
+        return {"loss": loss, "seen": seen}
+
+    data = ol.Batches((X, Y), batch_size=4, shuffle=True, seed=1)
+    loop = ol.Loop(
+        compile=False, observers=[], folder=folder, save=2, **owned(locals())
+    )
+    for epoch in loop.epochs(3):
+        for chunk in epoch.train(step, data, every=every):
+            if chunk.step == at:
+                raise Killed
+    steps = loop.history.steps
+    variables = [*model.variables, *optimizer.variables]
+    return (
+        [np.asarray(keras.ops.convert_to_numpy(v)).tobytes() for v in variables],
+        {key: np.asarray(steps[key]).tolist() for key in steps},
+    )
+
+
+def nothing(names):
+    return {}
+
+
+def model_only(names):
+    return {"model": names["model"]}
+
+
+def both(names):
+    return {"model": names["model"], "optimizer": names["optimizer"]}
+
+
+@pytest.mark.parametrize("make", [plain_model, lazy_model])
+@pytest.mark.parametrize("owned", [nothing, model_only, both])
+@pytest.mark.parametrize("at", [1, 4, 5, 8, 11, 18])
+def test_a_run_whose_step_builds_variables_goes_on_the_same(tmp_path, make, owned, at):
+    with pytest.raises(Killed):
+        play(tmp_path / "killed", at, owned=owned, make=make, every=1)
+    killed = play(tmp_path / "killed", owned=owned, make=make)
+    assert killed == play(tmp_path / "whole", owned=owned, make=make)
