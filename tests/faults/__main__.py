@@ -33,7 +33,7 @@ from faults.samples import scratch
 from faults.server import Server
 
 _COARSER = 32
-"""How much coarser a run of 43 steps is killed at its calls than one of 8."""
+"""How much coarser a run of 44 steps is killed at its calls than one of 8."""
 
 PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 

@@ -247,6 +247,7 @@ WANDERINGS: dict[str, Change] = {
     "which calls a body made": _with_place(lambda place: place.update(bodies={})),
     "how far shared data were used": _with_data(taken={}),
     "which data are usual at a place": _with_data(habits={}),
+    "how far streams were read": _with_data(bookmarks={}),
     "what data are known by": _with_data(fingerprints={}),
     "what was drawn and not used": _without(SharedFeed, "go_back"),
     "the lists in loop.memory that are held": _with_new_lists,

@@ -1,4 +1,4 @@
-"""The other job that is killed: the ways that code may go through a loop, in 43 steps.
+"""The other job that is killed: the ways that code may go through a loop, in 44 steps.
 
 `job` has all that the state of a run can be made of. Here it is the code that is hard
 to come back to: passes within passes, side by side and over shared data; passes and
@@ -6,7 +6,7 @@ rounds that are left; errors that are caught; another optimizer and another mode
 same step; layers that are frozen on the way; and lists that are changed in place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import final
 
@@ -26,6 +26,18 @@ BATCH = 4
 
 class Refused(Exception):
     """What the script raises, and catches."""
+
+
+@final
+class Shuffled:
+    """Batches that come in another order each time, by NumPy's generator."""
+
+    def __init__(self, batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        order = np.random.permutation(len(self.batches))
+        return (self.batches[i] for i in order)
 
 
 @final
@@ -71,7 +83,7 @@ def play(
     few = ol.Batches((x[:8], y[:8]), batch_size=BATCH, shuffle=True, seed=2)
     val = ol.Batches((x[8:16], y[8:16]), batch_size=BATCH)
     pairs = [(x[i : i + BATCH], y[i : i + BATCH]) for i in range(0, 20, BATCH)]
-    stream = Stream(pairs[:3])
+    stream = Shuffled(pairs)
     spoilt = Stream([pairs[3], (pairs[4][0] * np.nan, pairs[4][1]), pairs[0]])
 
     first, second = _network(), _network()
@@ -137,7 +149,7 @@ def play(
             looks[0].append(chunk.batch)
             break
         model, optimizer = second, other
-        for chunk in epoch.train(train_step, stream, steps=3, every=1):
+        for chunk in epoch.train(train_step, stream, steps=4, every=1):
             loop.print("aside", chunk.last, looks)
             if epoch.number == 3:
                 break

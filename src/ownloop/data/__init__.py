@@ -7,6 +7,8 @@
     GivenFeed     batches handed in one by one
     NoDataFeed    a number of steps that take no batch
     FromEpoch     the batches of memory-mapped arrays, to be read as a stream
+    Bookmark      where a stream was read to
+    Marks         notes that, and reads a stream again up to there
     Segment       what a feed hands out: consecutive batches of one signature
     Position      where a resident feed stands: two integers
 
@@ -14,17 +16,21 @@ This room knows NumPy and optree, and no framework: a tensor is known by what it
 """
 
 from ownloop.data.batches import Batches
+from ownloop.data.bookmark import Bookmark
 from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
 from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.mapped import FromEpoch, is_mapped
+from ownloop.data.marks import Marks
 from ownloop.data.signature import Signature
 from ownloop.data.stream import StreamFeed
 
 __all__ = [
     "AbstractFeed",
     "Batches",
+    "Bookmark",
     "FromEpoch",
     "GivenFeed",
+    "Marks",
     "NoDataFeed",
     "Position",
     "ResidentFeed",

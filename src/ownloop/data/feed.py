@@ -13,6 +13,7 @@ from typing import Self, final
 import numpy as np
 
 from ownloop.data.batches import Batches
+from ownloop.data.bookmark import Bookmark
 from ownloop.data.signature import Signature
 from ownloop.errors import DataError
 
@@ -80,6 +81,13 @@ class AbstractFeed(abc.ABC):
         The data begin again at their end, as often as it takes. Of the batches,
         ``done`` were handed out by an earlier feed.
         """
+
+    def bookmark(self, used: int) -> Bookmark | None:
+        """Give the place behind ``used`` batches, counted since this feed was made.
+
+        None where the batches say for themselves which they are, or there was none.
+        """
+        return None
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from ownloop.data.feed import Segment
+from ownloop.data.marks import Marks
 from ownloop.data.signature import Signature, examples
 from ownloop.errors import DataError
 
@@ -33,11 +34,12 @@ class Prefetch:
         left: how many batches the pass has; None for all to the iterable's end.
         ahead: how many batches may wait; None for twice the latest limit.
         skip: how many batches to read first and throw away.
+        marks: reads the stream, and notes how far; None for neither.
 
     Example:
         >>> prefetch = Prefetch([[1], [2]], float_type="float32", left=3, ahead=0)
-        >>> prefetch.take(10).leaves[0].tolist()
-        [[1], [2], [1]]
+        >>> prefetch.take(10).leaves[0].tolist(), prefetch.take(10).leaves[0].tolist()
+        ([[1], [2]], [[1]])
         >>> prefetch.close()
     """
 
@@ -49,6 +51,7 @@ class Prefetch:
         left: int | None,
         ahead: int | None,
         skip: int = 0,
+        marks: Marks | None = None,
     ) -> None:
         self._iterable = iterable
         self._float_type = float_type
@@ -58,14 +61,16 @@ class Prefetch:
         self._wanted = 0  # what a take is waiting for, just now
         self._blocks: deque[_Block] = deque()  # those with batches to read
         self._ended = False
+        self._is_between = False  # at the iterable's end, and it is to be read again
         self._failure: BaseException | None = None
         self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        # The thread's own: nobody else touches these three.
+        # The thread's own: nobody else touches these.
         self._iterator: Iterator[Any] | None = None
         self._given = 0  # how many batches the open iterator has given
         self._skip = skip  # how many are still to be thrown away
+        self._marks = marks
         self._open: _Block | None = None  # the block that is being written
 
     def begin(self, steps: int) -> None:
@@ -127,6 +132,8 @@ class Prefetch:
         """Say whether the next segment is whole: it can or need not grow any more."""
         if self._ended or self._failure is not None:
             return True
+        if self._is_between and self._blocks:
+            return True
         count = 0
         for block in self._blocks:
             if block.signature != self._blocks[0].signature:
@@ -185,26 +192,36 @@ class Prefetch:
         if self._left is not None:
             room = min(room, self._left)
         waiting = sum(block.waiting for block in self._blocks)
+        if self._is_between:
+            # It is not opened before its batches are needed: it may draw from
+            # generators of random numbers, and others may do so in the meantime.
+            room = self._wanted if waiting == 0 else 0
         return not self._ended and waiting < room
 
     def _next(self) -> Any:
-        if self._iterator is None:
-            self._iterator = iter(self._iterable)
-            self._given = 0
-        while (batch := next(self._iterator, _END)) is not _END:
+        iterator = self._iterator = self._iterator or self._opened()
+        while (batch := next(iterator, _END)) is not _END:
             self._given += 1
             if self._skip == 0:
                 return batch
             self._skip -= 1
         if self._given == 0:
-            raise _no_batch(self._iterable, once=self._iterator is self._iterable)
+            raise _no_batch(self._iterable, once=isinstance(self._iterable, Iterator))
         self._iterator = None
         return _END
+
+    def _opened(self) -> Iterator[Any]:
+        if self._marks is None:
+            self._given = 0
+            return iter(self._iterable)
+        self._given = self._marks.behind
+        return self._marks.read(self._iterable)
 
     def _note_end(self) -> None:
         with self._changed:
             # A pass of a fixed length goes on; what is left decides.
             self._ended = self._left is None
+            self._is_between = not self._ended
             self._changed.notify_all()
 
     def _put(self, batch: Any) -> None:
@@ -212,10 +229,13 @@ class Prefetch:
         if self._open is None or not self._open.fits(signature):
             self._open = _Block(signature, leaves, capacity=self._limit)
         self._open.write(leaves)
+        if self._marks is not None:
+            self._marks.note(leaves)
         with self._changed:
             if self._closed:
                 return
             self._open.written += 1
+            self._is_between = False
             if not self._blocks or self._blocks[-1] is not self._open:
                 self._blocks.append(self._open)
             self._changed.notify_all()

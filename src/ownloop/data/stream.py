@@ -10,7 +10,9 @@ from typing import Any, final
 
 import numpy as np
 
+from ownloop.data.bookmark import Bookmark
 from ownloop.data.feed import AbstractFeed, Segment, check_limit, check_steps
+from ownloop.data.marks import Marks
 from ownloop.data.prefetch import Prefetch
 from ownloop.errors import DataError
 
@@ -25,7 +27,9 @@ class StreamFeed(AbstractFeed):
 
     A pass without ``steps`` reads the iterable once; for another pass make another
     feed. With ``steps`` keep the feed and call ``begin``: the iterator stays open, what
-    was read ahead is not lost, and ``iter(iterable)`` is called again at its end.
+    was read ahead is not lost, and ``iter(iterable)`` is called again at its end: when
+    a batch is needed, and not ahead, since it may draw from generators that others draw
+    from, too. No segment has batches from before and behind.
 
     Args:
         iterable: gives batches: arrays of any library, bare or in tuples, lists, dicts.
@@ -36,6 +40,8 @@ class StreamFeed(AbstractFeed):
             the limit of the latest ``take``, 0 to read only on demand.
         skip: how many batches to read first and not to hand out, because an earlier
             feed did.
+        marks: what is needed to give bookmarks, and to go on behind one; None for
+            neither.
 
     Raises:
         DataError: the iterable is none, or is arrays rather than batches.
@@ -57,14 +63,17 @@ class StreamFeed(AbstractFeed):
         steps: int | None = None,
         ahead: int | None = None,
         skip: int = 0,
+        marks: Marks | None = None,
     ) -> None:
         check_stream(iterable)
+        self._marks = marks
         self._prefetch = Prefetch(
             iterable,
             float_type=float_type,
             left=None if steps is None else check_steps(steps),
             ahead=ahead,
             skip=skip,
+            marks=marks,
         )
         # The thread knows the buffer and not this feed, so a forgotten feed is
         # collected, and its thread ends.
@@ -77,10 +86,16 @@ class StreamFeed(AbstractFeed):
 
     def take(self, limit: int) -> Segment | None:
         check_limit(limit)
-        return self._prefetch.take(limit)
+        segment = self._prefetch.take(limit)
+        if self._marks is not None:
+            self._marks.complain()
+        return segment
 
     def begin(self, steps: int, *, done: int = 0) -> None:
         self._prefetch.begin(check_steps(steps) - done)
+
+    def bookmark(self, used: int) -> Bookmark | None:
+        return None if self._marks is None else self._marks.at(used)
 
     def close(self) -> None:
         self._finalizer()

@@ -9,7 +9,7 @@ files of their own; here is only how long they were.
 import copy
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -52,28 +52,39 @@ class Tracked:
 
 
 def capture(
-    run: Run, tracked: Tracked, open: Open | None, files: Mapping[str, Any]
+    run: Run,
+    tracked: Tracked,
+    where: Callable[[], Open | None],
+    files: Mapping[str, Any],
 ) -> Checkpoint:
     """Copies the state of a run to the host.
 
     Args:
         run: The run, between two stretches of steps.
         tracked: What is known of it.
-        open: Where the pass under way stands, if one is.
+        where: Says where the pass under way stands, if one is.
         files: How much of the run's files belongs to this state.
     """
     variables = tracked.names.variables()
-    arrays, generators = randomness.read()
+    # Before it is asked how far streams are, which are read ahead in the meantime.
+    generators, open = randomness.read(), where()
     tensors = (
         tracked.waiting.entries
         | owned.entries_of(variables)
-        | {name: Entry(array, "random") for name, array in arrays.items()}
+        | {
+            f"random/{name}/{part}": Entry(array, "random")
+            for name, state in generators.items()
+            for part, array in state.items()
+            if part != "rest"
+        }
     )
     for name, kept in run.saved.items():
         tensors |= {f"saved/{name}/{n}": entry for n, entry in kept.entries.items()}
-    logged: dict[str, Entry] = {}
+    apart: dict[str, Entry] = {}
+    if open is not None:
+        open = {**open, "stream": set_apart(open.get("stream"), apart, "reading")}
     meta = {
-        "place": set_apart(tracked.calls.place(open).to_json(), logged),
+        "place": set_apart(tracked.calls.place(open).to_json(), apart),
         "epoch": run.epoch,
         "skipped": run.guard.skipped,
         "stopping": run.stop_reason,
@@ -84,7 +95,7 @@ def capture(
         "optimizers": optimizers.built_for(run.objects, variables),
         "parts": _parts(run),
         "flags": flags_of(run.objects),
-        "random": generators,
+        "random": {n: s["rest"] for n, s in generators.items() if "rest" in s},
         "objects": {
             n: _text(f"{n}.get_state()", state)
             for n, state in owned.states(run.objects).items()
@@ -93,7 +104,7 @@ def capture(
         "observers": [
             _text("an observer's get_state()", state) for state in _observer_states(run)
         ],
-        "data": run.data.positions(),
+        "data": set_apart(run.data.positions(), apart, "reading"),
         "fingerprint": tracked.fingerprint,
         "passes": tracked.passes,
         "kinds": tracked.kinds,
@@ -101,7 +112,7 @@ def capture(
         "files": dict(files),
     }
     # A copy: a thread writes it, while the next calls add what they depend on.
-    return Checkpoint(run.step, tensors | logged, copy.deepcopy(meta))
+    return Checkpoint(run.step, tensors | apart, copy.deepcopy(meta))
 
 
 def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
@@ -124,7 +135,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]
-    run.data.go_to(meta["data"])
+    run.data.go_to(put_back(meta["data"], checkpoint.tensors))
 
 
 def _built(run: Run, tracked: Tracked) -> list[str]:
@@ -162,19 +173,14 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     waiting = {
         n: entry
         for n, entry in checkpoint.tensors.items()
-        if not n.startswith(("random/", "saved/", "logged/"))
+        if not n.startswith(("random/", "saved/", "logged/", "reading/"))
     }
     tracked.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
     tracked.waiting.assign(tracked.names.variables(), meta["built"])
     owned.put_states(
         run.objects, {n: json.loads(text) for n, text in meta["objects"].items()}
     )
-    arrays = {
-        n: np.asarray(entry.array)
-        for n, entry in checkpoint.tensors.items()
-        if n.startswith("random/")
-    }
-    randomness.write(arrays, meta["random"])
+    randomness.write(_generators(checkpoint))
     run.saved = {
         n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))
         for n, states in meta["saved"].items()
@@ -182,6 +188,20 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
     _refill(run.memory, json.loads(meta["memory"]))
+
+
+def _generators(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
+    """Returns the states of generators, as `randomness.read` gave them."""
+    states: dict[str, dict[str, Any]] = {}
+    for name, entry in checkpoint.tensors.items():
+        head, _, rest = name.partition("/")
+        if head == "random":
+            generator, _, part = rest.partition("/")
+            states.setdefault(generator, {})[part] = np.asarray(entry.array)
+    for generator, words in checkpoint.meta["random"].items():
+        if generator in states:
+            states[generator]["rest"] = words
+    return states
 
 
 def assign_flags(run: Run, checkpoint: Checkpoint) -> None:

@@ -351,16 +351,22 @@ class Continuation:
             # One layer less, and all behind it differ.
             more = f"and {len(differences) - _MANY} more differences"
             differences = [*differences[:_MANY], more]
+        self.differ(f"{where}{'; '.join(differences)}")
+
+    def differ(self, words: str) -> None:
+        """Refuses to go on exactly, or says so where the user goes on inexactly.
+
+        Raises:
+            FolderError: The run is to be continued exactly.
+        """
         if self._resume == "inexact":
             if not self._tracked.inexact:
-                self._run.say(
-                    f"continuing inexactly, since {where}{'; '.join(differences)}"
-                )
+                self._run.say(f"continuing inexactly, since {words}")
             self._tracked.inexact = True
             return
         raise FolderError(
             f"The run in {self._files.folder} cannot be continued exactly: "
-            f"{where}{'; '.join(differences)}. Expected what it began with, since "
+            f"{words}. Expected what it began with, since "
             "otherwise other numbers come out. Restore that, or pass "
             "`Loop(resume='inexact')`, which marks the run."
         )

@@ -126,6 +126,7 @@ class Epoch:
                 epoch=self.number,
                 done=done_of(call),
                 body=body,
+                bookmark=(call.open or {}).get("stream"),
             )
             batches = count_batches(data) if steps is None else steps
             made = Pass(

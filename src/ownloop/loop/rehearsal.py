@@ -44,4 +44,4 @@ def rehearse(
             first = Snapshot(births.values, before.random)
             backends.current().write(births.variables, first)
             backends.current().write(variables, before)
-            randomness.write(*generators)
+            randomness.write(generators)

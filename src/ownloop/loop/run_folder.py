@@ -32,6 +32,10 @@ from ownloop.resume.plain import pack
 from ownloop.step import Surroundings
 
 
+def _nowhere() -> None:
+    """Says that no pass is under way."""
+
+
 @final
 class RunFolder(AbstractHome):
     """Keeps a run in a folder, and continues the run that is there.
@@ -52,6 +56,7 @@ class RunFolder(AbstractHome):
         self._continuation = Continuation(
             self._files, run, self._tracked, resume=how.resume
         )
+        run.data.differ = self._continuation.differ
         self._trial = trial
         self._signals = Signals(self._note_leaving, self._can_ever_save)
         self._save = how.save
@@ -87,7 +92,7 @@ class RunFolder(AbstractHome):
             )
         if self._was_broken and not calls.is_returning:
             # The `break` was not saved, and this process does not come to it again.
-            self._commit_now(None)
+            self._commit_now()
         self._was_broken = False
         self._signals.start()
         return answer
@@ -118,7 +123,7 @@ class RunFolder(AbstractHome):
         was_returning = self._tracked.calls.is_returning
         self._tracked.calls.leave_round(ending, self._run.done)
         if not was_returning:
-            self._commit_now(None)
+            self._commit_now()
         self._files.drain()
         if self._trial is not None and self._run.epochs_total is not None:
             raise SystemExit(0)  # What comes after the loop is not tried.
@@ -156,15 +161,15 @@ class RunFolder(AbstractHome):
             return  # No epoch begins, and the end of the round is saved at once.
         calls.enter_epoch(self._run.epoch + 1)
         if self._trial is not None:
-            self._try(self._trial, lambda: None)
+            self._try(self._trial, _nowhere)
         if self._signals.received is not None:
-            self._commit_now(None)
+            self._commit_now()
             self._leave_if_asked()
         elif self._files.by is not None or not self._files.is_busy:
             # Where a value decides which checkpoints stay, each epoch has one.
             self._files.drain()
             self._check_value_is_known()
-            self._begin_commit(None)
+            self._begin_commit()
 
     def _check_value_is_known(self) -> None:
         by, names = self._files.by, self._run.history.names
@@ -219,15 +224,15 @@ class RunFolder(AbstractHome):
             self._try(self._trial, where)
         if self.is_interrupted(call):
             if self._can_save(call):
-                self._commit_now(where())
+                self._commit_now(where)
             self._leave_if_asked()
         elif self._can_save(call) and self._is_due():
-            self._begin_commit(where())
+            self._begin_commit(where)
 
     def _try(self, trial: Trial, where: Callable[[], Open | None]) -> None:
         trial.kill_if_due(self._run.step)
         if self._run.step >= trial.steps:
-            self._commit_now(where())
+            self._commit_now(where)
             raise SystemExit(0)
 
     def fail(
@@ -236,10 +241,9 @@ class RunFolder(AbstractHome):
         if self._lacks_evidence or not self._can_save(call):
             return
         try:
-            open = where()
-            if open is None:
+            if where() is None:
                 self._continuation.forget(call)
-            self._commit_now(open)
+            self._commit_now(where)
         except Exception as failure:
             # The error that led here is the one that they must see.
             with contextlib.suppress(Exception):
@@ -273,18 +277,18 @@ class RunFolder(AbstractHome):
             and run.step % save.steps == 0
         )
 
-    def _begin_commit(self, open: Open | None) -> None:
+    def _begin_commit(self, where: Callable[[], Open | None] = _nowhere) -> None:
         """Copies the state, and writes it while the next steps run."""
         self._files.begin_commit(
-            lambda files: capture(self._run, self._tracked, open, files),
+            lambda files: capture(self._run, self._tracked, where, files),
             self._run.history,
             self._run.step,
         )
         self._saved_step, self._saved_time = self._run.step, time.monotonic()
 
-    def _commit_now(self, open: Open | None) -> None:
+    def _commit_now(self, where: Callable[[], Open | None] = _nowhere) -> None:
         self._files.drain()
-        self._begin_commit(open)
+        self._begin_commit(where)
         self._files.drain()
 
     def _note_leaving(self, error: BaseException) -> None:

@@ -5,7 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
-from ownloop.data import AbstractFeed, Segment
+from ownloop.data import AbstractFeed, Bookmark, Segment
 from ownloop.data.feed import check_steps
 from ownloop.loop.pieces import split
 
@@ -32,6 +32,7 @@ class SharedFeed(AbstractFeed):
         self.data = data
         self.inner = inner
         self.taken = taken
+        self._before = taken
         self._left = 0
         self._drawn: deque[Segment] = deque()  # and not used yet
         self._again: deque[Segment] = deque()  # to be handed out once more
@@ -74,6 +75,13 @@ class SharedFeed(AbstractFeed):
         """Lets what was drawn and not used come next, as in a process that resumes."""
         self._again.extendleft(reversed(self._drawn))
         self._drawn.clear()
+
+    def bookmark(self, used: int) -> Bookmark | None:
+        return self.inner.bookmark(used)
+
+    def place(self) -> Bookmark | None:
+        """Returns the place behind the batches that steps have used."""
+        return self.bookmark(self.taken - self._before)
 
     def close(self) -> None:
         self.inner.close()

@@ -16,7 +16,9 @@ from ownloop.backends.contract import Placed
 from ownloop.data import (
     AbstractFeed,
     Batches,
+    Bookmark,
     FromEpoch,
+    Marks,
     NoDataFeed,
     ResidentFeed,
     StreamFeed,
@@ -25,7 +27,7 @@ from ownloop.data import (
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.loop.shared_feed import SharedFeed
-from ownloop.resume import fingerprint
+from ownloop.resume import fingerprint, randomness
 from ownloop.resume.habit import Habit, name_of
 
 
@@ -41,15 +43,21 @@ class Supply:
 
     Args:
         say: Tells a person something in one sentence.
+
+    Attributes:
+        differ: Is told that data differ from those of an earlier process; None: no
+            other process goes on with the run.
     """
 
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+        self.differ: Callable[[str], None] | None = None
         self._say = say
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
         )
         self._shared: dict[str, SharedFeed] = {}
         self._earlier: dict[str, int] = {}
+        self._bookmarks: dict[str, Bookmark] = {}
         self._fingerprints: dict[str, Any] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
@@ -69,6 +77,7 @@ class Supply:
         epoch: int,
         done: int = 0,
         body: str = "",
+        bookmark: Mapping[str, Any] | None = None,
     ) -> AbstractFeed:
         """Opens data for a pass, or goes on where a pass of `steps` left them.
 
@@ -79,6 +88,7 @@ class Supply:
             epoch: The epoch whose order is meant.
             done: Batches that an earlier process has done of this pass.
             body: In the body of which pass of this epoch it is made, if in any.
+            bookmark: Where it left a stream that this pass goes through.
         """
         if data is None:
             if steps is None:
@@ -89,13 +99,18 @@ class Supply:
                 )
             return NoDataFeed(steps=steps, done=done)
         if steps is None:
-            return _open(data, epoch=max(epoch, 1), skip=done)
+            place = None if bookmark is None else Bookmark.from_json(bookmark)
+            marks = self._marks(data, name, place, is_within=True)
+            return _open(data, epoch=max(epoch, 1), skip=done, marks=marks)
         check_steps(steps)
         if epoch != self._epoch:
             self._epoch, self._met = epoch, {}
-        return self._share(data, name, steps, f"{body}>{name}" if body else name)
+        where = f"{body}>{name}" if body else name
+        return self._share(data, name, steps, where, is_within=done > 0)
 
-    def _share(self, data: Any, name: str, steps: int, where: str) -> AbstractFeed:
+    def _share(
+        self, data: Any, name: str, steps: int, where: str, *, is_within: bool
+    ) -> AbstractFeed:
         known = [key for key, s in self._shared.items() if s.data is data]
         met = self._met.setdefault(where, [])
         if known and known[0] in met:
@@ -117,7 +132,9 @@ class Supply:
         )
         met.append(key)
         if not known:
-            self._shared[key] = self._open_shared(data, key, steps)
+            self._shared[key] = self._open_shared(
+                data, key, steps, name, is_within=is_within
+            )
             self._fingerprints[key] = fingerprint.of_data(data)
         self._let_go_of_old(self._habits[place])
         return self._shared[key]
@@ -192,7 +209,9 @@ class Supply:
             number += 1
         return key
 
-    def _open_shared(self, data: Any, key: str, steps: int) -> SharedFeed:
+    def _open_shared(
+        self, data: Any, key: str, steps: int, name: str, *, is_within: bool
+    ) -> SharedFeed:
         if self._let_go.get(id(data)) is data:
             raise LoopError(
                 f"A pass of `steps` got a {type(data).__name__} again which had not "
@@ -205,8 +224,33 @@ class Supply:
         length = count_batches(data)
         if length:
             rounds, skip = divmod(taken, length)
-        feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps)
+        place = self._bookmarks.pop(key, None)
+        is_over = place is not None and place.batches == length
+        marks = self._marks(data, name, place, is_within=is_within, is_over=is_over)
+        feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps, marks=marks)
         return SharedFeed(data, feed, taken=taken)
+
+    def _marks(
+        self,
+        data: Any,
+        name: str,
+        place: Bookmark | None,
+        *,
+        is_within: bool,
+        is_over: bool = False,
+    ) -> Marks | None:
+        """Returns what gives bookmarks of a stream, where it is needed."""
+        if self.differ is None or isinstance(data, Batches):
+            return None
+        differ = self.differ
+        return Marks(
+            randomness,
+            float_type=keras.config.floatx(),
+            differs=lambda words: differ(f"pass {name!r}: {words}"),
+            start=place,
+            is_within=is_within,
+            is_over=is_over,
+        )
 
     def _let_go_of_old(self, habit: Habit) -> None:
         """Ends the thread of data that a script has made for one epoch only."""
@@ -218,8 +262,11 @@ class Supply:
 
     def positions(self) -> dict[str, Any]:
         """Returns how far data were read that are gone on with, and what is usual."""
+        here = {key: shared.place() for key, shared in self._shared.items()}
+        places = self._bookmarks | {k: p for k, p in here.items() if p is not None}
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
+            "bookmarks": {key: place.to_json() for key, place in places.items()},
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
             "fingerprints": dict(self._fingerprints),
             "guessed": sorted(self._guessed),
@@ -231,6 +278,10 @@ class Supply:
         self._epoch, self._met = 0, {}
         self._guessed = set(positions.get("guessed", ()))
         self._earlier = dict(positions.get("taken", {}))
+        self._bookmarks = {
+            key: Bookmark.from_json(place)
+            for key, place in positions.get("bookmarks", {}).items()
+        }
         self._fingerprints = dict(positions.get("fingerprints", {}))
         self._habits = {
             place: Habit.from_json(habit)
@@ -273,7 +324,12 @@ def _remember(known: weakref.WeakValueDictionary[int, Any], data: Any) -> bool:
 
 
 def _open(
-    data: Any, *, epoch: int, skip: int, steps: int | None = None
+    data: Any,
+    *,
+    epoch: int,
+    skip: int,
+    steps: int | None = None,
+    marks: Marks | None = None,
 ) -> AbstractFeed:
     """Opens arrays by their row numbers, anything else as a stream."""
     float_type = keras.config.floatx()
@@ -283,4 +339,6 @@ def _open(
                 data, float_type=float_type, epoch=epoch, start=skip, steps=steps
             )
         data = FromEpoch(data, epoch=epoch)
-    return StreamFeed(data, float_type=float_type, steps=steps, skip=skip)
+    if marks is not None:
+        skip = 0  # Or what the marks leave out.
+    return StreamFeed(data, float_type=float_type, steps=steps, skip=skip, marks=marks)

@@ -258,12 +258,16 @@ class Pass:
         """Says where this pass stands, for another process to go on; as JSON."""
         if self.batch == 0:
             return None
+        is_shared = isinstance(self._feed, SharedFeed)
+        done = done_of(self._call)
+        place = None if is_shared else self._feed.bookmark(self.batch - done)
         dtypes = {n: c.dtype.name for p in self._parts for n, c in p.columns.items()}
         return {
             "batch": self.batch,
             "unseen": sum(part.count for part in self._parts),
             "dtypes": dtypes,
             "last": pack(self._parts[-1].last) if self._parts else {},
+            "stream": None if place is None else place.to_json(),
             **runner.state(),
         }
 

@@ -24,7 +24,7 @@ class Saved:
     states: Mapping[str, Any]
 
 
-_TAKEN = ("found", "logged", "random", "saved")
+_TAKEN = ("found", "logged", "random", "reading", "saved")
 """Under these words a checkpoint has what no object owns."""
 
 

@@ -37,19 +37,20 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _unpack(value) for name, value in packed.items()}
 
 
-def set_apart(packed: Any, arrays: dict[str, Entry]) -> Any:
+def set_apart(packed: Any, arrays: dict[str, Entry], role: str = "logged") -> Any:
     """Returns JSON with the names of its arrays, which are copied, in their places.
 
     Args:
         packed: JSON, but for arrays that `pack` has left in it.
-        arrays: Gets them, each once, by names that begin with "logged/".
+        arrays: Gets them, each once, by names that begin with their role.
+        role: What they are in the checkpoint.
 
     Example:
         >>> arrays = {}
         >>> set_apart([{"f1": np.ones(2)}], arrays), list(arrays)
         ([{'f1': {'array': ['logged/0']}}], ['logged/0'])
     """
-    return _set_apart(packed, arrays, {})
+    return _set_apart(packed, arrays, role, {})
 
 
 def put_back(json: Any, arrays: Mapping[str, Entry]) -> Any:
@@ -69,19 +70,21 @@ def put_back(json: Any, arrays: Mapping[str, Entry]) -> Any:
     return {name: put_back(entry, arrays) for name, entry in json.items()}
 
 
-def _set_apart(packed: Any, arrays: dict[str, Entry], known: dict[int, str]) -> Any:
+def _set_apart(
+    packed: Any, arrays: dict[str, Entry], role: str, known: dict[int, str]
+) -> Any:
     if isinstance(packed, Mapping):
-        return {n: _set_apart(e, arrays, known) for n, e in packed.items()}
+        return {n: _set_apart(e, arrays, role, known) for n, e in packed.items()}
     if isinstance(packed, list | tuple):
-        return [_set_apart(entry, arrays, known) for entry in packed]
+        return [_set_apart(entry, arrays, role, known) for entry in packed]
     if not isinstance(packed, np.ndarray):
         return packed
     if not holds(packed.dtype.name):
         data = base64.b64encode(np.ascontiguousarray(packed).tobytes()).decode()
         return {"array": [packed.dtype.name, list(packed.shape), data]}
     if id(packed) not in known:
-        known[id(packed)] = f"logged/{len(known)}"
-        arrays[known[id(packed)]] = Entry(np.array(packed), "logged")
+        known[id(packed)] = f"{role}/{len(arrays)}"
+        arrays[known[id(packed)]] = Entry(np.array(packed), role)
     return {"array": [known[id(packed)]]}
 
 

@@ -1,0 +1,196 @@
+"""Streams that draw random numbers: read again, they give the same batches.
+
+The loaders are PyTorch's, whichever backend trains.
+"""
+
+import random
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import ownloop as ol
+from ownloop.errors import FolderError
+from ownloop.resume import randomness
+
+torch_data = pytest.importorskip("torch.utils.data")
+torch = pytest.importorskip("torch")
+
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow",
+    reason="as on JAX: there, too, the loader's generator is not the backend's",
+)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing is saved on the way out."""
+
+
+class Rows(torch_data.Dataset):
+    """Twenty rows; with noise, drawn anew from every generator at each access."""
+
+    def __init__(self, *, noise=False):
+        self.noise = noise
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        row = torch.tensor([float(i)])
+        if self.noise:
+            row = row + torch.rand(1) + np.random.uniform() + random.random()
+        return row.float()
+
+
+class Shuffled:
+    """Batches in another order each time, by one of Python's generators."""
+
+    def __init__(self, draw):
+        self.draw = draw
+
+    def __iter__(self):
+        order = self.draw()
+        return (np.full((2, 1), float(i), "float32") for i in order)
+
+
+class Sized(Shuffled):
+    def __len__(self):
+        return 10
+
+
+def by_python():
+    return random.sample(range(10), 10)
+
+
+def by_numpy():
+    return np.random.permutation(10)
+
+
+def by_seed():
+    return np.random.default_rng(3).permutation(10)
+
+
+def loader(**options):
+    options = {"batch_size": 2, "shuffle": True, **options}
+    noise = options.pop("noise", False)
+    return torch_data.DataLoader(Rows(noise=noise), **options)
+
+
+STREAMS = {
+    "loader": loader,
+    "loader in order": lambda: loader(shuffle=False),
+    "loader with noise": lambda: loader(noise=True),
+    "by python": lambda: Shuffled(by_python),
+    "by numpy": lambda: Sized(by_numpy),
+    "by a seed": lambda: Shuffled(by_seed),
+}
+
+
+def play(folder, make, at=None, *, steps=None, looks=None, seed=0, **settings):
+    """Train three epochs over a stream; give what came, and the last random numbers."""
+    keras.utils.set_random_seed(seed)
+    torch.manual_seed(seed)
+    weight, data = keras.Variable(1.0, name="weight"), make()
+
+    def step(x):
+        weight.assign(0.9 * weight + keras.ops.mean(x))
+        return {"x": keras.ops.sum(x)}
+
+    loop = ol.Loop(
+        compile=False, observers=[], folder=folder, save=1, w=weight, **settings
+    )
+    for epoch in loop.epochs(3):
+        for chunk in epoch.train(step, data, every=1, steps=steps):
+            if chunk.step == at:
+                raise Killed
+            if looks is not None:
+                looks(epoch, step)
+    came = np.asarray(loop.history.steps["train_x"]).tolist()
+    return came, random.random(), np.random.uniform(), torch.rand(1).item()
+
+
+def kill(folder, make, at, **options):
+    """Kill a run, and wait until the thread that reads ahead for it is at rest."""
+    with pytest.raises(Killed):
+        play(folder, make, at, **options)
+    before = {}
+    while randomness.drawn(before, now := randomness.read()):
+        before = now
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("steps", "at"), [(None, 2), (None, 18), (6, 1), (6, 11), (6, 17)]
+)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_stream_goes_on_the_same_wherever_it_was_killed(tmp_path, stream, at, steps):
+    make = STREAMS[stream]
+    kill(tmp_path / "killed", make, at, steps=steps)
+    killed = play(tmp_path / "killed", make, steps=steps)
+    assert killed == play(tmp_path / "whole", make, steps=steps)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="others warn where a process is forked"
+)
+def test_workers_of_a_loader_draw_the_same(tmp_path):
+    def make():
+        return loader(num_workers=2, noise=True)
+
+    kill(tmp_path / "killed", make, 14)
+    assert play(tmp_path / "killed", make) == play(tmp_path / "whole", make)
+
+
+@pytest.mark.parametrize("at", [4, 13])
+@pytest.mark.parametrize("stream", ["loader", "by python", "by numpy"])
+def test_what_bodies_draw_in_between_is_not_drawn_again(tmp_path, stream, at):
+    make = STREAMS[stream]
+
+    def look(epoch, step):
+        random.random(), np.random.uniform(), torch.rand(1)
+        epoch.validate(step, loader())
+
+    kill(tmp_path / "killed", make, at, looks=look)
+    killed = play(tmp_path / "killed", make, looks=look)
+    assert killed == play(tmp_path / "whole", make, looks=look)
+
+
+class Turning:
+    """Batches in an order that depends on how often they were read in this process."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __iter__(self):
+        self.times += 1
+        return (np.full((2, 1), float(i * self.times), "float32") for i in range(10))
+
+
+@pytest.mark.parametrize("steps", [None, 6])
+def test_a_stream_that_comes_otherwise_is_refused(tmp_path, steps):
+    kill(tmp_path, Turning, 15, steps=steps)
+    match = (
+        r"cannot be continued exactly: pass 'train': its data, of type Turning, gave "
+        r"other batches when the first \d were read again.*a seed.*'inexact'"
+    )
+    with pytest.raises(FolderError, match=match):
+        play(tmp_path, Turning, steps=steps)
+    came, *_ = play(tmp_path, Turning, steps=steps, resume="inexact")
+    assert len(came) == 3 * (steps or 10)
+
+
+def test_an_unseeded_stream_is_read_from_the_generator_that_the_run_had(tmp_path):
+    kill(tmp_path / "killed", loader, 14)
+    killed = play(tmp_path / "killed", loader, seed=99)
+    assert killed == play(tmp_path / "whole", loader)
+
+
+def test_a_run_of_no_folder_keeps_no_marks():
+    data = [np.ones((2, 1), "float32")] * 4
+    loop, marks = ol.Loop(compile=False, observers=[]), []
+    for epoch in loop.epochs(1):
+        for _ in (one := epoch.train(lambda x: {"x": x[0, 0]}, data, every=1)):
+            marks.append(one._feed.bookmark(1))
+    assert marks == [None] * 4
