@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ownloop.data import Bookmark, Marks, StreamFeed
+from ownloop.data import Bookmark, Marks, Openings, StreamFeed
 
 
 class OneGenerator:
@@ -54,9 +54,12 @@ def open_feed(generator, complaints):
     """Open a stream as one process, or as another one that goes on from a bookmark."""
     feeds = []
 
-    def open_feed(start=None, *, steps=None, stream=None, ahead=0, **options):
+    def open_feed(
+        start=None, *, steps=None, stream=None, ahead=0, openings=None, **options
+    ):
         marks = Marks(
             generator,
+            openings=openings or Openings(),
             float_type="float32",
             differs=complaints.append,
             start=start,
@@ -94,7 +97,7 @@ def test_a_bookmark_knows_the_generators_that_the_stream_drew_from(
 
 def test_before_the_first_batch_the_place_is_where_the_feed_began(open_feed):
     assert open_feed().bookmark(0) is None
-    start = Bookmark(2, 99, {}, {})
+    start = Bookmark(2, 99, {})
     assert open_feed(start).bookmark(0) is start
 
 
@@ -106,7 +109,7 @@ def test_another_process_goes_on_behind_the_bookmark(generator, open_feed, compl
     feed = open_feed(place, is_within=True)
     assert take(feed, 9) == [12, 13, 14]
     assert generator.state == 50
-    assert feed.bookmark(1) == Bookmark(3, feed.bookmark(1).digest, {"one": 0}, {})
+    assert feed.bookmark(1) == Bookmark(3, feed.bookmark(1).digest, {"one": 0})
     assert complaints == []
 
 
@@ -154,7 +157,7 @@ def test_places_of_earlier_readings_are_forgotten(generator, open_feed):
 
 @pytest.mark.parametrize("batches", [2, 9])
 def test_other_batches_are_told_of_once(open_feed, complaints, batches):
-    feed = open_feed(Bookmark(batches, 99, {}, {}))
+    feed = open_feed(Bookmark(batches, 99, {}))
     take(feed, 9)
     (complaint,) = complaints
     assert f"of type Stream, gave other batches when the first {batches} " in complaint
@@ -168,6 +171,6 @@ def test_an_error_of_the_stream_is_the_users_own(open_feed, generator):
         yield np.ones(1)
         raise Broken
 
-    feed = open_feed(Bookmark(3, 99, {}, {}), stream=broken())
+    feed = open_feed(Bookmark(3, 99, {}), stream=broken())
     with pytest.raises(Broken):
         feed.take(1)

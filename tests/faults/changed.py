@@ -45,6 +45,10 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
         {"settings": {"changes": ["decay"]}},
         "objects adam_w.weight_decay was 0.004 and is 0.1",
     ),
+    "trainable": (
+        {"settings": {"changes": ["trainable"]}},
+        "objects hidden.trainable was True and is False",
+    ),
     "compile": ({"settings": {"compile": False}}, "compile was True and is False"),
 }
 """By what is changed: how, and what the refusal says."""
@@ -55,7 +59,6 @@ OBJECTS: dict[str, str] = {
     "added layer": "objects dense.units was 2 and is 8",
     "removed bias": "objects dense.use_bias was True and is False",
     "optimizer": "optimizer was AdamW and is SGD",
-    "trainable": "objects hidden.trainable was True and is False",
 }
 """By what is changed of the objects: what the refusal says."""
 

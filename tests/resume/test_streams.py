@@ -4,6 +4,7 @@ The loaders are PyTorch's, whichever backend trains.
 """
 
 import random
+import signal
 import time
 
 import keras
@@ -12,6 +13,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import FolderError
+from ownloop.events import Notice
 from ownloop.resume import randomness
 
 torch_data = pytest.importorskip("torch.utils.data")
@@ -78,6 +80,23 @@ def loader(**options):
     return torch_data.DataLoader(Rows(noise=noise), **options)
 
 
+class Turning:
+    """Batches in an order that depends on how often they were opened in a process."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __iter__(self):
+        self.times += 1
+        order = np.random.default_rng(self.times).permutation(10)
+        return (np.full((2, 1), float(i), "float32") for i in order)
+
+
+class SizedTurning(Turning):
+    def __len__(self):
+        return 10
+
+
 STREAMS = {
     "loader": loader,
     "loader in order": lambda: loader(shuffle=False),
@@ -85,6 +104,8 @@ STREAMS = {
     "by python": lambda: Shuffled(by_python),
     "by numpy": lambda: Sized(by_numpy),
     "by a seed": lambda: Shuffled(by_seed),
+    "by how often": Turning,
+    "by how often, sized": SizedTurning,
 }
 
 
@@ -122,7 +143,7 @@ def kill(folder, make, at, **options):
 
 
 @pytest.mark.parametrize(
-    ("steps", "at"), [(None, 2), (None, 18), (6, 1), (6, 11), (6, 17)]
+    ("steps", "at"), [(None, 2), (None, 11), (None, 21), (6, 1), (6, 11), (6, 17)]
 )
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_stream_goes_on_the_same_wherever_it_was_killed(tmp_path, stream, at, steps):
@@ -157,28 +178,44 @@ def test_what_bodies_draw_in_between_is_not_drawn_again(tmp_path, stream, at):
     assert killed == play(tmp_path / "whole", make, looks=look)
 
 
-class Turning:
-    """Batches in an order that depends on how often they were read in this process."""
+class ByChance(Sized):
+    """Batches in an order that nothing decides."""
 
     def __init__(self):
-        self.times = 0
-
-    def __iter__(self):
-        self.times += 1
-        return (np.full((2, 1), float(i * self.times), "float32") for i in range(10))
+        super().__init__(np.random.default_rng().random(10).argsort)
 
 
 @pytest.mark.parametrize("steps", [None, 6])
 def test_a_stream_that_comes_otherwise_is_refused(tmp_path, steps):
-    kill(tmp_path, Turning, 15, steps=steps)
+    kill(tmp_path, ByChance, 15, steps=steps)
     match = (
-        r"cannot be continued exactly: pass 'train': its data, of type Turning, gave "
+        r"cannot be continued exactly: pass 'train': its data, of type ByChance, gave "
         r"other batches when the first \d were read again.*a seed.*'inexact'"
     )
     with pytest.raises(FolderError, match=match):
-        play(tmp_path, Turning, steps=steps)
-    came, *_ = play(tmp_path, Turning, steps=steps, resume="inexact")
+        play(tmp_path, ByChance, steps=steps)
+    came, *_ = play(tmp_path, ByChance, steps=steps, resume="inexact")
     assert len(came) == 3 * (steps or 10)
+
+
+def test_a_loop_that_is_entered_again_goes_on_with_any_stream_and_says_so(tmp_path):
+    """As in a notebook, where a cell was interrupted and is run once more."""
+    said, data = [], Turning()
+    loop = ol.Loop(compile=False, observers=[said.append], folder=tmp_path, save=1)
+
+    def cell(at=None):
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(lambda x: {"x": x[0, 0]}, data, every=1):
+                if chunk.step == at:
+                    signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        cell(13)
+    cell()
+    assert loop.step == 20
+    texts = [event.text for event in said if isinstance(event, Notice)]
+    (told,) = [text for text in texts if "continuing inexactly" in text]
+    assert "of type Turning, gave other batches when the first 3 were read" in told
 
 
 def test_an_unseeded_stream_is_read_from_the_generator_that_the_run_had(tmp_path):

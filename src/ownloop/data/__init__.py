@@ -9,6 +9,7 @@
     FromEpoch     the batches of memory-mapped arrays, to be read as a stream
     Bookmark      where a stream was read to
     Marks         notes that, and reads a stream again up to there
+    Openings      how often a stream was opened in a run
     Segment       what a feed hands out: consecutive batches of one signature
     Position      where a resident feed stands: two integers
 
@@ -21,6 +22,7 @@ from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
 from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.mapped import FromEpoch, is_mapped
 from ownloop.data.marks import Marks
+from ownloop.data.openings import Openings
 from ownloop.data.signature import Signature
 from ownloop.data.stream import StreamFeed
 
@@ -32,6 +34,7 @@ __all__ = [
     "GivenFeed",
     "Marks",
     "NoDataFeed",
+    "Openings",
     "Position",
     "ResidentFeed",
     "Segment",

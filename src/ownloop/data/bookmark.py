@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -20,18 +20,20 @@ class Bookmark:
         digest: of samples of their values, in order.
         generators: of random numbers, by name, the states before it was opened, of
             those that it drew from then.
-        next: so, before it is opened the next time, where it was read ahead so far;
-            what was drawn since is drawn again.
+        opening: how often it had been opened then.
+        next: as ``generators``, before it is opened the next time, where it was read
+            ahead so far; what was drawn since is drawn again.
 
     Example:
-        >>> Bookmark.from_json(Bookmark(3, 99, {}, {}).to_json())
-        Bookmark(batches=3, digest=99, generators={}, next={})
+        >>> Bookmark.from_json(Bookmark(3, 99, {}).to_json())
+        Bookmark(batches=3, digest=99, generators={}, opening=1, next={})
     """
 
     batches: int
     digest: int
     generators: Mapping[str, Any]
-    next: Mapping[str, Any]
+    opening: int = 1
+    next: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give the bookmark as JSON, but for the arrays in it; see ``from_json``."""
@@ -39,15 +41,14 @@ class Bookmark:
             "batches": self.batches,
             "digest": self.digest,
             "generators": dict(self.generators),
+            "opening": self.opening,
             "next": dict(self.next),
         }
 
     @classmethod
     def from_json(cls, packed: Mapping[str, Any]) -> "Bookmark":
         """Read what ``to_json`` gave."""
-        return cls(
-            packed["batches"], packed["digest"], packed["generators"], packed["next"]
-        )
+        return cls(**packed)
 
 
 def add_to_digest(digest: int, leaves: list[np.ndarray]) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, final
 import numpy as np
 
 from ownloop.data.bookmark import Bookmark, add_to_digest
+from ownloop.data.openings import Openings, open_again
 from ownloop.data.signature import Signature
 
 _END = object()
@@ -37,6 +38,7 @@ class Marks:
 
     Args:
         generators: that the stream may draw from.
+        openings: of the stream, in all feeds.
         float_type: as the feed has it.
         differs: is told, in words, that other batches came when they were read again.
         start: the place that an earlier process has read to; None for the begin.
@@ -50,6 +52,7 @@ class Marks:
         self,
         generators: Generators,
         *,
+        openings: Openings,
         float_type: str,
         differs: Callable[[str], None],
         start: Bookmark | None = None,
@@ -57,6 +60,7 @@ class Marks:
         is_over: bool = False,
     ) -> None:
         self._generators = generators
+        self._openings = openings
         self._float_type = float_type
         self._differs = differs
         self._first = start
@@ -68,8 +72,9 @@ class Marks:
         self._noted: deque[tuple[int, int, int]] = deque()
         self._used = 0
         self._latest = (0, 0, 0)
-        # By reading, the states of what it drew from when it began, from before.
-        self._openings: dict[int, Mapping[str, Any]] = {}
+        # By reading, the states of what it drew from when it began, from before, and
+        # how often it was opened.
+        self._begins: dict[int, tuple[Mapping[str, Any], int]] = {}
         # The reading thread's own.
         self._reading = 0
         self._batches = 0
@@ -90,6 +95,7 @@ class Marks:
             return self._read_again(iterable, start)
         if start is not None:
             self._generators.write(start.next)
+            self._openings.go_back(start.opening, is_open=False)
         self._batches, self._digest = 0, 0
         return self._read(iterable)
 
@@ -111,10 +117,11 @@ class Marks:
         if used == 0:
             return self._first
         reading, batches, digest = self._latest
-        for earlier in [n for n in self._openings if n < reading]:
-            del self._openings[earlier]
-        following = self._openings.get(reading + 1, {})
-        return Bookmark(batches, digest, self._openings[reading], following)
+        for earlier in [n for n in self._begins if n < reading]:
+            del self._begins[earlier]
+        states, opening = self._begins[reading]
+        following, _ = self._begins.get(reading + 1, ({}, 0))
+        return Bookmark(batches, digest, states, opening, following)
 
     def complain(self) -> None:
         """Say, once, that other batches have come."""
@@ -123,13 +130,23 @@ class Marks:
             self._differs(complaint)
 
     def _read(self, iterable: Iterable[Any]) -> Iterator[Any]:
-        before = self._generators.read()
+        before, openings = self._generators.read(), self._openings
         # Until it is known from which of them it draws, it may be all.
-        self._openings[self._reading] = before
+        self._begins[self._reading] = before, openings.count + 1
         iterator = iter(iterable)
         first = next(iterator, _END)
         drawn = self._generators.drawn(before, self._generators.read())
-        self._openings[self._reading] = {name: before[name] for name in drawn}
+        # What can be opened once only is not opened again.
+        is_known = not (drawn or isinstance(iterable, Iterator))
+        digest = self._digest_of(first) if is_known else None
+        has_gone_on = digest is not None and openings.must_go_on(digest)
+        if has_gone_on:
+            iterator = open_again(iterable, openings.count)
+            first = next(iterator, _END)
+            digest = self._digest_of(first)
+        openings.note(digest, has_gone_on=has_gone_on)
+        states = {name: before[name] for name in drawn}
+        self._begins[self._reading] = states, openings.count
         if first is not _END:
             yield first
             yield from iterator
@@ -137,15 +154,16 @@ class Marks:
     def _read_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
         generators, now = self._generators, self._generators.read()
         generators.write(start.generators)
-        self._openings[self._reading] = start.generators
+        self._begins[self._reading] = start.generators, start.opening
         iterator = iter(iterable)
-        self._batches = start.batches
-        digest, count = 0, 0
-        for batch in islice(iterator, start.batches):
-            _, leaves = Signature.of_batch(batch, float_type=self._float_type)
-            digest, count = add_to_digest(digest, leaves), count + 1
-        self._digest = digest
-        if count < start.batches or digest != start.digest:
+        digest, is_same = self._go_through(iterator, start)
+        may_turn = not (start.generators or isinstance(iterable, Iterator))
+        if not is_same and may_turn and self._openings.is_closed_here:
+            iterator = open_again(iterable, start.opening - 1)
+            digest, is_same = self._go_through(iterator, start)
+        self._openings.go_back(start.opening, is_open=True)
+        self._batches, self._digest = start.batches, digest
+        if not is_same:
             self._complaint = (
                 f"its data, of type {type(iterable).__name__}, gave other batches when "
                 f"the first {start.batches} were read again, to go on behind them (a "
@@ -160,3 +178,16 @@ class Marks:
         if following is not _END:
             yield following
         yield from iterator
+
+    def _go_through(self, iterator: Iterator[Any], start: Bookmark) -> tuple[int, bool]:
+        """Read what was used; give its digest, and whether it is the same."""
+        digest, count = 0, 0
+        for batch in islice(iterator, start.batches):
+            digest, count = self._digest_of(batch, digest), count + 1
+        return digest, (count, digest) == (start.batches, start.digest)
+
+    def _digest_of(self, batch: Any, before: int = 0) -> int:
+        if batch is _END:
+            return before
+        _, leaves = Signature.of_batch(batch, float_type=self._float_type)
+        return add_to_digest(before, leaves)

@@ -52,6 +52,8 @@ class Continuation:
         self._unsure: Checkpoint | None = None
         # The user goes on inexactly, with layers frozen that were not, or not so.
         self._has_own_flags = False
+        # This loop has left the run, and had it open before.
+        self._is_again = False
         self._early: list[str] = []
         # The names of passes that this process has not come to yet.
         self._unmet: set[str] = set()
@@ -77,7 +79,7 @@ class Continuation:
             CheckpointError: No checkpoint can be trusted, or the objects differ.
             LoopError: A variable has a dtype that cannot be saved.
         """
-        run = self._run
+        run, self._is_again = self._run, is_again
         run.history.follow(None)
         owned.check_dtypes(self._tracked.names.variables())
         try:
@@ -351,25 +353,36 @@ class Continuation:
             # One layer less, and all behind it differ.
             more = f"and {len(differences) - _MANY} more differences"
             differences = [*differences[:_MANY], more]
-        self.differ(f"{where}{'; '.join(differences)}")
+        self._refuse(f"{where}{'; '.join(differences)}")
 
-    def differ(self, words: str) -> None:
-        """Refuses to go on exactly, or says so where the user goes on inexactly.
+    def other_batches(self, words: str) -> None:
+        """Says that a stream does not come again; refuses that in another process.
+
+        A cell that is run once more goes on, and the run is marked.
 
         Raises:
             FolderError: The run is to be continued exactly.
         """
+        if self._is_again:
+            self._go_on_inexactly(words)
+        else:
+            self._refuse(words)
+
+    def _refuse(self, words: str) -> None:
+        """Refuses to go on, or says what differs where the user goes on inexactly."""
         if self._resume == "inexact":
-            if not self._tracked.inexact:
-                self._run.say(f"continuing inexactly, since {words}")
-            self._tracked.inexact = True
+            self._go_on_inexactly(words)
             return
         raise FolderError(
-            f"The run in {self._files.folder} cannot be continued exactly: "
-            f"{words}. Expected what it began with, since "
-            "otherwise other numbers come out. Restore that, or pass "
-            "`Loop(resume='inexact')`, which marks the run."
+            f"The run in {self._files.folder} cannot be continued exactly: {words}. "
+            "Expected what it began with, since otherwise other numbers come out. "
+            "Restore that, or pass `Loop(resume='inexact')`, which marks the run."
         )
+
+    def _go_on_inexactly(self, words: str) -> None:
+        if not self._tracked.inexact:
+            self._run.say(f"continuing inexactly, since {words}")
+        self._tracked.inexact = True
 
 
 def _flags(

@@ -20,6 +20,7 @@ from ownloop.data import (
     FromEpoch,
     Marks,
     NoDataFeed,
+    Openings,
     ResidentFeed,
     StreamFeed,
     is_mapped,
@@ -45,8 +46,8 @@ class Supply:
         say: Tells a person something in one sentence.
 
     Attributes:
-        differ: Is told that data differ from those of an earlier process; None: no
-            other process goes on with the run.
+        differ: Is told that a stream does not come again; None: no other process goes
+            on with the run.
     """
 
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
@@ -58,6 +59,8 @@ class Supply:
         self._shared: dict[str, SharedFeed] = {}
         self._earlier: dict[str, int] = {}
         self._bookmarks: dict[str, Bookmark] = {}
+        self._openings: dict[str, Openings] = {}
+        self._objects: dict[str, Callable[[], Any]] = {}
         self._fingerprints: dict[str, Any] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
@@ -245,12 +248,32 @@ class Supply:
         differ = self.differ
         return Marks(
             randomness,
+            openings=self._openings_of(data, name),
             float_type=keras.config.floatx(),
             differs=lambda words: differ(f"pass {name!r}: {words}"),
             start=place,
             is_within=is_within,
             is_over=is_over,
         )
+
+    def _openings_of(self, data: Any, name: str) -> Openings:
+        """Returns how often data were opened, by the name that they had first."""
+        for key, known in self._objects.items():
+            if known() is data:
+                self._openings[key].is_guess = False
+                return self._openings[key]
+        if name in self._objects:
+            if self._openings[name].is_guess:
+                raise LoopError(
+                    f"The pass {name!r} got other data, a {type(data).__name__}, than "
+                    "before, and the run was continued as if they were always the "
+                    "same, opened once more: so early that cannot be told. Expected "
+                    "data that are made once, before the epochs. Make them there, and "
+                    "start the run anew, in another folder."
+                )
+            self._openings[name] = self._openings[name].another()
+        self._objects[name] = _reference(data)
+        return self._openings.setdefault(name, Openings())
 
     def _let_go_of_old(self, habit: Habit) -> None:
         """Ends the thread of data that a script has made for one epoch only."""
@@ -267,6 +290,7 @@ class Supply:
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
             "bookmarks": {key: place.to_json() for key, place in places.items()},
+            "openings": {n: o.to_json() for n, o in self._openings.items()},
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
             "fingerprints": dict(self._fingerprints),
             "guessed": sorted(self._guessed),
@@ -281,6 +305,11 @@ class Supply:
         self._bookmarks = {
             key: Bookmark.from_json(place)
             for key, place in positions.get("bookmarks", {}).items()
+        }
+        self._objects.clear()
+        self._openings = {
+            name: Openings.from_json(openings)
+            for name, openings in positions.get("openings", {}).items()
         }
         self._fingerprints = dict(positions.get("fingerprints", {}))
         self._habits = {
@@ -312,6 +341,14 @@ def count_batches(data: Any) -> int | None:
     except TypeError:
         return None
     return int(count) if count >= 0 else None
+
+
+def _reference(data: Any) -> Callable[[], Any]:
+    """Returns what finds data while they live, or keeps what cannot be found so."""
+    try:
+        return weakref.ref(data)
+    except TypeError:
+        return lambda: data
 
 
 def _remember(known: weakref.WeakValueDictionary[int, Any], data: Any) -> bool:
