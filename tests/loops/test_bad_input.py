@@ -215,7 +215,7 @@ def test_the_loop_takes_objects_whose_state_can_be_found():
     complains(lambda: ol.Loop(step=lambda x: x), LoopError, "function")
     complains(lambda: ol.Loop(observers=[3]), LoopError, "observer", "3")
     complains(lambda: ol.Loop(observers=print), LoopError, "observers", "list")
-    for name in ("random", "saved", "found", "logged", "a/b"):
+    for name in ("random", "reading", "saved", "found", "logged", "a/b"):
         thing = {name: keras.Variable(0.0)}
         complains(lambda thing=thing: ol.Loop(**thing), LoopError, name, "Call it")
 

@@ -80,6 +80,16 @@ def loader(**options):
     return torch_data.DataLoader(Rows(noise=noise), **options)
 
 
+def with_generator():
+    return loader(generator=torch.Generator().manual_seed(4))
+
+
+def with_sampler():
+    generator = torch.Generator().manual_seed(4)
+    sampler = torch_data.RandomSampler(Rows(), generator=generator)
+    return loader(sampler=sampler, shuffle=False)
+
+
 class Turning:
     """Batches in an order that depends on how often they were opened in a process."""
 
@@ -90,6 +100,13 @@ class Turning:
         self.times += 1
         order = np.random.default_rng(self.times).permutation(10)
         return (np.full((2, 1), float(i), "float32") for i in order)
+
+
+class LateTurning(Turning):
+    """So by how often they were read."""
+
+    def __iter__(self):
+        yield from super().__iter__()
 
 
 class SizedTurning(Turning):
@@ -105,6 +122,9 @@ STREAMS = {
     "by numpy": lambda: Sized(by_numpy),
     "by a seed": lambda: Shuffled(by_seed),
     "by how often": Turning,
+    "by how often, late": LateTurning,
+    "loader with a generator": with_generator,
+    "loader with a sampler": with_sampler,
     "by how often, sized": SizedTurning,
 }
 
@@ -143,7 +163,7 @@ def kill(folder, make, at, **options):
 
 
 @pytest.mark.parametrize(
-    ("steps", "at"), [(None, 2), (None, 11), (None, 21), (6, 1), (6, 11), (6, 17)]
+    ("steps", "at"), [(None, 2), (None, 11), (None, 21), (6, 11), (6, 17)]
 )
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_stream_goes_on_the_same_wherever_it_was_killed(tmp_path, stream, at, steps):
@@ -196,6 +216,22 @@ def test_a_stream_that_comes_otherwise_is_refused(tmp_path, steps):
         play(tmp_path, ByChance, steps=steps)
     came, *_ = play(tmp_path, ByChance, steps=steps, resume="inexact")
     assert len(came) == 3 * (steps or 10)
+
+
+@pytest.mark.parametrize("at", [3, 14, 21])
+def test_loaders_made_anew_for_each_epoch_begin_anew_in_another_process(tmp_path, at):
+    def play(folder, at=None):
+        loop = ol.Loop(compile=False, observers=[], folder=folder, save=1)
+        for epoch in loop.epochs(3):
+            data = with_generator()
+            for chunk in epoch.train(lambda x: {"x": x[0, 0]}, data, every=1):
+                if chunk.step == at:
+                    raise Killed
+        return np.asarray(loop.history.steps["train_x"]).tolist()
+
+    with pytest.raises(Killed):
+        play(tmp_path / "killed", at)
+    assert play(tmp_path / "killed") == play(tmp_path / "whole")
 
 
 def test_a_loop_that_is_entered_again_goes_on_with_any_stream_and_says_so(tmp_path):

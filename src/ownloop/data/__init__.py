@@ -10,6 +10,7 @@
     Bookmark      where a stream was read to
     Marks         notes that, and reads a stream again up to there
     Openings      how often a stream was opened in a run
+    StreamGenerators  the generators of random numbers that a stream may draw from
     Segment       what a feed hands out: consecutive batches of one signature
     Position      where a resident feed stands: two integers
 
@@ -19,6 +20,7 @@ This room knows NumPy and optree, and no framework: a tensor is known by what it
 from ownloop.data.batches import Batches
 from ownloop.data.bookmark import Bookmark
 from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
+from ownloop.data.generators import StreamGenerators
 from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.mapped import FromEpoch, is_mapped
 from ownloop.data.marks import Marks
@@ -40,5 +42,6 @@ __all__ = [
     "Segment",
     "Signature",
     "StreamFeed",
+    "StreamGenerators",
     "is_mapped",
 ]

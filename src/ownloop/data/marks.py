@@ -8,28 +8,20 @@ whether the same batches come is seen by their digest.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import numpy as np
 
 from ownloop.data.bookmark import Bookmark, add_to_digest
-from ownloop.data.openings import Openings, open_again
+from ownloop.data.generators import Generators
+from ownloop.data.openings import Openings, come_to
 from ownloop.data.signature import Signature
 
 _END = object()
-
-
-class Generators(Protocol):
-    """The generators of random numbers that a stream may draw from."""
-
-    def read(self) -> Mapping[str, Any]:
-        """Give their states by name."""
-
-    def write(self, states: Mapping[str, Any]) -> None:
-        """Put back the states of those that are named."""
-
-    def drawn(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-        """Name those whose states are not what they were."""
+_REMEDY = (
+    "(a stream gives the same again where it shuffles by a seed of its own, or by the "
+    "generators of Python, NumPy or PyTorch)"
+)
 
 
 @final
@@ -141,7 +133,8 @@ class Marks:
         digest = self._digest_of(first) if is_known else None
         has_gone_on = digest is not None and openings.must_go_on(digest)
         if has_gone_on:
-            iterator = open_again(iterable, openings.count)
+            self._come_to_latest(iterable)
+            iterator = iter(iterable)
             first = next(iterator, _END)
             digest = self._digest_of(first)
         openings.note(digest, has_gone_on=has_gone_on)
@@ -151,24 +144,41 @@ class Marks:
             yield first
             yield from iterator
 
+    def _come_to_latest(self, iterable: Iterable[Any]) -> None:
+        """Open a stream as often as in the run, having opened it once."""
+        count, latest = self._openings.count, self._openings.latest
+
+        def is_it(iterator: Iterator[Any]) -> bool:
+            return self._digest_of(next(iterator, _END)) == latest
+
+        if count > 1 and come_to(iterable, count, is_it) is None:
+            self._complaint = (
+                f"its data, of type {type(iterable).__name__}, come in another order "
+                f"each time they are opened, and the one of opening {count} did not "
+                f"come again {_REMEDY}"
+            )
+
     def _read_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
         generators, now = self._generators, self._generators.read()
         generators.write(start.generators)
         self._begins[self._reading] = start.generators, start.opening
+        self._batches, self._digest = start.batches, start.digest
+
+        def is_it(iterator: Iterator[Any]) -> bool:
+            return self._go_through(iterator, start.batches) == start.digest
+
         iterator = iter(iterable)
-        digest, is_same = self._go_through(iterator, start)
+        is_same = is_it(iterator)
         may_turn = not (start.generators or isinstance(iterable, Iterator))
         if not is_same and may_turn and self._openings.is_closed_here:
-            iterator = open_again(iterable, start.opening - 1)
-            digest, is_same = self._go_through(iterator, start)
+            found = come_to(iterable, start.opening, is_it)
+            iterator, is_same = found or iterator, found is not None
         self._openings.go_back(start.opening, is_open=True)
-        self._batches, self._digest = start.batches, digest
         if not is_same:
             self._complaint = (
                 f"its data, of type {type(iterable).__name__}, gave other batches when "
-                f"the first {start.batches} were read again, to go on behind them (a "
-                "stream gives the same again where it shuffles by a seed of its own, "
-                "or by the generators of Python, NumPy or PyTorch)"
+                f"the first {start.batches} were read again, to go on behind them "
+                f"{_REMEDY}"
             )
         before = generators.read()
         following = next(iterator, _END) if self._is_within else _END
@@ -179,12 +189,12 @@ class Marks:
             yield following
         yield from iterator
 
-    def _go_through(self, iterator: Iterator[Any], start: Bookmark) -> tuple[int, bool]:
-        """Read what was used; give its digest, and whether it is the same."""
+    def _go_through(self, iterator: Iterator[Any], batches: int) -> int | None:
+        """Read so many; give their digest, or None where there were fewer."""
         digest, count = 0, 0
-        for batch in islice(iterator, start.batches):
+        for batch in islice(iterator, batches):
             digest, count = self._digest_of(batch, digest), count + 1
-        return digest, (count, digest) == (start.batches, start.digest)
+        return digest if count == batches else None
 
     def _digest_of(self, batch: Any, before: int = 0) -> int:
         if batch is _END:

@@ -5,7 +5,7 @@ third in a process is always the same one. Another process opens it for the firs
 and must come to that order all the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, final
 
 
@@ -19,6 +19,7 @@ class Openings:
             more. Those that are made anew are opened as if nothing had been before.
         is_guess: whether it was taken for the same object as in an earlier process
             after that had opened one once.
+        latest: the digest of the first batch at the latest opening, where it is known.
 
     Example:
         >>> earlier = Openings()
@@ -34,6 +35,7 @@ class Openings:
         self.count = 0
         self.objects = 1
         self.is_guess = False
+        self.latest: int | None = None
         self._first: int | None = None
         self._varies: bool | None = None
         self._here = 0
@@ -48,6 +50,7 @@ class Openings:
         """
         self.count += 1
         self._here += 1
+        self.latest = digest
         if self.count == 1:
             self._first = digest
         elif digest is None or self._first is None:
@@ -83,7 +86,7 @@ class Openings:
 
     def to_json(self) -> list[Any]:
         """Give the count as JSON; see ``from_json``."""
-        known = self._first, self._varies
+        known = self.latest, self._first, self._varies
         return [self.count, self.objects, self.is_guess, *known]
 
     @classmethod
@@ -91,17 +94,29 @@ class Openings:
         """Read what ``to_json`` gave, in another process."""
         openings = cls()
         openings.count, openings.objects, openings.is_guess, *known = packed
-        openings._first, openings._varies = known
+        openings.latest, openings._first, openings._varies = known
         return openings
 
 
-def open_again(iterable: Iterable[Any], times: int) -> Iterator[Any]:
-    """Open a stream so many times, and give the last iterator.
+def come_to(
+    iterable: Iterable[Any], number: int, is_it: Callable[[Iterator[Any]], bool]
+) -> Iterator[Any] | None:
+    """Open a stream, that was opened once, until it is as it was at some opening.
+
+    Some turn when they are opened, and others when they are read.
+
+    Args:
+        iterable: the stream.
+        number: of the opening, at least 2.
+        is_it: reads from an iterator, and says whether it is the one.
 
     Example:
-        >>> next(open_again([1, 2], 3))
-        1
+        >>> come_to([1, 2], 3, lambda iterator: next(iterator) == 2) is None
+        True
     """
-    for _ in range(times - 1):
+    for _ in range(number - 2):
         iter(iterable)
-    return iter(iterable)
+    for _ in range(number):
+        if is_it(iterator := iter(iterable)):
+            return iterator
+    return None

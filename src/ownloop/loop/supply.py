@@ -23,6 +23,7 @@ from ownloop.data import (
     Openings,
     ResidentFeed,
     StreamFeed,
+    StreamGenerators,
     is_mapped,
 )
 from ownloop.data.feed import check_steps
@@ -60,7 +61,8 @@ class Supply:
         self._earlier: dict[str, int] = {}
         self._bookmarks: dict[str, Bookmark] = {}
         self._openings: dict[str, Openings] = {}
-        self._objects: dict[str, Callable[[], Any]] = {}
+        self._objects: dict[str, tuple[Callable[[], Any], StreamGenerators]] = {}
+        self._own: dict[str, Any] = {}
         self._fingerprints: dict[str, Any] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
@@ -245,10 +247,10 @@ class Supply:
         """Returns what gives bookmarks of a stream, where it is needed."""
         if self.differ is None or isinstance(data, Batches):
             return None
-        differ = self.differ
+        differ, generators = self.differ, StreamGenerators(randomness, data)
         return Marks(
-            randomness,
-            openings=self._openings_of(data, name),
+            generators,
+            openings=self._openings_of(data, name, generators, place),
             float_type=keras.config.floatx(),
             differs=lambda words: differ(f"pass {name!r}: {words}"),
             start=place,
@@ -256,14 +258,21 @@ class Supply:
             is_over=is_over,
         )
 
-    def _openings_of(self, data: Any, name: str) -> Openings:
+    def _openings_of(
+        self,
+        data: Any,
+        name: str,
+        generators: StreamGenerators,
+        place: Bookmark | None,
+    ) -> Openings:
         """Returns how often data were opened, by the name that they had first."""
-        for key, known in self._objects.items():
+        for key, (known, _) in self._objects.items():
             if known() is data:
                 self._openings[key].is_guess = False
                 return self._openings[key]
+        openings = self._openings.setdefault(name, Openings())
         if name in self._objects:
-            if self._openings[name].is_guess:
+            if openings.is_guess:
                 raise LoopError(
                     f"The pass {name!r} got other data, a {type(data).__name__}, than "
                     "before, and the run was continued as if they were always the "
@@ -271,9 +280,13 @@ class Supply:
                     "data that are made once, before the epochs. Make them there, and "
                     "start the run anew, in another folder."
                 )
-            self._openings[name] = self._openings[name].another()
-        self._objects[name] = _reference(data)
-        return self._openings.setdefault(name, Openings())
+            openings = self._openings[name] = openings.another()
+        elif openings.objects == 1 and (own := self._own.pop(name, {})):
+            generators.write(own)
+            # A place within them is compared when it is come to.
+            openings.is_guess = openings.count == 1 and place is None
+        self._objects[name] = _reference(data), generators
+        return openings
 
     def _let_go_of_old(self, habit: Habit) -> None:
         """Ends the thread of data that a script has made for one epoch only."""
@@ -287,10 +300,12 @@ class Supply:
         """Returns how far data were read that are gone on with, and what is usual."""
         here = {key: shared.place() for key, shared in self._shared.items()}
         places = self._bookmarks | {k: p for k, p in here.items() if p is not None}
+        mine = {name: g.read_own() for name, (_, g) in self._objects.items()}
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
             "bookmarks": {key: place.to_json() for key, place in places.items()},
             "openings": {n: o.to_json() for n, o in self._openings.items()},
+            "own": self._own | {n: own for n, own in mine.items() if own},
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
             "fingerprints": dict(self._fingerprints),
             "guessed": sorted(self._guessed),
@@ -307,6 +322,7 @@ class Supply:
             for key, place in positions.get("bookmarks", {}).items()
         }
         self._objects.clear()
+        self._own = dict(positions.get("own", {}))
         self._openings = {
             name: Openings.from_json(openings)
             for name, openings in positions.get("openings", {}).items()
