@@ -56,7 +56,7 @@ class RunFolder(AbstractHome):
         self._continuation = Continuation(
             self._files, run, self._tracked, resume=how.resume
         )
-        run.data.differ = self._continuation.other_batches
+        run.data.streams.differ = self._continuation.other_batches
         self._trial = trial
         self._signals = Signals(self._note_leaving, self._can_ever_save)
         self._save = how.save

@@ -20,16 +20,15 @@ from ownloop.data import (
     FromEpoch,
     Marks,
     NoDataFeed,
-    Openings,
     ResidentFeed,
     StreamFeed,
-    StreamGenerators,
     is_mapped,
 )
 from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.loop.shared_feed import SharedFeed
-from ownloop.resume import fingerprint, randomness
+from ownloop.loop.streams import Streams
+from ownloop.resume import fingerprint
 from ownloop.resume.habit import Habit, name_of
 
 
@@ -47,12 +46,11 @@ class Supply:
         say: Tells a person something in one sentence.
 
     Attributes:
-        differ: Is told that a stream does not come again; None: no other process goes
-            on with the run.
+        streams: How those of the data that are no arrays come to where they were.
     """
 
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
-        self.differ: Callable[[str], None] | None = None
+        self.streams = Streams()
         self._say = say
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
@@ -60,9 +58,6 @@ class Supply:
         self._shared: dict[str, SharedFeed] = {}
         self._earlier: dict[str, int] = {}
         self._bookmarks: dict[str, Bookmark] = {}
-        self._openings: dict[str, Openings] = {}
-        self._objects: dict[str, tuple[Callable[[], Any], StreamGenerators]] = {}
-        self._own: dict[str, Any] = {}
         self._fingerprints: dict[str, Any] = {}
         self._habits: dict[str, Habit] = {}
         self._met: dict[str, list[str]] = {}
@@ -105,7 +100,7 @@ class Supply:
             return NoDataFeed(steps=steps, done=done)
         if steps is None:
             place = None if bookmark is None else Bookmark.from_json(bookmark)
-            marks = self._marks(data, name, place, is_within=True)
+            marks = self.streams.marks(data, name, place, is_within=True)
             return _open(data, epoch=max(epoch, 1), skip=done, marks=marks)
         check_steps(steps)
         if epoch != self._epoch:
@@ -231,62 +226,11 @@ class Supply:
             rounds, skip = divmod(taken, length)
         place = self._bookmarks.pop(key, None)
         is_over = place is not None and place.batches == length
-        marks = self._marks(data, name, place, is_within=is_within, is_over=is_over)
+        marks = self.streams.marks(
+            data, name, place, is_within=is_within, is_over=is_over
+        )
         feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps, marks=marks)
         return SharedFeed(data, feed, taken=taken)
-
-    def _marks(
-        self,
-        data: Any,
-        name: str,
-        place: Bookmark | None,
-        *,
-        is_within: bool,
-        is_over: bool = False,
-    ) -> Marks | None:
-        """Returns what gives bookmarks of a stream, where it is needed."""
-        if self.differ is None or isinstance(data, Batches):
-            return None
-        differ, generators = self.differ, StreamGenerators(randomness, data)
-        return Marks(
-            generators,
-            openings=self._openings_of(data, name, generators, place),
-            float_type=keras.config.floatx(),
-            differs=lambda words: differ(f"pass {name!r}: {words}"),
-            start=place,
-            is_within=is_within,
-            is_over=is_over,
-        )
-
-    def _openings_of(
-        self,
-        data: Any,
-        name: str,
-        generators: StreamGenerators,
-        place: Bookmark | None,
-    ) -> Openings:
-        """Returns how often data were opened, by the name that they had first."""
-        for key, (known, _) in self._objects.items():
-            if known() is data:
-                self._openings[key].is_guess = False
-                return self._openings[key]
-        openings = self._openings.setdefault(name, Openings())
-        if name in self._objects:
-            if openings.is_guess:
-                raise LoopError(
-                    f"The pass {name!r} got other data, a {type(data).__name__}, than "
-                    "before, and the run was continued as if they were always the "
-                    "same, opened once more: so early that cannot be told. Expected "
-                    "data that are made once, before the epochs. Make them there, and "
-                    "start the run anew, in another folder."
-                )
-            openings = self._openings[name] = openings.another()
-        elif openings.objects == 1 and (own := self._own.pop(name, {})):
-            generators.write(own)
-            # A place within them is compared when it is come to.
-            openings.is_guess = openings.count == 1 and place is None
-        self._objects[name] = _reference(data), generators
-        return openings
 
     def _let_go_of_old(self, habit: Habit) -> None:
         """Ends the thread of data that a script has made for one epoch only."""
@@ -300,12 +244,10 @@ class Supply:
         """Returns how far data were read that are gone on with, and what is usual."""
         here = {key: shared.place() for key, shared in self._shared.items()}
         places = self._bookmarks | {k: p for k, p in here.items() if p is not None}
-        mine = {name: g.read_own() for name, (_, g) in self._objects.items()}
         return {
             "taken": self._earlier | {key: s.taken for key, s in self._shared.items()},
             "bookmarks": {key: place.to_json() for key, place in places.items()},
-            "openings": {n: o.to_json() for n, o in self._openings.items()},
-            "own": self._own | {n: own for n, own in mine.items() if own},
+            **self.streams.positions(),
             "habits": {place: habit.to_json() for place, habit in self._habits.items()},
             "fingerprints": dict(self._fingerprints),
             "guessed": sorted(self._guessed),
@@ -321,12 +263,7 @@ class Supply:
             key: Bookmark.from_json(place)
             for key, place in positions.get("bookmarks", {}).items()
         }
-        self._objects.clear()
-        self._own = dict(positions.get("own", {}))
-        self._openings = {
-            name: Openings.from_json(openings)
-            for name, openings in positions.get("openings", {}).items()
-        }
+        self.streams.go_to(positions)
         self._fingerprints = dict(positions.get("fingerprints", {}))
         self._habits = {
             place: Habit.from_json(habit)
@@ -357,14 +294,6 @@ def count_batches(data: Any) -> int | None:
     except TypeError:
         return None
     return int(count) if count >= 0 else None
-
-
-def _reference(data: Any) -> Callable[[], Any]:
-    """Returns what finds data while they live, or keeps what cannot be found so."""
-    try:
-        return weakref.ref(data)
-    except TypeError:
-        return lambda: data
 
 
 def _remember(known: weakref.WeakValueDictionary[int, Any], data: Any) -> bool:
