@@ -1,6 +1,7 @@
 """Whether two runs came to the same end, whichever of their saves was the last."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,9 @@ def apart(expected: Outcome, found: Outcome) -> list[str]:
     this call depends on is in the state then. And an optimizer has its slots within
     a step's reach, or not yet, where a process goes on between two passes. Data that
     were taken for the same are so from the next epoch on.
+
+    What no object owns has a number by when it was found, as something within reach or
+    by tracing: here it is known by its bits.
     """
     # The first was ended by nobody, so it has saved after its last round.
     place = json.loads((expected.items or {})[_PLACE])
@@ -45,7 +49,23 @@ def _items(outcome: Outcome, last: int) -> dict[str, str]:
     for name, change in changes.items():
         if name in items:
             items[name] = json.dumps(change(json.loads(items[name])), sort_keys=True)
-    return items
+    return _without_numbers(items)
+
+
+def _without_numbers(items: Mapping[str, str]) -> dict[str, str]:
+    bits = {
+        name.removeprefix("checkpoint "): digest
+        for name, digest in items.items()
+        if name.startswith("checkpoint found/")
+    }
+    named = {
+        name: re.sub(r"found/\d+", lambda found: bits.get(found[0], found[0]), text)
+        if name.startswith("checkpoint meta ")
+        else text
+        for name, text in items.items()
+        if not name.startswith("checkpoint found/")
+    }
+    return named | {"checkpoint found": repr(sorted(bits.values()))}
 
 
 def _rounds_of(place: Mapping[str, Any], last: int) -> dict[str, Any]:

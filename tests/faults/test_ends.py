@@ -68,6 +68,19 @@ def test_slots_may_be_out_of_reach_but_not_out_of_use():
     assert apart(end(), end(steps=STEPS | {"train: step": [["model/0"]]}))
 
 
+def test_the_numbers_of_what_no_object_owns_do_not_count_and_its_bits_do():
+    def found(first: str, second: str, order: list[str]) -> Outcome:
+        steps = {"train: step": [["model/0", *order]]}
+        outcome = end(steps=steps)
+        names = {"checkpoint found/0": first, "checkpoint found/1": second}
+        return Outcome(0, 1.0, items={**(outcome.items or {}), **names})
+
+    whole = found("0a", "0b", ["found/0", "found/1"])
+    assert apart(whole, found("0b", "0a", ["found/1", "found/0"])) == []
+    assert apart(whole, found("0b", "0a", ["found/0", "found/1"]))
+    assert apart(whole, found("0a", "0c", ["found/0", "found/1"]))
+
+
 def test_runs_are_sound_when_so_many_were_killed_as_was_asked_for():
     assert RunCount(wanted=300, runs=20, kills=300, resumes=280, identical=20).is_sound
     assert not RunCount(300, 20, 299, 280, 20).is_sound
