@@ -22,6 +22,9 @@ class NoGenerators:
     def write(self, states):
         self.written.append(states)
 
+    def pack(self, states):
+        return dict(states)
+
     def drawn(self, before, now):
         return {n for n in now if pickle.dumps(before[n]) != pickle.dumps(now[n])}
 
@@ -73,7 +76,7 @@ def test_common_ones_are_written_by_whom_they_belong_to():
 
 
 @pytest.mark.parametrize(
-    "stream", [[1, 2], loader(), np.random.RandomState(1), iter([1])], ids=str
+    "stream", [[1, 2], loader(), np.random.RandomState(1), iter([1])], ids=range(4)
 )
 def test_other_streams_have_none_of_their_own(stream):
     assert StreamGenerators(NoGenerators(), stream).read_own() == {}

@@ -1,9 +1,12 @@
 """Where a stream was read to, and how one is read again up to there."""
 
+import time
+
 import numpy as np
 import pytest
 
 from ownloop.data import Bookmark, Marks, Openings, StreamFeed
+from ownloop.data.bookmark import add_to_digest
 
 
 class OneGenerator:
@@ -23,7 +26,12 @@ class OneGenerator:
         self.state = states.get("one", self.state)
 
     def drawn(self, before, now):
-        return {name for name in now if before.get(name) != now[name]}
+        return {name for name in now if before.get(name, now[name]) != now[name]}
+
+    def pack(self, states):
+        return dict(states)
+
+    unpack = pack
 
 
 class Stream:
@@ -91,13 +99,13 @@ def test_a_bookmark_knows_the_generators_that_the_stream_drew_from(
     feed = open_feed()
     assert take(feed, 3) == [70, 71, 72]
     place = feed.bookmark(2)
-    assert (place.batches, place.generators, place.next) == (2, {"one": 6}, {})
+    assert (place.batches, place.generators, place.ahead) == (2, {"one": 6}, {})
     assert feed.bookmark(3).digest != place.digest
 
 
 def test_before_the_first_batch_the_place_is_where_the_feed_began(open_feed):
     assert open_feed().bookmark(0) is None
-    start = Bookmark(2, 99, {})
+    start = Bookmark(2, 99)
     assert open_feed(start).bookmark(0) is start
 
 
@@ -106,24 +114,28 @@ def test_another_process_goes_on_behind_the_bookmark(generator, open_feed, compl
     take(first, 2)
     place = first.bookmark(2)
     generator.state = 50  # What other code has drawn since.
-    feed = open_feed(place, is_within=True)
+    feed = open_feed(place)
     assert take(feed, 9) == [12, 13, 14]
     assert generator.state == 50
-    assert feed.bookmark(1) == Bookmark(3, feed.bookmark(1).digest, {"one": 0})
+    assert feed.bookmark(1) == Bookmark(3, feed.bookmark(1).digest, 1, {"one": 0})
     assert complaints == []
 
 
-def test_a_stream_that_draws_for_each_batch_goes_on_with_its_own_draws(
-    generator, open_feed, complaints
+@pytest.mark.parametrize("read", [2, 4])
+def test_what_was_drawn_to_read_ahead_is_drawn_again(
+    generator, open_feed, complaints, read
 ):
-    whole = take(open_feed(stream=Stream(generator, at_each=True)), 5)
+    def stream():
+        return Stream(generator, at_each=True)
+
+    whole = take(open_feed(stream=stream()), 5)
     end = generator.state
     generator.state = 0
-    first = open_feed(stream=Stream(generator, at_each=True))
-    take(first, 2)
+    first = open_feed(stream=stream())
+    take(first, read)
     place = first.bookmark(2)
-    generator.state = 50
-    feed = open_feed(place, is_within=True, stream=Stream(generator, at_each=True))
+    assert place.ahead == ({"one": 3} if read > 2 else {})
+    feed = open_feed(place, stream=stream())
     assert take(feed, 9) == whole[2:]
     assert (generator.state, complaints) == (end, [])
 
@@ -136,13 +148,30 @@ def test_between_two_passes_what_others_have_drawn_counts(generator, open_feed):
     assert take(feed, 2) == pytest.approx([12.51, 13.52])
 
 
-def test_what_was_drawn_ahead_is_drawn_again(generator, open_feed):
-    first = open_feed(steps=8, ahead=8)
+def test_so_at_the_next_opening_and_at_the_end(generator, open_feed):
+    first = open_feed(steps=8)
     assert take(first, 8) == [10, 11, 12, 13, 14, 20, 21, 22]
     place = first.bookmark(4)
-    assert place.next == {"one": 1}
-    assert take(open_feed(place, steps=4, is_within=True), 4) == [14, 20, 21, 22]
-    assert take(open_feed(first.bookmark(5), steps=3, is_over=True), 3) == [20, 21, 22]
+    assert place.ahead == {"one": 1}
+    assert take(open_feed(place, steps=4), 4) == [14, 20, 21, 22]
+    generator.state = 99
+    assert take(open_feed(first.bookmark(5), steps=3), 3) == [20, 21, 22]
+
+
+def test_a_stream_that_draws_for_its_batches_is_not_read_ahead(generator, open_feed):
+    feed = open_feed(stream=Stream(generator, at_each=True), ahead=None)
+    for number in range(1, 5):
+        take(feed, 1)
+        time.sleep(0.05)
+        assert generator.state == number + 1
+
+
+def test_what_may_not_be_gone_on_with_is_not_marked(generator):
+    marks = Marks(generator, openings=Openings(), float_type="float32", differs=None)
+    feed = StreamFeed(Stream(generator), float_type="float32", marks=marks)
+    with feed:
+        assert take(feed, 5) == [10, 11, 12, 13, 14]
+        assert feed.bookmark(3) is None
 
 
 def test_places_of_earlier_readings_are_forgotten(generator, open_feed):
@@ -157,13 +186,13 @@ def test_places_of_earlier_readings_are_forgotten(generator, open_feed):
 
 @pytest.mark.parametrize("batches", [2, 9])
 def test_other_batches_are_told_of_once(open_feed, complaints, batches):
-    feed = open_feed(Bookmark(batches, 99, {}))
+    feed = open_feed(Bookmark(batches, 99))
     take(feed, 9)
     (complaint,) = complaints
     assert f"of type Stream, gave other batches when the first {batches} " in complaint
 
 
-def test_an_error_of_the_stream_is_the_users_own(open_feed, generator):
+def test_an_error_of_the_stream_is_the_users_own(open_feed):
     class Broken(Exception):
         pass
 
@@ -171,6 +200,105 @@ def test_an_error_of_the_stream_is_the_users_own(open_feed, generator):
         yield np.ones(1)
         raise Broken
 
-    feed = open_feed(Bookmark(3, 99, {}), stream=broken())
+    feed = open_feed(Bookmark(3, 99), stream=broken())
     with pytest.raises(Broken):
         feed.take(1)
+
+
+def test_a_stream_that_is_left_is_not_closed(open_feed):
+    def endless():
+        number = 0
+        while True:
+            number += 1
+            yield np.array([number])
+
+    stream = endless()
+    with open_feed(stream=stream) as feed:
+        assert take(feed, 2) == [1, 2]
+    assert next(stream)[0] > 2
+
+
+class Turning:
+    """Three batches, which depend on how often it was opened."""
+
+    def __init__(self, begin=lambda times: times):
+        self.begin, self.times = begin, 0
+
+    def __iter__(self):
+        self.times += 1
+        first = self.begin(self.times)
+        return iter([np.array([first]), np.array([first + 5]), np.array([7])])
+
+
+def later(openings):
+    return Openings.from_json(openings.to_json())
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_a_stream_comes_to_its_next_opening(open_feed, complaints, times):
+    openings, stream = Openings(), Turning()
+    for number in range(1, times + 1):
+        found = take(open_feed(stream=stream, openings=openings), 9)
+        assert found == [number, number + 5, 7]
+    openings = later(openings)
+    feed = open_feed(stream=Turning(), openings=openings)
+    assert take(feed, 9) == [times + 1, times + 6, 7]
+    assert complaints == []
+    assert openings.is_guess == (times == 1)
+
+
+def test_one_that_does_not_turn_here_is_taken_as_it_is(open_feed, complaints):
+    openings = Openings()
+    for first in (1, 2, 1):
+        take(open_feed(stream=Turning(lambda _, f=first: f), openings=openings), 9)
+    feed = open_feed(stream=Turning(lambda _: 1), openings=later(openings))
+    assert take(feed, 9) == [1, 6, 7]
+    assert complaints == []
+
+
+def test_one_that_turns_otherwise_is_told_of(open_feed, complaints):
+    openings, stream = Openings(), Turning()
+    for _ in range(3):
+        take(open_feed(stream=stream, openings=openings), 9)
+    take(open_feed(stream=Turning(lambda n: n * n), openings=later(openings)), 9)
+    (complaint,) = complaints
+    assert "come in another order each time they are opened" in complaint
+
+
+def test_an_opening_in_the_middle_of_the_run_is_come_to(open_feed, complaints):
+    openings, stream = Openings(), Turning()
+    for _ in range(2):
+        take(open_feed(stream=stream, openings=openings), 9)
+    third = open_feed(stream=stream, openings=openings)
+    take(third, 2)
+    place, openings = third.bookmark(1), later(openings)
+    feed = open_feed(place, stream=Turning(), openings=openings)
+    assert take(feed, 9) == [8, 7]
+    assert (openings.count, complaints) == (3, [])
+
+
+class OwnState:
+    """Draws from the process' generator, and from one that nobody knows."""
+
+    def __init__(self, generator):
+        self.generator, self.hidden = generator, 0
+
+    def __iter__(self):
+        self.hidden += 1
+        first = 100 * self.generator.draw() + self.hidden
+        return iter([np.array([first]), np.array([first])])
+
+
+def test_a_state_that_nobody_knows_is_told_of(generator, open_feed, complaints):
+    openings = Openings()
+    take(open_feed(stream=OwnState(generator), openings=openings), 9)
+    take(open_feed(stream=OwnState(generator), openings=later(openings)), 9)
+    (complaint,) = complaints
+    assert "give other batches each time, from equal random numbers" in complaint
+
+
+def test_a_digest_takes_every_value_into_account():
+    images = np.random.default_rng(0).integers(0, 255, (256, 28, 28), "uint8")
+    images[:, :, 0] = images[:, 0] = 0
+    shuffled = images[::-1]
+    assert add_to_digest(0, [images]) != add_to_digest(0, [shuffled])

@@ -153,7 +153,7 @@ def _with_new_lists() -> None:
         old.clear()
         old.update(new)
 
-    capture._refill = refill
+    capture.refill = refill
 
 
 def _with_their_own_lists() -> None:

@@ -75,3 +75,50 @@ def test_a_run_whose_step_builds_variables_goes_on_the_same(tmp_path, make, owne
         play(tmp_path / "killed", at, owned=owned, make=make, every=1)
     killed = play(tmp_path / "killed", owned=owned, make=make)
     assert killed == play(tmp_path / "whole", owned=owned, make=make)
+
+
+class Counter:
+    """An object of the run that a step changes."""
+
+    def __init__(self):
+        self.count = 0
+
+    def get_state(self):
+        return self.count
+
+    def set_state(self, state):
+        self.count = state
+
+
+def test_what_a_step_changes_beside_variables_is_changed_once(tmp_path):
+    def play(folder, at=None):
+        weight, optimizer = keras.Variable(1.0), keras.optimizers.Adam(0.1)
+        counter = Counter()
+        loop = ol.Loop(
+            compile=False,
+            observers=[],
+            folder=folder,
+            save=2,
+            weight=weight,
+            counter=counter,
+        )
+
+        def step(x):
+            counter.count += 1
+            loop.memory["steps"] = loop.memory.get("steps", 0) + 1
+            with ol.GradientTape() as tape:
+                loss = keras.ops.sum(weight * x) / counter.count
+            optimizer.apply(tape.gradient(loss, [weight]), [weight])
+            return {"loss": loss}
+
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, ol.Batches(X, batch_size=4), every=1):
+                if chunk.step == at:
+                    raise Killed
+        losses = np.asarray(loop.history.steps["train_loss"]).tolist()
+        return counter.count, loop.memory["steps"], losses
+
+    with pytest.raises(Killed):
+        play(tmp_path / "killed", 8)
+    assert play(tmp_path / "killed") == play(tmp_path / "whole")
+    assert play(tmp_path / "whole")[:2] == (12, 12)

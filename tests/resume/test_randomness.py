@@ -13,8 +13,11 @@ from ownloop.resume import randomness
 DRAWS = {"python": random.random, "numpy": np.random.uniform}
 
 
-def test_each_generator_is_put_back():
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_each_generator_is_put_back(is_packed):
     states = randomness.read()
+    if is_packed:
+        states = randomness.unpack(randomness.pack(states))
     first = [draw() for draw in DRAWS.values()]
     randomness.write(states)
     assert [draw() for draw in DRAWS.values()] == first

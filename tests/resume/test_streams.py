@@ -129,7 +129,7 @@ STREAMS = {
 }
 
 
-def play(folder, make, at=None, *, steps=None, looks=None, seed=0, **settings):
+def play(folder, make, at=None, *, steps=None, looks=None, seed=0, save=1, **settings):
     """Train three epochs over a stream; give what came, and the last random numbers."""
     keras.utils.set_random_seed(seed)
     torch.manual_seed(seed)
@@ -140,7 +140,7 @@ def play(folder, make, at=None, *, steps=None, looks=None, seed=0, **settings):
         return {"x": keras.ops.sum(x)}
 
     loop = ol.Loop(
-        compile=False, observers=[], folder=folder, save=1, w=weight, **settings
+        compile=False, observers=[], folder=folder, save=save, w=weight, **settings
     )
     for epoch in loop.epochs(3):
         for chunk in epoch.train(step, data, every=1, steps=steps):
@@ -212,8 +212,9 @@ def test_a_stream_that_comes_otherwise_is_refused(tmp_path, steps):
         r"cannot be continued exactly: pass 'train': its data, of type ByChance, gave "
         r"other batches when the first \d were read again.*a seed.*'inexact'"
     )
-    with pytest.raises(FolderError, match=match):
-        play(tmp_path, ByChance, steps=steps)
+    for _ in range(2):  # A run that was refused stays as it is.
+        with pytest.raises(FolderError, match=match):
+            play(tmp_path, ByChance, steps=steps)
     came, *_ = play(tmp_path, ByChance, steps=steps, resume="inexact")
     assert len(came) == 3 * (steps or 10)
 
@@ -267,3 +268,129 @@ def test_a_run_of_no_folder_keeps_no_marks():
         for _ in (one := epoch.train(lambda x: {"x": x[0, 0]}, data, every=1)):
             marks.append(one._feed.bookmark(1))
     assert marks == [None] * 4
+
+
+@pytest.mark.parametrize("stream", ["loader", "loader with a generator"])
+def test_what_is_read_ahead_of_a_save_is_drawn_again(tmp_path, stream):
+    def slow(epoch, step):
+        time.sleep(0.01)  # The reader comes to the end long before.
+
+    make = STREAMS[stream]
+    kill(tmp_path / "killed", make, 18, looks=slow, save=3)
+    killed = play(tmp_path / "killed", make, looks=slow, save=3)
+    assert killed == play(tmp_path / "whole", make, looks=slow, save=3)
+
+
+def two_of_one_name(loop, step):
+    """Both under the name that passes have by default."""
+    one = loader(generator=torch.Generator().manual_seed(4))
+    other = Turning()
+    for epoch in loop.epochs(3):
+        for data in (one, other):
+            yield from epoch.train(step, data, every=1)
+
+
+def one_of_two_names(loop, step):
+    data = with_generator()
+    for epoch in loop.epochs(4):
+        name = "even" if epoch.number % 2 == 0 else "odd"
+        yield from epoch.train(step, data, every=1, name=name)
+
+
+def one_generator_of_two(loop, step):
+    generator = torch.Generator().manual_seed(4)
+    data, val = (loader(generator=generator) for _ in range(2))
+    for epoch in loop.epochs(3):
+        yield from epoch.train(step, data, every=1)
+        epoch.validate(step, val)
+
+
+def also_validated(loop, step):
+    """In another process it may be met first where it was not met first."""
+    data = with_generator()
+    for epoch in loop.epochs(3):
+        yield from epoch.train(step, data, every=1)
+        epoch.validate(step, data)
+        yield from epoch.train(step, data, every=1, name="more")
+
+
+@pytest.mark.parametrize("at", [4, 12, 17, 23, 29, 33])
+@pytest.mark.parametrize(
+    "script", [two_of_one_name, one_of_two_names, one_generator_of_two, also_validated]
+)
+def test_streams_are_known_by_their_places(tmp_path, script, at):
+    def play(folder, at=None):
+        loop = ol.Loop(compile=False, observers=[], folder=folder, save=1)
+        for chunk in script(loop, lambda x: {"x": keras.ops.sum(x)}):
+            if chunk.step == at:
+                raise Killed
+        steps = loop.history.steps
+        return {key: np.asarray(steps[key]).tolist() for key in sorted(steps)}
+
+    whole = play(tmp_path / "whole")
+    try:
+        play(tmp_path / "killed", at)
+    except Killed:
+        assert play(tmp_path / "killed") == whole
+
+
+class Hidden(torch_data.Dataset):
+    """Rows with noise from a generator of their own, which nobody knows."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        return torch.tensor([i + self.rng.uniform()]).float()
+
+
+def test_a_state_that_nobody_knows_is_refused_between_epochs_too(tmp_path):
+    def make():
+        return torch_data.DataLoader(Hidden(), batch_size=2, shuffle=True)
+
+    kill(tmp_path, make, 12, save=None)
+    with pytest.raises(FolderError, match=r"give other batches each time, from equal"):
+        play(tmp_path, make, save=None)
+
+
+def test_a_generator_that_a_pass_has_left_is_gone_on_with(tmp_path):
+    def endless():
+        number = 0
+        while True:
+            number += 1
+            yield np.full((2, 1), float(number), "float32")
+
+    data, came = endless(), []
+    loop = ol.Loop(compile=False, observers=[], folder=tmp_path, save=1)
+    for epoch in loop.epochs(2):
+        for chunk in epoch.train(lambda x: {"x": x[0, 0]}, data, every=1):
+            came.append(int(chunk.last.x))
+            if chunk.batch == 3:
+                break
+    assert came[:3] == [1, 2, 3]
+    assert came[3:] == list(range(came[3], came[3] + 3))
+
+
+@pytest.mark.parametrize("folder", [None, "run"])
+def test_looks_do_not_change_what_a_stream_draws(tmp_path, folder):
+    """A stream that draws for each batch is not read ahead of the script."""
+
+    def play(name, pause):
+        keras.utils.set_random_seed(0)
+        torch.manual_seed(0)
+        path = None if folder is None else tmp_path / name
+        loop = ol.Loop(compile=False, observers=[], folder=path)
+        data, val, drawn = loader(noise=True), loader(), []
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(lambda x: {"x": keras.ops.sum(x)}, data, every=2):
+                time.sleep(pause)
+                epoch.validate(lambda x: {"x": keras.ops.sum(x)}, val)
+                drawn.append(torch.rand(1).item())
+                if chunk.batch == 6:
+                    break
+        return np.asarray(loop.history.steps["train_x"]).tolist(), drawn
+
+    assert play("quick", 0) == play("slow", 0.02)

@@ -21,6 +21,12 @@ class Generators(Protocol):
     def drawn(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         """Name those whose states are not what they were."""
 
+    def pack(self, states: Mapping[str, Any]) -> dict[str, Any]:
+        """Give states as JSON, but for the arrays in it."""
+
+    def unpack(self, packed: Mapping[str, Any]) -> dict[str, Any]:
+        """Give back what was packed."""
+
 
 @final
 class StreamGenerators:
@@ -32,11 +38,14 @@ class StreamGenerators:
     Args:
         common: those of the process.
         stream: the loader, or whatever it is.
+
+    Attributes:
+        own: those of the stream, by their names among all.
     """
 
     def __init__(self, common: Generators, stream: Any) -> None:
         self._common = common
-        self._own = {f"{_OWN}{i}": g for i, g in enumerate(_generators_of(stream))}
+        self.own = {f"{_OWN}{i}": g for i, g in enumerate(_generators_of(stream))}
 
     def read(self) -> dict[str, Any]:
         """Give their states by name."""
@@ -44,21 +53,48 @@ class StreamGenerators:
 
     def read_own(self) -> dict[str, Any]:
         """Give the states of the stream's own."""
-        return {n: {"words": np.array(g.get_state())} for n, g in self._own.items()}
+        return {name: (_state_of(g),) for name, g in self.own.items()}
 
     def write(self, states: Mapping[str, Any]) -> None:
         """Put back the states of those that are named."""
-        self._common.write({n: s for n, s in states.items() if not n.startswith(_OWN)})
-        for name, generator in self._own.items():
+        self._common.write({n: s for n, s in states.items() if not is_own(n)})
+        for name, generator in self.own.items():
             if name in states:
-                state = generator.get_state()
-                # The tensor shares its memory with the array.
-                np.asarray(state)[...] = states[name]["words"]
-                generator.set_state(state)
+                put_back(generator, states[name][0])
 
     def drawn(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         """Name those whose states are not what they were."""
         return self._common.drawn(before, now)
+
+    def pack(self, states: Mapping[str, Any]) -> dict[str, Any]:
+        """Give states as JSON, but for the arrays in it."""
+        return self._common.pack(states)
+
+    def unpack(self, packed: Mapping[str, Any]) -> dict[str, Any]:
+        """Give back what was packed."""
+        return self._common.unpack(packed)
+
+
+def is_own(name: str) -> bool:
+    """Say whether a generator is a stream's own, by its name.
+
+    Example:
+        >>> is_own("own 0"), is_own("python")
+        (True, False)
+    """
+    return name.startswith(_OWN)
+
+
+def put_back(generator: Any, words: np.ndarray) -> None:
+    """Put back the state of a generator of PyTorch's."""
+    state = generator.get_state()
+    # The tensor shares its memory with the array.
+    np.asarray(state)[...] = words
+    generator.set_state(state)
+
+
+def _state_of(generator: Any) -> np.ndarray:
+    return np.array(generator.get_state())
 
 
 def _generators_of(stream: Any) -> list[Any]:

@@ -1,20 +1,20 @@
 """Notes where a stream was read to, and reads one again up to such a place.
 
 A stream cannot be told to begin in its middle. It is read again from where it was
-opened last, with the random generators that it drew from in the state of then; and
+opened last, with the random generators that it has drawn from in the state of then; and
 whether the same batches come is seen by their digest.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, final
 
 import numpy as np
 
 from ownloop.data.bookmark import Bookmark, add_to_digest
-from ownloop.data.generators import Generators
-from ownloop.data.openings import Openings, come_to
+from ownloop.data.generators import Generators, is_own
+from ownloop.data.openings import Openings
 from ownloop.data.signature import Signature
 
 _END = object()
@@ -22,6 +22,7 @@ _REMEDY = (
     "(a stream gives the same again where it shuffles by a seed of its own, or by the "
     "generators of Python, NumPy or PyTorch)"
 )
+_Note = tuple[int, int, int, Mapping[str, Any]]
 
 
 @final
@@ -32,12 +33,18 @@ class Marks:
         generators: that the stream may draw from.
         openings: of the stream, in all feeds.
         float_type: as the feed has it.
-        differs: is told, in words, that other batches came when they were read again.
+        differs: is told, in words, that other batches came when they were read again;
+            None where nobody goes on from here, and nothing is marked.
         start: the place that an earlier process has read to; None for the begin.
-        is_within: whether a pass was under way there, so that a stream that draws for
-            each batch goes on with what it drew itself. Between two passes others may
-            have drawn since.
-        is_over: whether the stream ended there, and is not read again.
+
+    Attributes:
+        lock: held while a batch is read, so that whoever holds it finds generators and
+            marks that belong together.
+        may_read_ahead: whether the stream, as far as is known, draws only where it is
+            opened or ends, or from generators of its own. Else what it draws would fall
+            between others' draws by the clock.
+        is_awaited: whether whoever reads waits for the next batch, and so draws nothing
+            in the meantime.
     """
 
     def __init__(
@@ -46,28 +53,33 @@ class Marks:
         *,
         openings: Openings,
         float_type: str,
-        differs: Callable[[str], None],
+        differs: Callable[[str], None] | None,
         start: Bookmark | None = None,
-        is_within: bool = False,
-        is_over: bool = False,
     ) -> None:
+        self.lock = threading.Lock()
+        self.may_read_ahead = False
+        self.is_awaited = True
         self._generators = generators
         self._openings = openings
         self._float_type = float_type
         self._differs = differs
         self._first = start
         self._start = start
-        self._is_within = is_within
-        self._is_over = is_over
         self._complaint = ""
-        # Of the batches that were handed out and not used yet, as far as is known.
-        self._noted: deque[tuple[int, int, int]] = deque()
+        # Of batches that were handed out and not used yet, as far as is known: the
+        # reading, the batch in it, the digest, and the generators behind it.
+        self._noted: deque[_Note] = deque()
         self._used = 0
-        self._latest = (0, 0, 0)
-        # By reading, the states of what it drew from when it began, from before, and
-        # how often it was opened.
+        self._latest: _Note | None = None
+        # By reading, the generators before it began, and its opening.
         self._begins: dict[int, tuple[Mapping[str, Any], int]] = {}
-        # The reading thread's own.
+        # By reading, what it has drawn from.
+        self._drawn: dict[int, set[str]] = {}
+        # The reading thread's own, but for the lock.
+        self._states: Mapping[str, Any] = {}
+        self._moved: deque[tuple[int, set[str]]] = deque()
+        self._read = 0
+        self._draws_along = False
         self._reading = 0
         self._batches = 0
         self._digest = 0
@@ -75,129 +87,222 @@ class Marks:
     @property
     def behind(self) -> int:
         """How many batches the next reading leaves out, since they were used."""
-        if self._start is None or self._is_over:
-            return 0
-        return self._start.batches
+        return 0 if self._start is None else self._start.batches
 
     def read(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """Open a stream, and yield its batches from where it is gone on with."""
-        self._reading += 1
         start, self._start = self._start, None
-        if start is not None and not self._is_over:
-            return self._read_again(iterable, start)
-        if start is not None:
-            self._generators.write(start.next)
-            self._openings.go_back(start.opening, is_open=False)
+        self._reading += 1
         self._batches, self._digest = 0, 0
-        return self._read(iterable)
+        with self.lock:
+            now = self._generators.read()
+            self._drawn[self._reading] = set()
+            if start is not None:
+                self._generators.write(self._generators.unpack(start.generators))
+                iterator = self._opened_again(iterable, start)
+                after = self._generators.unpack(start.ahead)
+                self._generators.write({**now, **after})
+                self._drawn[self._reading] |= start.generators.keys()
+                batch = None
+            else:
+                iterator, batch = self._opened(iterable, now)
+        if batch is None:
+            batch = self._next(iterator)
+        while batch is not _END:
+            yield batch
+            batch = self._next(iterator)
+        if self._openings.count == self._begins[self._reading][1]:
+            self._openings.whole = self._batches, self._digest
 
     def note(self, leaves: list[np.ndarray]) -> None:
         """Take note of a batch that is about to be handed out."""
         self._batches += 1
+        if self._differs is None:
+            return
         self._digest = add_to_digest(self._digest, leaves)
-        self._noted.append((self._reading, self._batches, self._digest))
+        self._read += 1
+        note = self._reading, self._batches, self._digest, self._states
+        self._noted.append(note)
 
     def at(self, used: int) -> Bookmark | None:
-        """Give the place behind so many batches, counted from the first noted.
-
-        Of the generators, what the stream has drawn ahead since is in ``next``: whoever
-        keeps their states reads those before.
-        """
+        """Give the place behind so many batches, counted from the first noted."""
+        if self._differs is None:
+            return None
         while self._used < used:
             self._latest = self._noted.popleft()
             self._used += 1
-        if used == 0:
+        if self._latest is None:
             return self._first
-        reading, batches, digest = self._latest
-        for earlier in [n for n in self._begins if n < reading]:
-            del self._begins[earlier]
-        states, opening = self._begins[reading]
-        following, _ = self._begins.get(reading + 1, ({}, 0))
-        return Bookmark(batches, digest, states, opening, following)
+        reading, batches, digest, states = self._latest
+        for earlier in [n for n in list(self._begins) if n < reading]:
+            del self._begins[earlier], self._drawn[earlier]
+        while self._moved and self._moved[0][0] <= used:
+            self._moved.popleft()
+        ahead = {name for _, names in list(self._moved) for name in names}
+        begin, opening = self._begins[reading]
+        pack = self._generators.pack
+        return Bookmark(
+            batches,
+            digest,
+            opening,
+            pack({n: begin[n] for n in self._drawn[reading] if n in begin}),
+            pack({n: states[n] for n in ahead if n in states}),
+        )
 
     def complain(self) -> None:
         """Say, once, that other batches have come."""
         complaint, self._complaint = self._complaint, ""
-        if complaint:
+        if complaint and self._differs is not None:
             self._differs(complaint)
 
-    def _read(self, iterable: Iterable[Any]) -> Iterator[Any]:
-        before, openings = self._generators.read(), self._openings
-        # Until it is known from which of them it draws, it may be all.
+    # ------------------------------------------------- what the thread does
+
+    def _next(self, iterator: Iterator[Any]) -> Any:
+        """Read the next batch, and note what was drawn for it."""
+        with self.lock:
+            before = self._generators.read()
+            batch = next(iterator, _END)
+            drawn = self._note_drawn(before)
+        if batch is not _END:
+            has_moved = any(not is_own(name) for name in drawn)
+            self._draws_along |= has_moved and self.is_awaited
+            # Where others may have drawn as well, the next batch tells.
+            self.may_read_ahead = not (has_moved or self._draws_along)
+        return batch
+
+    def _note_drawn(self, before: Mapping[str, Any]) -> set[str]:
+        now = self._generators.read()
+        drawn = self._generators.drawn(before, now)
+        if self._differs is None:
+            return drawn
+        changed = self._generators.drawn(self._states, now)
+        # What has not changed is kept once for all batches.
+        self._states = {
+            name: now[name] if name in changed else self._states.get(name, now[name])
+            for name in now
+        }
+        surely = {name for name in drawn if self.is_awaited or is_own(name)}
+        if surely:
+            # For the batch that comes next, or for the end behind the latest.
+            self._moved.append((self._read + 1, surely))
+            self._drawn[self._reading] |= surely
+        return drawn
+
+    def _opened(
+        self, iterable: Iterable[Any], before: Mapping[str, Any]
+    ) -> tuple[Iterator[Any], Any]:
+        """Open a stream for another reading; give its first batch, too."""
+        openings = self._openings
         self._begins[self._reading] = before, openings.count + 1
         iterator = iter(iterable)
-        first = next(iterator, _END)
-        drawn = self._generators.drawn(before, self._generators.read())
+        batch = next(iterator, _END)
+        drawn = self._note_drawn(before)
+        if self._differs is None:
+            return iterator, batch
+        first = self._digest_of(batch)
+        if openings.is_behind and not isinstance(iterable, Iterator):
+            if drawn:
+                iterator, batch = self._opened_twice(iterable, before, first)
+            else:
+                iterator, batch = self._turned(iterable, iterator, batch, first)
+            first = self._digest_of(batch)
+        if openings.is_lost and openings.varies:
+            self._complain(iterable, "come in another order each time they are opened")
         # What can be opened once only is not opened again.
-        is_known = not (drawn or isinstance(iterable, Iterator))
-        digest = self._digest_of(first) if is_known else None
-        has_gone_on = digest is not None and openings.must_go_on(digest)
-        if has_gone_on:
-            self._come_to_latest(iterable)
-            iterator = iter(iterable)
-            first = next(iterator, _END)
-            digest = self._digest_of(first)
-        openings.note(digest, has_gone_on=has_gone_on)
-        states = {name: before[name] for name in drawn}
-        self._begins[self._reading] = states, openings.count
-        if first is not _END:
-            yield first
-            yield from iterator
+        openings.note(None if drawn or isinstance(iterable, Iterator) else first)
+        return iterator, batch
 
-    def _come_to_latest(self, iterable: Iterable[Any]) -> None:
-        """Open a stream as often as in the run, having opened it once."""
-        count, latest = self._openings.count, self._openings.latest
-
-        def is_it(iterator: Iterator[Any]) -> bool:
-            return self._digest_of(next(iterator, _END)) == latest
-
-        if count > 1 and come_to(iterable, count, is_it) is None:
-            self._complaint = (
-                f"its data, of type {type(iterable).__name__}, come in another order "
-                f"each time they are opened, and the one of opening {count} did not "
-                f"come again {_REMEDY}"
-            )
-
-    def _read_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
-        generators, now = self._generators, self._generators.read()
-        generators.write(start.generators)
-        self._begins[self._reading] = start.generators, start.opening
-        self._batches, self._digest = start.batches, start.digest
-
-        def is_it(iterator: Iterator[Any]) -> bool:
-            return self._go_through(iterator, start.batches) == start.digest
-
+    def _opened_twice(
+        self, iterable: Iterable[Any], before: Mapping[str, Any], first: int
+    ) -> tuple[Iterator[Any], Any]:
+        """See whether a stream that draws has a state of its own beside."""
+        names = self._drawn[self._reading]
+        self._generators.write({n: before[n] for n in names if n in before})
         iterator = iter(iterable)
-        is_same = is_it(iterator)
-        may_turn = not (start.generators or isinstance(iterable, Iterator))
-        if not is_same and may_turn and self._openings.is_closed_here:
-            found = come_to(iterable, start.opening, is_it)
-            iterator, is_same = found or iterator, found is not None
-        self._openings.go_back(start.opening, is_open=True)
-        if not is_same:
-            self._complaint = (
-                f"its data, of type {type(iterable).__name__}, gave other batches when "
-                f"the first {start.batches} were read again, to go on behind them "
-                f"{_REMEDY}"
+        batch = next(iterator, _END)
+        if self._digest_of(batch) != first:
+            self._complain(
+                iterable, "give other batches each time, from equal random numbers"
             )
-        before = generators.read()
-        following = next(iterator, _END) if self._is_within else _END
-        own = generators.drawn(before, generators.read())
-        now = {**now, **start.next}
-        generators.write({name: now[name] for name in now if name not in own})
-        if following is not _END:
-            yield following
-        yield from iterator
+        return iterator, batch
 
-    def _go_through(self, iterator: Iterator[Any], batches: int) -> int | None:
+    def _turned(
+        self, iterable: Iterable[Any], iterator: Iterator[Any], batch: Any, first: int
+    ) -> tuple[Iterator[Any], Any]:
+        """Open a stream as often as in the run, where that decides what comes."""
+        openings = self._openings
+        count, firsts = openings.count, openings.firsts
+        may_turn = count == 1 or openings.varies
+        if not firsts or first != firsts[0] or not may_turn:
+            return iterator, batch
+        if count == 1 and openings.whole is not None:
+            batches, digest = openings.whole
+            rest = self._go_through(iterator, batches - 1, first)
+            if rest != digest:
+                self._complain(iterable, "do not come again")
+        for opening in range(1, count):
+            iterator = iter(iterable)
+            batch = next(iterator, _END)
+            again = self._digest_of(batch)
+            if opening == 1 and again == first != firsts[1]:
+                return iterator, batch  # It does not turn, the script has chosen.
+            if opening < len(firsts) and again != firsts[opening]:
+                self._complain(
+                    iterable, "come in another order each time they are opened"
+                )
+                return iterator, batch
+        iterator = iter(iterable)
+        batch = next(iterator, _END)
+        openings.is_guess |= count == 1 and self._digest_of(batch) != first
+        return iterator, batch
+
+    def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
+        """Open a stream, and read what an earlier process has used."""
+        openings = self._openings
+        self._begins[self._reading] = (
+            self._generators.unpack(start.generators),
+            start.opening,
+        )
+        self._batches, self._digest = start.batches, start.digest
+        iterator = iter(iterable)
+        digest = self._go_through(iterator, start.batches)
+        may_turn = not (start.generators or isinstance(iterable, Iterator))
+        if digest != start.digest and may_turn and openings.is_behind:
+            for opening in range(1, start.opening):
+                iterator = iter(iterable)
+                is_it = opening == start.opening - 1
+                digest = self._go_through(iterator, start.batches if is_it else 1)
+                firsts = openings.firsts[opening : opening + 1]
+                if not is_it and firsts and [digest] != firsts:
+                    break
+        if digest != start.digest:
+            self._complain(
+                iterable,
+                f"gave other batches when the first {start.batches} were read again, "
+                "to go on behind them",
+            )
+        openings.go_back(start.opening)
+        self._states = self._generators.read()
+        return iterator
+
+    def _go_through(
+        self, iterator: Iterator[Any], batches: int, digest: int = 0
+    ) -> int | None:
         """Read so many; give their digest, or None where there were fewer."""
-        digest, count = 0, 0
-        for batch in islice(iterator, batches):
-            digest, count = self._digest_of(batch, digest), count + 1
-        return digest if count == batches else None
+        for _ in range(batches):
+            batch = next(iterator, _END)
+            if batch is _END:
+                return None
+            digest = self._digest_of(batch, digest)
+        return digest
 
     def _digest_of(self, batch: Any, before: int = 0) -> int:
         if batch is _END:
             return before
         _, leaves = Signature.of_batch(batch, float_type=self._float_type)
         return add_to_digest(before, leaves)
+
+    def _complain(self, iterable: Iterable[Any], words: str) -> None:
+        self._complaint = (
+            f"its data, of type {type(iterable).__name__}, {words} {_REMEDY}"
+        )

@@ -188,6 +188,8 @@ class Prefetch:
 
     def _has_room(self) -> bool:
         ahead = 2 * self._limit if self._ahead is None else self._ahead
+        if self._marks is not None and not self._marks.may_read_ahead:
+            ahead = 0
         room = max(ahead, self._wanted)
         if self._left is not None:
             room = min(room, self._left)
@@ -196,6 +198,8 @@ class Prefetch:
             # It is not opened before its batches are needed: it may draw from
             # generators of random numbers, and others may do so in the meantime.
             room = self._wanted if waiting == 0 else 0
+        if self._marks is not None:
+            self._marks.is_awaited = self._wanted > waiting
         return not self._ended and waiting < room
 
     def _next(self) -> Any:

@@ -66,8 +66,9 @@ def capture(
         files: How much of the run's files belongs to this state.
     """
     variables = tracked.names.variables()
-    # Before it is asked how far streams are, which are read ahead in the meantime.
-    generators, open = randomness.read(), where()
+    with run.data.streams.held():
+        generators, open = randomness.pack(randomness.read()), where()
+        positions = run.data.positions()
     tensors = (
         tracked.waiting.entries
         | owned.entries_of(variables)
@@ -104,7 +105,7 @@ def capture(
         "observers": [
             _text("an observer's get_state()", state) for state in _observer_states(run)
         ],
-        "data": set_apart(run.data.positions(), apart, "reading"),
+        "data": set_apart(positions, apart, "reading"),
         "fingerprint": tracked.fingerprint,
         "passes": tracked.passes,
         "kinds": tracked.kinds,
@@ -180,18 +181,18 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     owned.put_states(
         run.objects, {n: json.loads(text) for n, text in meta["objects"].items()}
     )
-    randomness.write(_generators(checkpoint))
+    randomness.write(randomness.unpack(_generators(checkpoint)))
     run.saved = {
         n: owned.Saved(_under(f"saved/{n}/", checkpoint.tensors), json.loads(states))
         for n, states in meta["saved"].items()
     }
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
-    _refill(run.memory, json.loads(meta["memory"]))
+    refill(run.memory, json.loads(meta["memory"]))
 
 
 def _generators(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
-    """Returns the states of generators, as `randomness.read` gave them."""
+    """Returns the states of generators, as `randomness.pack` gave them."""
     states: dict[str, dict[str, Any]] = {}
     for name, entry in checkpoint.tensors.items():
         head, _, rest = name.partition("/")
@@ -214,19 +215,19 @@ def assign_flags(run: Run, checkpoint: Checkpoint) -> None:
                 variable.trainable = is_trainable
 
 
-def _refill(old: Any, new: Any) -> Any:
+def refill(old: Any, new: Any) -> Any:
     """Changes what is there into something new, and leaves its dicts and lists.
 
     The user's code may hold them already, as in `seen = loop.memory["seen"]`.
     """
     if isinstance(old, dict) and isinstance(new, dict):
-        kept = {key: _refill(old.get(key), value) for key, value in new.items()}
+        kept = {key: refill(old.get(key), value) for key, value in new.items()}
         old.clear()
         old.update(kept)
         return old
     if isinstance(old, list) and isinstance(new, list):
         both = itertools.zip_longest(old[: len(new)], new)
-        old[:] = [_refill(before, value) for before, value in both]
+        old[:] = [refill(before, value) for before, value in both]
         return old
     return new
 

@@ -1,6 +1,7 @@
 """What one pass knows of variables: those the user named, and the names of all."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import final
 
 import keras
@@ -44,6 +45,10 @@ class Claims:
     def is_to_build(self, variables: Sequence[keras.Variable]) -> bool:
         """Whether values wait for what the step may build beside these variables."""
         return self._home.is_to_build(self._step, variables)
+
+    def untouched(self) -> AbstractContextManager[None]:
+        """Puts back, behind its block, what a step may change beside variables."""
+        return self._home.untouched()
 
     def names(self, variables: Sequence[keras.Variable]) -> list[str]:
         """Returns the names of variables that have one."""

@@ -38,6 +38,9 @@ class Continuation:
         run: The run that is put back.
         tracked: What is known of it beside its numbers: put back, and compared.
         resume: Whether it is continued: True, False or "inexact".
+
+    Attributes:
+        has_refused: Whether it was refused since it was opened; it stays as it is.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Continuation:
         self._has_own_flags = False
         # This loop has left the run, and had it open before.
         self._is_again = False
+        self.has_refused = False
         self._early: list[str] = []
         # The names of passes that this process has not come to yet.
         self._unmet: set[str] = set()
@@ -79,7 +83,7 @@ class Continuation:
             CheckpointError: No checkpoint can be trusted, or the objects differ.
             LoopError: A variable has a dtype that cannot be saved.
         """
-        run, self._is_again = self._run, is_again
+        run, self._is_again, self.has_refused = self._run, is_again, False
         run.history.follow(None)
         owned.check_dtypes(self._tracked.names.variables())
         try:
@@ -373,6 +377,7 @@ class Continuation:
         if self._resume == "inexact":
             self._go_on_inexactly(words)
             return
+        self.has_refused = True
         raise FolderError(
             f"The run in {self._files.folder} cannot be continued exactly: {words}. "
             "Expected what it began with, since otherwise other numbers come out. "

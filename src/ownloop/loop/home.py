@@ -7,6 +7,7 @@ what is computed.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
 import keras
@@ -162,6 +163,13 @@ class AbstractHome(ABC):
         """
 
     @abstractmethod
+    def untouched(self) -> AbstractContextManager[None]:
+        """Puts back, behind its block, what a step may change beside variables.
+
+        That is `loop.memory`, and objects with a state of their own.
+        """
+
+    @abstractmethod
     def waiting(self) -> Mapping[str, Entry]:
         """Returns the values for variables of the loop's objects that are not there.
 
@@ -258,6 +266,9 @@ class Nowhere(AbstractHome):
 
     def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
         return False
+
+    def untouched(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def waiting(self) -> Mapping[str, Entry]:
         return {}

@@ -5,8 +5,9 @@ Owns when a run is saved and left. What is there at its begin is gone on with by
 """
 
 import contextlib
+import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +16,7 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.guards import Evidence
-from ownloop.loop.capture import Tracked, capture, of_objects
+from ownloop.loop.capture import Tracked, capture, of_objects, refill
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
@@ -56,7 +57,7 @@ class RunFolder(AbstractHome):
         self._continuation = Continuation(
             self._files, run, self._tracked, resume=how.resume
         )
-        run.data.streams.differ = self._continuation.other_batches
+        run.data.streams.differs = self._continuation.other_batches
         self._trial = trial
         self._signals = Signals(self._note_leaving, self._can_ever_save)
         self._save = how.save
@@ -200,6 +201,16 @@ class RunFolder(AbstractHome):
     def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
         return self._continuation.is_to_build(step, variables)
 
+    @contextlib.contextmanager
+    def untouched(self) -> Iterator[None]:
+        run = self._run
+        states, memory = owned.states(run.objects), copy.deepcopy(run.memory)
+        try:
+            yield
+        finally:
+            owned.put_states(run.objects, states)
+            refill(run.memory, memory)
+
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
 
@@ -251,7 +262,8 @@ class RunFolder(AbstractHome):
 
     def _can_save(self, call: Call) -> bool:
         # After an error the code is nowhere that another process could come back to.
-        is_somewhere = not (self._must_reload or self._has_single_steps)
+        is_refused = self._continuation.has_refused
+        is_somewhere = not (self._must_reload or self._has_single_steps or is_refused)
         return is_somewhere and self._tracked.calls.is_alone(call)
 
     def _can_ever_save(self) -> bool:

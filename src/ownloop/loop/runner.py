@@ -339,7 +339,8 @@ class Runner:
         """Lets a step that is not traced build what values wait for."""
         variables = self._variables(prepared)
         if prepared.program.kind == EAGER and self._claims.is_to_build(variables):
-            rehearse(prepared.program, first, self._data, variables)
+            with self._claims.untouched():
+                rehearse(prepared.program, first, self._data, variables)
 
     def _claimed(
         self, signature: Signature | None, prepared: Prepared

@@ -1,12 +1,14 @@
 """The streams of a run: what is known of each, so that it comes to where it was.
 
-A stream is an object that gives batches when it is iterated, and is known by the name
-of the pass that it came to first. What its orders depend on is read and put back here:
-the generators of random numbers, its own among them, and how often it was opened.
+A stream is an object that gives batches when it is iterated. It has a key: the place in
+the user's code that it came to first, and which stream of that place it is in an epoch.
+What its orders depend on is read and put back here: the generators of random numbers,
+its own among them, and how often it was opened.
 """
 
+import contextlib
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 import keras
@@ -14,103 +16,162 @@ import keras
 from ownloop.data import Batches, Bookmark, Marks, Openings, StreamGenerators
 from ownloop.errors import LoopError
 from ownloop.resume import randomness
+from ownloop.resume.habit import name_of
+
+_PATIENCE_SECONDS = 1.0
 
 
 @final
 class Streams:
     """Gives each reading of a stream what it needs to be gone on with.
 
+    Args:
+        say: Tells a person something in one sentence.
+
     Attributes:
-        differ: Is told that a stream does not come again; None: no other process goes
+        differs: Is told that a stream does not come again; None: no other process goes
             on with the run.
     """
 
-    def __init__(self) -> None:
-        self.differ: Callable[[str], None] | None = None
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.differs: Callable[[str], None] | None = None
+        self._say = say
         self._openings: dict[str, Openings] = {}
+        # By place in the code, the keys of the streams that came there.
+        self._keys: dict[str, str] = {}
         # Those that came in this process.
         self._met: dict[str, tuple[Callable[[], Any], StreamGenerators]] = {}
-        # The states of their own generators, of those that did not.
+        # By key, states of their own generators, of those that did not.
         self._own: dict[str, Any] = {}
+        self._here: list[Callable[[], Any]] = []
+        self._counts: dict[str, int] = {}
+        self._epoch = 0
+        self._marks: weakref.WeakSet[Marks] = weakref.WeakSet()
 
     def marks(
-        self,
-        data: Any,
-        name: str,
-        place: Bookmark | None,
-        *,
-        is_within: bool,
-        is_over: bool = False,
+        self, data: Any, where: str, place: Bookmark | None, *, epoch: int
     ) -> Marks | None:
         """Returns what marks how far data are read; None for arrays.
 
         Args:
             data: As in `Epoch.train`.
-            name: The pass's name.
-            place: That an earlier process has read to; see `Marks`.
-            is_within: Whether a pass was under way there.
-            is_over: Whether the stream was at its end there.
+            where: The pass's name, behind that of the pass in whose body it stands.
+            place: That an earlier process has read to.
+            epoch: The one under way.
         """
-        if self.differ is None or isinstance(data, Batches):
+        if isinstance(data, Batches):
             return None
-        differ, generators = self.differ, StreamGenerators(randomness, data)
-        return Marks(
+        generators, differs = StreamGenerators(randomness, data), None
+        openings = Openings()
+        if self.differs is not None:
+            name, tell = name_of(f"{where}#"), self.differs
+            openings = self._openings_of(data, where, generators, place, epoch)
+            differs = lambda words: tell(f"pass {name!r}: {words}")  # noqa: E731
+        marks = Marks(
             generators,
-            openings=self._openings_of(data, name, generators, place),
+            openings=openings,
             float_type=keras.config.floatx(),
-            differs=lambda words: differ(f"pass {name!r}: {words}"),
+            differs=differs,
             start=place,
-            is_within=is_within,
-            is_over=is_over,
         )
+        self._marks.add(marks)
+        return marks
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Lets no stream draw, so that what is saved belongs together.
+
+        A stream that waits for the script itself is not waited for.
+        """
+        held = [m for m in self._marks if m.lock.acquire(timeout=_PATIENCE_SECONDS)]
+        try:
+            yield
+        finally:
+            for marks in held:
+                marks.lock.release()
 
     def positions(self) -> dict[str, Any]:
         """Returns what another process needs, as JSON but for the arrays in it."""
-        own = {
-            name: generators.read_own() for name, (_, generators) in self._met.items()
-        }
+        own = {key: g.pack(g.read_own()) for key, (_, g) in self._met.items() if g.own}
         return {
-            "openings": {n: o.to_json() for n, o in self._openings.items()},
-            "own": self._own | {name: states for name, states in own.items() if states},
+            "openings": {key: o.to_json() for key, o in self._openings.items()},
+            "own": self._own | own,
+            "keys": dict(self._keys),
         }
 
     def go_to(self, positions: Mapping[str, Any]) -> None:
         """Lets streams be what they were when `positions` was called."""
+        self._here += [known for known, _ in self._met.values()]
         self._met.clear()
+        self._counts.clear()
         self._own = dict(positions.get("own", {}))
+        self._keys = dict(positions.get("keys", {}))
         self._openings = {
-            name: Openings.from_json(openings)
-            for name, openings in positions.get("openings", {}).items()
+            key: Openings.from_json(openings)
+            for key, openings in positions.get("openings", {}).items()
         }
 
     def _openings_of(
         self,
         data: Any,
-        name: str,
+        where: str,
         generators: StreamGenerators,
         place: Bookmark | None,
+        epoch: int,
     ) -> Openings:
+        if epoch != self._epoch:
+            self._epoch, self._counts = epoch, {}
+        number = self._counts[where] = self._counts.get(where, -1) + 1
+        spot = f"{where}#{number}"
         for key, (known, _) in self._met.items():
             if known() is data:
                 self._openings[key].is_guess = False
+                self._keys[spot] = key
                 return self._openings[key]
-        openings = self._openings.setdefault(name, Openings())
-        if name in self._met:
+        key = self._keys.setdefault(spot, spot)
+        openings = self._openings.get(key)
+        if openings is None:
+            self._tell_of_new(data, where)
+            openings = self._openings[key] = Openings()
+        elif key in self._met:
             if openings.is_guess:
-                raise LoopError(
-                    f"The pass {name!r} got other data, a {type(data).__name__}, than "
-                    "before, and the run was continued as if they were always the "
-                    "same: so early that cannot be told. Expected data that are made "
-                    "once, before the epochs. Make them there, and start the run "
-                    "anew, in another folder."
-                )
-            openings = self._openings[name] = openings.another()
-        elif openings.objects == 1 and (own := self._own.pop(name, {})):
-            generators.write(own)
+                raise _other_data(name_of(spot), data)
+            openings = self._openings[key] = openings.another()
+        elif not openings.is_anew:
+            self._put_back_own(key, generators)
             # A place within them is compared when it is come to.
-            openings.is_guess = openings.count == 1 and place is None
-        self._met[name] = _reference(data), generators
+            has_own = bool(generators.own)
+            openings.is_guess |= has_own and openings.count == 1 and place is None
+            openings.is_lost = any(known() is data for known in self._here)
+        self._met[key] = _reference(data), generators
         return openings
+
+    def _put_back_own(self, key: str, generators: StreamGenerators) -> None:
+        states = generators.unpack(self._own.pop(key, {}))
+        # One may belong to another stream, too, which has drawn from it since.
+        known = {id(g) for _, other in self._met.values() for g in other.own.values()}
+        new = {name for name, g in generators.own.items() if id(g) not in known}
+        generators.write({name: s for name, s in states.items() if name in new})
+
+    def _tell_of_new(self, data: Any, where: str) -> None:
+        """Says that a stream may be one of those that have not come here yet."""
+        waiting = [k for k, o in self._openings.items() if k not in self._met]
+        if waiting and not isinstance(data, list | tuple):
+            names = " and ".join(sorted({repr(name_of(key)) for key in waiting}))
+            self._say(
+                f"The pass {name_of(f'{where}#')!r} begins its data, a "
+                f"{type(data).__name__}, as new ones, which no save has seen there: if "
+                f"they are those of {names}, their order may be another one"
+            )
+
+
+def _other_data(name: str, data: Any) -> LoopError:
+    return LoopError(
+        f"The pass {name!r} got other data, a {type(data).__name__}, than before, and "
+        "the run was continued as if they were always the same: so early that cannot "
+        "be told. Expected data that are made once, before the epochs. Make them "
+        "there, and start the run anew, in another folder."
+    )
 
 
 def _reference(data: Any) -> Callable[[], Any]:

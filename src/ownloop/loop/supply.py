@@ -50,7 +50,7 @@ class Supply:
     """
 
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
-        self.streams = Streams()
+        self.streams = Streams(say)
         self._say = say
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
@@ -98,19 +98,17 @@ class Supply:
                     "`steps=1000`."
                 )
             return NoDataFeed(steps=steps, done=done)
+        where = f"{body}>{name}" if body else name
         if steps is None:
             place = None if bookmark is None else Bookmark.from_json(bookmark)
-            marks = self.streams.marks(data, name, place, is_within=True)
+            marks = self.streams.marks(data, where, place, epoch=epoch)
             return _open(data, epoch=max(epoch, 1), skip=done, marks=marks)
         check_steps(steps)
         if epoch != self._epoch:
             self._epoch, self._met = epoch, {}
-        where = f"{body}>{name}" if body else name
-        return self._share(data, name, steps, where, is_within=done > 0)
+        return self._share(data, name, steps, where)
 
-    def _share(
-        self, data: Any, name: str, steps: int, where: str, *, is_within: bool
-    ) -> AbstractFeed:
+    def _share(self, data: Any, name: str, steps: int, where: str) -> AbstractFeed:
         known = [key for key, s in self._shared.items() if s.data is data]
         met = self._met.setdefault(where, [])
         if known and known[0] in met:
@@ -132,9 +130,7 @@ class Supply:
         )
         met.append(key)
         if not known:
-            self._shared[key] = self._open_shared(
-                data, key, steps, name, is_within=is_within
-            )
+            self._shared[key] = self._open_shared(data, key, steps, where)
             self._fingerprints[key] = fingerprint.of_data(data)
         self._let_go_of_old(self._habits[place])
         return self._shared[key]
@@ -209,9 +205,7 @@ class Supply:
             number += 1
         return key
 
-    def _open_shared(
-        self, data: Any, key: str, steps: int, name: str, *, is_within: bool
-    ) -> SharedFeed:
+    def _open_shared(self, data: Any, key: str, steps: int, where: str) -> SharedFeed:
         if self._let_go.get(id(data)) is data:
             raise LoopError(
                 f"A pass of `steps` got a {type(data).__name__} again which had not "
@@ -225,10 +219,7 @@ class Supply:
         if length:
             rounds, skip = divmod(taken, length)
         place = self._bookmarks.pop(key, None)
-        is_over = place is not None and place.batches == length
-        marks = self.streams.marks(
-            data, name, place, is_within=is_within, is_over=is_over
-        )
+        marks = self.streams.marks(data, where, place, epoch=self._epoch)
         feed = _open(data, epoch=1 + rounds, skip=skip, steps=steps, marks=marks)
         return SharedFeed(data, feed, taken=taken)
 
@@ -321,6 +312,6 @@ def _open(
                 data, float_type=float_type, epoch=epoch, start=skip, steps=steps
             )
         data = FromEpoch(data, epoch=epoch)
-    if marks is not None:
-        skip = 0  # Or what the marks leave out.
+    if marks is not None and marks.behind:
+        skip = 0  # The marks leave out what was used.
     return StreamFeed(data, float_type=float_type, steps=steps, skip=skip, marks=marks)

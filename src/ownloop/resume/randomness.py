@@ -15,8 +15,10 @@ from ownloop.backends import loaders
 from ownloop.backends.contract import Snapshot
 
 
-def read() -> dict[str, dict[str, Any]]:
-    """Returns the generators' states by name: JSON, but for the arrays in it.
+def read() -> dict[str, Any]:
+    """Returns the generators' states by name, as each has it.
+
+    Quickly, since a stream is watched by it at each of its batches.
 
     Example:
         >>> states = read()
@@ -25,44 +27,28 @@ def read() -> dict[str, dict[str, Any]]:
         >>> random.random() == (write(states), random.random())[1]
         True
     """
-    version, words, gauss = random.getstate()
-    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
-    states: dict[str, dict[str, Any]] = {
-        "python": {
-            "words": np.array(words, np.uint32),
-            "rest": [version, None if gauss is None else gauss.hex()],
-        },
-        "numpy": {
-            "words": np.array(keys),
-            "rest": [kind, int(place), int(has_gauss), float(cached).hex()],
-        },
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=True),
     }
     framework = backends.current().read(()).random
     if framework:
-        words = [np.array(state) for state in framework]
-        states["framework"] = {str(i): state for i, state in enumerate(words)}
+        states["framework"] = framework
     if (loader := loaders.read()) is not None:
-        states["loaders"] = {"words": loader}
+        states["loaders"] = (loader,)
     return states
 
 
-def write(states: Mapping[str, Mapping[str, Any]]) -> None:
+def write(states: Mapping[str, Any]) -> None:
     """Puts back the states of the generators that are named."""
     if "python" in states:
-        version, gauss = states["python"]["rest"]
-        words = tuple(int(word) for word in states["python"]["words"])
-        spare = None if gauss is None else float.fromhex(gauss)
-        random.setstate((version, words, spare))
+        random.setstate(states["python"])
     if "numpy" in states:
-        kind, place, has_gauss, cached = states["numpy"]["rest"]
-        keys = np.asarray(states["numpy"]["words"])
-        np.random.set_state((kind, keys, place, has_gauss, float.fromhex(cached)))
+        np.random.set_state(states["numpy"])
     if "framework" in states:
-        framework = states["framework"]
-        values = tuple(np.asarray(framework[str(i)]) for i in range(len(framework)))
-        backends.current().write((), Snapshot((), values))
+        backends.current().write((), Snapshot((), states["framework"]))
     if "loaders" in states:
-        loaders.write(np.asarray(states["loaders"]["words"]))
+        loaders.write(states["loaders"][0])
 
 
 def drawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
@@ -74,13 +60,57 @@ def drawn(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         >>> drawn(before, read())
         {'numpy'}
     """
-    return {name for name in now if not _is_same(before.get(name), now[name])}
+    return {n for n in now if n in before and not _is_same(before[n], now[n])}
+
+
+def pack(states: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns states as JSON, but for the arrays in it; see `unpack`."""
+    packed: dict[str, dict[str, Any]] = {}
+    for name, state in states.items():
+        if name == "python":
+            version, words, gauss = state
+            rest = [version, None if gauss is None else gauss.hex()]
+            packed[name] = {"words": np.array(words, np.uint32), "rest": rest}
+        elif name == "numpy":
+            kind, keys, place, has_gauss, cached = state
+            rest = [kind, int(place), int(has_gauss), float(cached).hex()]
+            packed[name] = {"words": np.array(keys), "rest": rest}
+        else:
+            packed[name] = {str(i): np.array(part) for i, part in enumerate(state)}
+    return packed
+
+
+def unpack(packed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Gives back what `pack` was given.
+
+    Example:
+        >>> states = read()
+        >>> drawn(states, unpack(pack(states)))
+        set()
+    """
+    states: dict[str, Any] = {}
+    for name, parts in packed.items():
+        if name == "python":
+            version, gauss = parts["rest"]
+            words = tuple(int(word) for word in parts["words"])
+            spare = None if gauss is None else float.fromhex(gauss)
+            states[name] = (version, words, spare)
+        elif name == "numpy":
+            kind, place, has_gauss, cached = parts["rest"]
+            keys = np.asarray(parts["words"])
+            states[name] = (kind, keys, place, has_gauss, float.fromhex(cached))
+        else:
+            states[name] = tuple(np.asarray(parts[str(i)]) for i in range(len(parts)))
+    return states
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        is_alike = one.keys() == other.keys()
-        return is_alike and all(_is_same(one[name], other[name]) for name in one)
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(one, other)
-    return bool(one == other)
+    if len(one) != len(other):
+        return False
+    # Tuples of numbers, words and arrays; a tensor is compared as the array that it is.
+    return all(
+        np.array_equal(np.asarray(a), np.asarray(b))
+        if hasattr(a, "shape")
+        else bool(a == b)
+        for a, b in zip(one, other, strict=True)
+    )
