@@ -80,6 +80,8 @@ class Marks:
         self._moved: deque[tuple[int, set[str]]] = deque()
         self._read = 0
         self._draws_along = False
+        self._last: Mapping[str, Any] = {}
+        self._by_others: set[str] = set()
         self._reading = 0
         self._batches = 0
         self._digest = 0
@@ -102,6 +104,7 @@ class Marks:
                 iterator = self._opened_again(iterable, start)
                 after = self._generators.unpack(start.ahead)
                 self._generators.write({**now, **after})
+                self._states = self._last = self._generators.read()
                 self._drawn[self._reading] |= start.generators.keys()
                 batch = None
             else:
@@ -164,15 +167,17 @@ class Marks:
             batch = next(iterator, _END)
             drawn = self._note_drawn(before)
         if batch is not _END:
-            has_moved = any(not is_own(name) for name in drawn)
-            self._draws_along |= has_moved and self.is_awaited
-            # Where others may have drawn as well, the next batch tells.
-            self.may_read_ahead = not (has_moved or self._draws_along)
+            # Or others did, while it was read ahead: that cannot be told.
+            self._draws_along |= any(not is_own(name) for name in drawn)
+            self.may_read_ahead = not self._draws_along
         return batch
 
     def _note_drawn(self, before: Mapping[str, Any]) -> set[str]:
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
+        # Between two batches only others can have drawn.
+        self._by_others |= self._generators.drawn(self._last, before)
+        self._last = now
         if self._differs is None:
             return drawn
         changed = self._generators.drawn(self._states, now)
@@ -181,7 +186,11 @@ class Marks:
             name: now[name] if name in changed else self._states.get(name, now[name])
             for name in now
         }
-        surely = {name for name in drawn if self.is_awaited or is_own(name)}
+        surely = {
+            name
+            for name in drawn
+            if self.is_awaited or is_own(name) or name not in self._by_others
+        }
         if surely:
             # For the batch that comes next, or for the end behind the latest.
             self._moved.append((self._read + 1, surely))
@@ -282,7 +291,6 @@ class Marks:
                 "to go on behind them",
             )
         openings.go_back(start.opening)
-        self._states = self._generators.read()
         return iterator
 
     def _go_through(

@@ -140,8 +140,13 @@ class Streams:
         elif not openings.is_anew:
             self._put_back_own(key, generators)
             # A place within them is compared when it is come to.
-            has_own = bool(generators.own)
-            openings.is_guess |= has_own and openings.count == 1 and place is None
+            if generators.own and openings.count == 1 and place is None:
+                openings.is_guess = True
+                self._say(
+                    f"The pass {name_of(spot)!r} goes on with the random numbers of "
+                    f"its data, a {type(data).__name__}, as if they were made once, "
+                    "before the epochs: after one epoch that cannot be told"
+                )
             openings.is_lost = any(known() is data for known in self._here)
         self._met[key] = _reference(data), generators
         return openings
