@@ -3,8 +3,10 @@
 The loaders are PyTorch's, whichever backend trains.
 """
 
+import gc
 import random
 import signal
+import threading
 import time
 
 import keras
@@ -394,3 +396,18 @@ def test_looks_do_not_change_what_a_stream_draws(tmp_path, folder):
         return np.asarray(loop.history.steps["train_x"]).tolist(), drawn
 
     assert play("quick", 0) == play("slow", 0.02)
+
+
+def test_a_loop_that_is_forgotten_leaves_no_thread_behind(tmp_path):
+    def feeds():
+        return sum(t.name == "ownloop-feed" for t in threading.enumerate())
+
+    gc.collect()
+    before = feeds()
+    loop = ol.Loop(compile=False, observers=[], folder=tmp_path)
+    for epoch in loop.epochs(1):
+        epoch.train(lambda x: {"x": x[0, 0]}, Turning(), steps=3).run()
+    assert feeds() == before + 1
+    del loop, epoch
+    gc.collect()
+    assert feeds() == before

@@ -61,12 +61,11 @@ class Streams:
         """
         if isinstance(data, Batches):
             return None
-        generators, differs = StreamGenerators(randomness, data), None
-        openings = Openings()
+        generators, openings = StreamGenerators(randomness, data), Openings()
+        differs = None
         if self.differs is not None:
-            name, tell = name_of(f"{where}#"), self.differs
             openings = self._openings_of(data, where, generators, place, epoch)
-            differs = lambda words: tell(f"pass {name!r}: {words}")  # noqa: E731
+            differs = _teller(self.differs, name_of(f"{where}#"))
         marks = Marks(
             generators,
             openings=openings,
@@ -168,6 +167,20 @@ class Streams:
                 f"{type(data).__name__}, as new ones, which no save has seen there: if "
                 f"they are those of {names}, their order may be another one"
             )
+
+
+def _teller(differs: Callable[[str], None], name: str) -> Callable[[str], None]:
+    """Returns what tells of a pass, and does not keep its run alive.
+
+    The thread that reads knows the marks, and ends when its run is forgotten.
+    """
+    tell = weakref.WeakMethod(differs)
+
+    def say(words: str) -> None:
+        if (alive := tell()) is not None:
+            alive(f"pass {name!r}: {words}")
+
+    return say
 
 
 def _other_data(name: str, data: Any) -> LoopError:
