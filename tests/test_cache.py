@@ -64,7 +64,11 @@ def test_a_second_run_finds_what_the_first_has_compiled(backend, tmp_path):
         # JAX only warns of a program that it cannot write or read.
         assert "compilation cache" not in done.stderr, done.stderr
         hits, total = done.stdout.split()
-        return int(hits), float(total), sorted(map(str, tmp_path.rglob("*-cache")))
+        # On a busy machine a stretch may end early, and its state is copied.
+        kept = [
+            path for path in tmp_path.rglob("*-cache") if "jit_copy-" not in str(path)
+        ]
+        return int(hits), float(total), sorted(map(str, kept))
 
     first, second = run(), run()
 
