@@ -53,14 +53,14 @@ class StreamGenerators:
 
     def read_own(self) -> dict[str, Any]:
         """Give the states of the stream's own."""
-        return {name: (_state_of(g),) for name, g in self.own.items()}
+        return {name: (_read_state(g),) for name, g in self.own.items()}
 
     def write(self, states: Mapping[str, Any]) -> None:
         """Put back the states of those that are named."""
         self._common.write({n: s for n, s in states.items() if not is_own(n)})
         for name, generator in self.own.items():
             if name in states:
-                put_back(generator, states[name][0])
+                _write_state(generator, states[name][0])
 
     def drawn(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         """Name those whose states are not what they were."""
@@ -85,15 +85,14 @@ def is_own(name: str) -> bool:
     return name.startswith(_OWN)
 
 
-def put_back(generator: Any, words: np.ndarray) -> None:
-    """Put back the state of a generator of PyTorch's."""
+def _write_state(generator: Any, words: np.ndarray) -> None:
     state = generator.get_state()
     # The tensor shares its memory with the array.
     np.asarray(state)[...] = words
     generator.set_state(state)
 
 
-def _state_of(generator: Any) -> np.ndarray:
+def _read_state(generator: Any) -> np.ndarray:
     return np.array(generator.get_state())
 
 

@@ -31,7 +31,7 @@ _Note = tuple[int, int, int, Mapping[str, Any]]
 
 @final
 class Marks:
-    """The marks of one feed: what thread reads writes them, whoever saves asks.
+    """The marks of one feed: the thread that reads writes them, whoever saves asks.
 
     Args:
         generators: that the stream may draw from.
@@ -100,20 +100,13 @@ class Marks:
         start, self._start = self._start, None
         self._reading += 1
         self._batches, self._digest = 0, 0
-        with self.lock:
-            now = self._generators.read()
-            self._drawn[self._reading] = set()
-            if start is not None:
-                self._generators.write(self._generators.unpack(start.generators))
+        self._drawn[self._reading] = set()
+        if start is None:
+            with self.lock:
+                iterator, batch = self._opened(iterable)
+        else:
+            with self.lock:
                 iterator = self._opened_again(iterable, start)
-                after = self._generators.unpack(start.ahead)
-                self._generators.write({**now, **after})
-                self._states = self._last = self._generators.read()
-                self._drawn[self._reading] |= start.generators.keys()
-                batch = None
-            else:
-                iterator, batch = self._opened(iterable, now)
-        if batch is None:
             batch = self._next(iterator)
         while batch is not _END:
             yield batch
@@ -203,11 +196,9 @@ class Marks:
             self._drawn[self._reading] |= surely
         return drawn
 
-    def _opened(
-        self, iterable: Iterable[Any], before: Mapping[str, Any]
-    ) -> tuple[Iterator[Any], Any]:
+    def _opened(self, iterable: Iterable[Any]) -> tuple[Iterator[Any], Any]:
         """Open a stream for another reading; give its first batch, too."""
-        openings = self._openings
+        openings, before = self._openings, self._generators.read()
         self._begins[self._reading] = before, openings.count + 1
         iterator = iter(iterable)
         batch = next(iterator, _END)
@@ -273,11 +264,11 @@ class Marks:
 
     def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
         """Open a stream, and read what an earlier process has used."""
-        openings = self._openings
-        self._begins[self._reading] = (
-            self._generators.unpack(start.generators),
-            start.opening,
-        )
+        openings, generators = self._openings, self._generators
+        now, before = generators.read(), generators.unpack(start.generators)
+        generators.write(before)
+        self._begins[self._reading] = before, start.opening
+        self._drawn[self._reading] |= before.keys()
         self._batches, self._digest = start.batches, start.digest
         iterator = iter(iterable)
         digest = self._go_through(iterator, start.batches)
@@ -297,6 +288,9 @@ class Marks:
                 "to go on behind them",
             )
         openings.go_back(start.opening)
+        # What others have drawn since, but for what was drawn to read ahead.
+        generators.write({**now, **generators.unpack(start.ahead)})
+        self._states = self._last = generators.read()
         return iterator
 
     def _go_through(

@@ -143,12 +143,12 @@ class Supply:
 
     def _recognized(self, data: Any, name: str) -> str | None:
         """Returns which data these are that no save has seen in this place."""
-        print_of_it = fingerprint.of_data(data)
+        wanted = fingerprint.of_data(data)
         anew = {name_of(p) for p, h in self._habits.items() if h.brings_new}
         alike = [
             key
             for key in self._earlier
-            if self._fingerprints.get(key) == print_of_it and name_of(key) not in anew
+            if self._fingerprints.get(key) == wanted and name_of(key) not in anew
         ]
         if not alike:
             return None
