@@ -27,9 +27,6 @@ def swap(folder, at=None, *, owned, compile=True):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     early, late = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.01)
     optimizer = early
-    if not compile:
-        early.build(model.trainable_variables)
-        late.build(model.trainable_variables)
 
     def step(x):
         with ol.GradientTape() as tape:
@@ -279,9 +276,6 @@ def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, comp
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         early, late = keras.optimizers.Adam(0.1), keras.optimizers.SGD(0.1, 0.9)
-        if not compile:
-            early.build(model.trainable_variables)
-            late.build(model.trainable_variables)
         seen, optimizer = keras.metrics.Mean(name="seen"), early
 
         def step(x):
