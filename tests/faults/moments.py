@@ -8,6 +8,7 @@ import builtins
 import os
 import signal
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -163,11 +164,16 @@ def die() -> None:
 
 
 def asking(name: str, times: int, told: Callable[[], object]) -> Callable[[], None]:
-    """Give an act that sends signals to this process, and tells when."""
+    """Give an act that sends signals to this process, and tells when.
+
+    Once more behind them, where another thread sends them: the run goes on meanwhile.
+    """
 
     def act() -> None:
         told()
         for _ in range(times):
             os.kill(os.getpid(), signal.Signals[name])
+        if threading.current_thread() is not threading.main_thread():
+            told()
 
     return act
