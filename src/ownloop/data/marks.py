@@ -1,8 +1,7 @@
-"""Notes where a stream was read to, and reads one again up to such a place.
+"""Notes where a stream was read to, and goes on from such a place.
 
 A stream cannot be told to begin in its middle. It is read again from where it was
-opened last, with the random generators that it has drawn from in the state of then; and
-whether the same batches come is seen by their digest.
+opened last, with the random generators that it has drawn from in the state of then.
 """
 
 import threading
@@ -14,14 +13,9 @@ import numpy as np
 
 from ownloop.data.bookmark import Bookmark, add_to_digest
 from ownloop.data.generators import Generators, is_own
+from ownloop.data.opener import END, Opener, open_stream
 from ownloop.data.openings import Openings
-from ownloop.data.signature import Signature
 
-_END = object()
-_REMEDY = (
-    "(a stream gives the same again where it shuffles by a seed of its own, or by the "
-    "generators of Python, NumPy or PyTorch)"
-)
 _WATCHED = 3
 """After so many batches a stream draws for each, or is taken not to, where nobody goes
 on from a mark: to see it takes as long as to read a small batch."""
@@ -65,11 +59,10 @@ class Marks:
         self.is_awaited = True
         self._generators = generators
         self._openings = openings
-        self._float_type = float_type
+        self._opener = Opener(generators, openings, float_type)
         self._differs = differs
         self._first = start
         self._start = start
-        self._complaint = ""
         # Of batches that were handed out and not used yet, as far as is known: the
         # reading, the batch in it, the digest, and the generators behind it.
         self._noted: deque[_Note] = deque()
@@ -108,7 +101,7 @@ class Marks:
             with self.lock:
                 iterator = self._opened_again(iterable, start)
             batch = self._next(iterator)
-        while batch is not _END:
+        while batch is not END:
             yield batch
             batch = self._next(iterator)
         if self._openings.count == self._begins[self._reading][1]:
@@ -151,7 +144,7 @@ class Marks:
 
     def complain(self) -> None:
         """Say, once, that other batches have come."""
-        complaint, self._complaint = self._complaint, ""
+        complaint, self._opener.complaint = self._opener.complaint, ""
         if complaint and self._differs is not None:
             self._differs(complaint)
 
@@ -160,12 +153,12 @@ class Marks:
     def _next(self, iterator: Iterator[Any]) -> Any:
         """Read the next batch, and note what was drawn for it."""
         if self._differs is None and self._batches > _WATCHED:
-            return next(iterator, _END)
+            return next(iterator, END)
         with self.lock:
             before = self._generators.read()
-            batch = next(iterator, _END)
+            batch = next(iterator, END)
             drawn = self._note_drawn(before)
-        if batch is not _END:
+        if batch is not END:
             # Or others did, while it was read ahead: that cannot be told.
             self._draws_along |= any(not is_own(name) for name in drawn)
             self.may_read_ahead = not self._draws_along
@@ -175,11 +168,12 @@ class Marks:
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
         # Between two batches only others can have drawn.
-        self._by_others |= self._generators.drawn(self._last, before)
+        others = self._generators.drawn(self._last, before)
+        self._by_others |= others
         self._last = now
         if self._differs is None:
             return drawn
-        changed = self._generators.drawn(self._states, now)
+        changed = drawn | others
         # What has not changed is kept once for all batches.
         self._states = {
             name: now[name] if name in changed else self._states.get(name, now[name])
@@ -198,119 +192,26 @@ class Marks:
 
     def _opened(self, iterable: Iterable[Any]) -> tuple[Iterator[Any], Any]:
         """Open a stream for another reading; give its first batch, too."""
-        openings, before = self._openings, self._generators.read()
-        self._begins[self._reading] = before, openings.count + 1
-        iterator = iter(iterable)
-        batch = next(iterator, _END)
+        before = self._generators.read()
+        self._begins[self._reading] = before, self._openings.count + 1
+        opened = open_stream(iterable)
         drawn = self._note_drawn(before)
-        if self._differs is None:
-            return iterator, batch
-        first = self._digest_of(batch)
-        if openings.is_behind and not isinstance(iterable, Iterator):
-            if drawn:
-                iterator, batch = self._opened_twice(iterable, before, first)
-            else:
-                iterator, batch = self._turned(iterable, iterator, batch, first)
-            first = self._digest_of(batch)
-        if openings.is_lost and openings.varies:
-            self._complain(iterable, "come in another order each time they are opened")
-        # What can be opened once only is not opened again.
-        openings.note(None if drawn or isinstance(iterable, Iterator) else first)
-        return iterator, batch
-
-    def _opened_twice(
-        self, iterable: Iterable[Any], before: Mapping[str, Any], first: int
-    ) -> tuple[Iterator[Any], Any]:
-        """See whether a stream that draws has a state of its own beside."""
-        names = self._drawn[self._reading]
-        self._generators.write({n: before[n] for n in names if n in before})
-        iterator = iter(iterable)
-        batch = next(iterator, _END)
-        if self._digest_of(batch) != first:
-            self._complain(
-                iterable, "give other batches each time, from equal random numbers"
-            )
-        return iterator, batch
-
-    def _turned(
-        self, iterable: Iterable[Any], iterator: Iterator[Any], batch: Any, first: int
-    ) -> tuple[Iterator[Any], Any]:
-        """Open a stream as often as in the run, where that decides what comes."""
-        openings = self._openings
-        count, firsts = openings.count, openings.firsts
-        may_turn = count == 1 or openings.varies
-        if not firsts or first != firsts[0] or not may_turn:
-            return iterator, batch
-        if count == 1 and openings.whole is not None:
-            batches, digest = openings.whole
-            rest = self._go_through(iterator, batches - 1, first)
-            if rest != digest:
-                self._complain(iterable, "do not come again")
-        for opening in range(1, count):
-            iterator = iter(iterable)
-            batch = next(iterator, _END)
-            again = self._digest_of(batch)
-            if opening == 1 and again == first != firsts[1]:
-                return iterator, batch  # It does not turn, the script has chosen.
-            if opening < len(firsts) and again != firsts[opening]:
-                self._complain(
-                    iterable, "come in another order each time they are opened"
-                )
-                return iterator, batch
-        iterator = iter(iterable)
-        batch = next(iterator, _END)
-        openings.is_guess |= count == 1 and self._digest_of(batch) != first
-        return iterator, batch
+        if self._differs is not None:
+            names = self._drawn[self._reading]
+            start = {name: before[name] for name in names if name in before}
+            opened = self._opener.compare(opened, draws=bool(drawn), start=start)
+        return opened.iterator, opened.first
 
     def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
         """Open a stream, and read what an earlier process has used."""
-        openings, generators = self._openings, self._generators
+        generators = self._generators
         now, before = generators.read(), generators.unpack(start.generators)
         generators.write(before)
         self._begins[self._reading] = before, start.opening
         self._drawn[self._reading] |= before.keys()
         self._batches, self._digest = start.batches, start.digest
-        iterator = iter(iterable)
-        digest = self._go_through(iterator, start.batches)
-        may_turn = not (start.generators or isinstance(iterable, Iterator))
-        if digest != start.digest and may_turn and openings.is_behind:
-            for opening in range(1, start.opening):
-                iterator = iter(iterable)
-                is_it = opening == start.opening - 1
-                digest = self._go_through(iterator, start.batches if is_it else 1)
-                firsts = openings.firsts[opening : opening + 1]
-                if not is_it and firsts and [digest] != firsts:
-                    break
-        if digest != start.digest:
-            self._complain(
-                iterable,
-                f"gave other batches when the first {start.batches} were read again, "
-                "to go on behind them",
-            )
-        openings.go_back(start.opening)
+        iterator = self._opener.go_to(iterable, start)
         # What others have drawn since, but for what was drawn to read ahead.
         generators.write({**now, **generators.unpack(start.ahead)})
         self._states = self._last = generators.read()
         return iterator
-
-    def _go_through(
-        self, iterator: Iterator[Any], batches: int, digest: int = 0
-    ) -> int | None:
-        """Read so many; give their digest, or None where there were fewer."""
-        for _ in range(batches):
-            batch = next(iterator, _END)
-            if batch is _END:
-                return None
-            digest = self._digest_of(batch, digest)
-        return digest
-
-    def _digest_of(self, batch: Any, before: int = 0) -> int:
-        if batch is _END:
-            return before
-        _, leaves = Signature.of_batch(batch, float_type=self._float_type)
-        return add_to_digest(before, leaves)
-
-    def _complain(self, iterable: Iterable[Any], words: str) -> None:
-        self._complaint = (
-            f"its data, of type {type(iterable).__name__}, {words} {_REMEDY}"
-        )
