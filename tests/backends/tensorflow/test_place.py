@@ -20,12 +20,8 @@ def segment(count, **batches):
 def test_a_block_begins_with_the_rows_that_were_asked_for(count, dtype):
     numbers = (np.arange(30).reshape(10, 3) % 7).astype(dtype)
     rows = np.array([[9, 0], [1, 1], [5, 2], [3, 4]])[:count]
-    (block,) = place.fill(
-        [LeafSpec((2, 3), dtype)],
-        4,
-        segment(count, rows=rows),
-        place.place([numbers]),
-    )
+    room = place.BlockRoom([LeafSpec((2, 3), dtype)], 4)
+    (block,) = room.fill(segment(count, rows=rows), place.place([numbers]))
     assert block.shape == (4, 2, 3)
     np.testing.assert_array_equal(block.numpy()[:count], numbers[rows])
 
@@ -34,7 +30,8 @@ def test_a_block_begins_with_the_rows_that_were_asked_for(count, dtype):
 def test_a_block_begins_with_the_batches_that_were_read(count):
     batches = np.arange(count * 6.0).reshape(count, 2, 3)
     spec = place.canonical(LeafSpec((2, 3), "float64"))
-    (block,) = place.fill([spec], 4, segment(count, leaves=[batches]), None)
+    room = place.BlockRoom([spec], 4)
+    (block,) = room.fill(segment(count, leaves=[batches]), None)
     assert block.shape == (4, 2, 3)
     assert block.dtype == "float32"
     np.testing.assert_array_equal(block.numpy()[:count], batches)

@@ -33,7 +33,7 @@ from ownloop.backends.contract import (
 from ownloop.backends.jax.finite import are_finite
 from ownloop.backends.jax.place import BlockRoom
 from ownloop.backends.jax.recording import innermost_trace
-from ownloop.backends.scope import Carried
+from ownloop.backends.scope import Carried, store, stored_values
 from ownloop.cache import WORTH_KEEPING_SECONDS, compiled_folder
 
 Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
@@ -88,7 +88,7 @@ class JaxProgram(AbstractProgram):
         self._outputs = jax.jit(lambda: _empty(traced, capacity))
 
     def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
-        state = [variable.value for variable in self.variables]
+        state = stored_values(self.variables)
         if self._donates:
             # The program destroys the state that it is given: not the user's arrays.
             state = _copy(state)
@@ -105,7 +105,7 @@ class JaxProgram(AbstractProgram):
                 # At most two blocks are under way, which bounds the memory they take.
                 jax.block_until_ready(results[-2][0])
         for variable, value in zip(self.variables, state, strict=True):
-            variable.assign(value)
+            store(variable, value)
         return _fetch(results, final_values, finite)
 
     def _run_block(

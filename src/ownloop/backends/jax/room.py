@@ -21,6 +21,7 @@ from ownloop.backends.eager import EagerProgram
 from ownloop.backends.jax import finite, gradient, place, state
 from ownloop.backends.jax.compile import JaxProgram, keep_compilations
 from ownloop.backends.jax.recording import JaxTape
+from ownloop.backends.scope import stored_values
 
 
 @final
@@ -45,7 +46,7 @@ class Jax(AbstractBackend):
         self, variables: Sequence[keras.Variable], *, reuse: Snapshot | None = None
     ) -> Snapshot:
         # JAX arrays never change, and no program here donates them.
-        return Snapshot(tuple(variable.value for variable in variables))
+        return Snapshot(tuple(stored_values(variables)))
 
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         for variable, value in zip(variables, snapshot.values, strict=True):

@@ -26,7 +26,7 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.scope import stored_value
 from ownloop.backends.tensorflow.finite import are_finite
-from ownloop.backends.tensorflow.place import fill
+from ownloop.backends.tensorflow.place import BlockRoom
 from ownloop.backends.tensorflow.state import Found
 
 _SLOW_IN_A_LOOP_ON_CPU = frozenset(
@@ -44,7 +44,7 @@ class TensorFlowProgram(AbstractProgram):
         self.variables = found.variables
         self.capacity = choose_capacity(batch)
         self.kind = FUSED
-        self._batch = tuple(batch)
+        self._blocks = BlockRoom(batch, self.capacity)
         self._advance, self.reason = _compile(step, found, batch, self.capacity)
 
     def run(self, segments: Iterable[Segment], data: Placed | None) -> ChunkValues:
@@ -52,7 +52,7 @@ class TensorFlowProgram(AbstractProgram):
         final_values: list[Tensor] = []
         finite: Tensor | None = None
         for segment in segments:
-            block = fill(self._batch, self.capacity, segment, data)
+            block = self._blocks.fill(segment, data)
             count = tf.constant(segment.count)
             every, final_values, *flags = self._advance(count, *block)
             finite = flags[0] if flags else None

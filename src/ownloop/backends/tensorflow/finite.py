@@ -1,21 +1,16 @@
 """Whether values are finite, on TensorFlow: a small graph, or a part of another."""
 
-import weakref
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ownloop.backends.contract import Tensor
+from ownloop.backends.tensorflow.graphs import Graphs
 
 _CURT_HEALTH = 2
 """Makes a summary two numbers: an identity, and 1 if a value is not finite."""
-
-_programs: dict[tuple[int, ...], Callable[[], Any]] = {}
-"""By the identities of the variables, as long as all of them live. A graph has them
-built in: to hand them over each time takes longer than to look at them."""
 
 
 def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
@@ -29,8 +24,7 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
     flags = np.ones(len(variables), bool)
     places = [i for i, variable in enumerate(variables) if _can_be_infinite(variable)]
     if places:
-        program = _program([variables[i] for i in places])
-        flags[places] = program().numpy()
+        flags[places] = _flags.over([variables[i] for i in places])().numpy()
     return flags
 
 
@@ -44,23 +38,7 @@ def are_finite(values: Sequence[Tensor], *, in_xla: bool) -> Tensor:
     return tf.stack([is_finite(value) for value in values])
 
 
-def _program(variables: Sequence[keras.Variable]) -> Callable[[], Any]:
-    key = tuple(map(id, variables))
-    program = _programs.get(key)
-    if program is None:
-        program = _programs[key] = _build([weakref.ref(v) for v in variables])
-        for variable in variables:
-            weakref.finalize(variable, _programs.pop, key, None).atexit = False
-    return program
-
-
-def _build(references: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
-    # Not the variables themselves, which the graph's function would keep alive.
-    def flags() -> Tensor:
-        values = [tf.convert_to_tensor(variable().value) for variable in references]
-        return are_finite(values, in_xla=False)
-
-    return tf.function(flags, autograph=False).get_concrete_function()
+_flags = Graphs(lambda values: are_finite(values, in_xla=False))
 
 
 def _is_finite_in_xla(value: Tensor) -> Tensor:

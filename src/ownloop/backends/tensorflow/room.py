@@ -40,9 +40,7 @@ class TensorFlow(AbstractBackend):
     def read(
         self, variables: Sequence[keras.Variable], *, reuse: Snapshot | None = None
     ) -> Snapshot:
-        # What was read shares its memory with the variable until that is changed, and
-        # is then left to the reader.
-        return Snapshot(tuple(map(state.value_of, variables)))
+        return state.read(variables, again=reuse is not None)
 
     def write(self, variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
         for variable, value in zip(variables, snapshot.values, strict=True):

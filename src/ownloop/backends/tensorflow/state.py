@@ -11,8 +11,9 @@ import keras
 import tensorflow as tf
 
 from ownloop.backends.branches import check_alike
-from ownloop.backends.contract import LeafSpec, StepFunction, Tensor
-from ownloop.backends.scope import stored_value
+from ownloop.backends.contract import LeafSpec, Snapshot, StepFunction, Tensor
+from ownloop.backends.scope import stored_value, stored_values
+from ownloop.backends.tensorflow.graphs import Graphs
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,32 @@ class _Watching(keras.StatelessScope):
         self.seen[id(update[0])] = update[0]
 
 
-def value_of(variable: keras.Variable) -> Tensor:
-    """Returns a variable's value as a tensor, which shares its memory until a change.
+def read(variables: Sequence[keras.Variable], *, again: bool) -> Snapshot:
+    """Keeps the values of variables.
+
+    What was read shares its memory with the variable until that is changed, and is then
+    left to the reader.
+
+    Args:
+        variables: Whose values.
+        again: Whether the same were read before, and so may be often: then by a graph.
+    """
+    if again and variables:
+        return Snapshot(tuple(_values.over(variables)()))
+    return Snapshot(tuple(map(_value_of, stored_values(variables))))
+
+
+def _value_of(stored: Any) -> Tensor:
+    """Returns a value as a tensor, which shares its memory until a change.
 
     By the operation itself: around it, TensorFlow and Keras do twice as much.
     """
-    native = stored_value(variable)
-    if isinstance(native, tf.Variable):
-        return tf.raw_ops.ReadVariableOp(resource=native.handle, dtype=native.dtype)
-    return tf.convert_to_tensor(variable.value)
+    if isinstance(stored, tf.Variable):
+        return tf.raw_ops.ReadVariableOp(resource=stored.handle, dtype=stored.dtype)
+    return tf.convert_to_tensor(stored)
+
+
+_values = Graphs(lambda stored: [_value_of(value) for value in stored])
 
 
 def _operations(concrete: Any) -> frozenset[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ownloop.backends.contract import Tensor
+from ownloop.backends.torch.state import memory
 
 
 def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
@@ -17,7 +18,11 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
         >>> finite([keras.Variable([1.0, float("nan")]), count]).tolist()
         [False, True]
     """
-    values = [variable.value.detach() for variable in variables]
+    return are_finite(memory(variables))
+
+
+def are_finite(values: Sequence[Tensor]) -> np.ndarray:
+    """Returns for each value whether all of it is finite."""
     flags = np.ones(len(values), bool)
     places = [i for i, value in enumerate(values) if _can_be_infinite(value)]
     if places:

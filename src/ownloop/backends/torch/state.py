@@ -19,7 +19,7 @@ from ownloop.backends.scope import (
     Discovery,
     innermost,
     stored_dtype,
-    stored_value,
+    stored_values,
 )
 from ownloop.backends.torch import random
 from ownloop.backends.torch.unseeded import NoDraws
@@ -155,12 +155,7 @@ class Native(Discovery):
 
 def memory(variables: Sequence[keras.Variable]) -> list[Tensor]:
     """Returns the memory of the variables, outside of autograd."""
-    values = map(stored_value, variables)
-    return [
-        # A variable that is not built yet answers with what it would begin with.
-        (variable.value if value is None else value).detach()
-        for variable, value in zip(variables, values, strict=True)
-    ]
+    return [value.detach() for value in stored_values(variables)]
 
 
 def write(variables: Sequence[keras.Variable], snapshot: Snapshot) -> None:
