@@ -63,15 +63,3 @@ def test_nothing_at_all_can_be_read():
     snapshot = read(reuse=read())
     assert snapshot.values == ()
     backends.current().write((), snapshot)
-
-
-def test_a_scope_of_the_users_does_not_hide_the_variables_own_values(variables):
-    first = numbers(variables)
-    matrix = variables[0]
-    with keras.StatelessScope([(matrix, keras.ops.zeros((2, 3)))]):
-        snapshot = read(*variables)
-        again = read(*variables, reuse=snapshot)
-    for kept in (snapshot, again):
-        change(variables)
-        backends.current().write(variables, kept)
-        assert numbers(variables) == first

@@ -157,13 +157,13 @@ def _is_within(error: BaseException, function: str) -> bool:
 
 def _note(report: Path, position: Position) -> None:
     """Write down what is when a signal is sent; told again, the step alone."""
-    noted = report.with_suffix(".signal")
+    step, noted = position.step, report.with_suffix(".signal")
     # SIGINT is held back for moments, and has another handler then.
     listening = signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     told = {"time": time.monotonic(), "listening": listening}
     if noted.exists():
         told = json.loads(noted.read_text())
-    told["asked"] = position.step
+    told["asked"] = step
     unfinished = noted.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(told))
     unfinished.replace(noted)

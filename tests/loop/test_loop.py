@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-from ownloop.errors import HistoryError
+from ownloop.errors import HistoryError, LoopError
 from ownloop.events import (
     ChunkDone,
     EpochDone,
@@ -312,3 +312,21 @@ def test_data_are_never_printed_to_describe_a_pass(job):
     for epoch in job.loop.epochs(1):
         epoch.train(job.step, Silent([np.ones(2, "float32")])).run()
     assert "train 'train': step over a Silent of 1 batch" in str(job.loop)
+
+
+@pytest.mark.parametrize("way", ["train", "validate", "step"])
+def test_a_scope_that_would_be_passed_by_is_refused(job, way):
+    zeros = [(job.total, keras.ops.convert_to_tensor(0.0))]
+    for epoch in job.loop.epochs(1):
+        ways = {
+            "train": lambda epoch=epoch: epoch.train(job.step, DATA).run(),
+            "validate": lambda epoch=epoch: epoch.validate(job.step, DATA),
+            "step": lambda epoch=epoch: epoch.step(job.step, np.ones(2)),
+        }
+        with (
+            keras.StatelessScope(zeros),
+            pytest.raises(LoopError, match=r"inside of a StatelessScope .* Close it"),
+        ):
+            ways[way]()
+        epoch.train(job.step, DATA, name="after").run()
+    assert job.value == 15

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from ownloop.backends.scope import AbstractScope, stored_value
+from ownloop.backends.scope import AbstractScope, open_scope, stored_value
 
 Listener = Callable[[keras.Variable, Any], Any]
 """Told of a variable and its stored value; returns the value that is to be served."""
@@ -91,7 +91,7 @@ def _stored(variable: keras.Variable) -> Any:
     None, too, where a scope of the user's own serves another value in its place, as
     `model.stateless_call` does: then it is that value which is read.
     """
-    scope = _keras_scope()
+    scope = open_scope()
     if isinstance(scope, AbstractScope):
         value = scope.get_current_value(variable)
         if value is not None:
@@ -99,10 +99,3 @@ def _stored(variable: keras.Variable) -> Any:
     elif scope is not None and id(variable) in scope.state_mapping:
         return None
     return stored_value(variable)
-
-
-def _keras_scope() -> keras.StatelessScope | None:
-    """Returns the innermost scope that is open, whoever opened it."""
-    probe = keras.StatelessScope(initialize_variables=False)
-    with probe:
-        return probe.original_scope

@@ -144,7 +144,7 @@ class Marks:
 
     def complain(self) -> None:
         """Say, once, that other batches have come."""
-        complaint, self._opener.complaint = self._opener.complaint, ""
+        complaint = self._opener.take_complaint()
         if complaint and self._differs is not None:
             self._differs(complaint)
 
@@ -199,7 +199,7 @@ class Marks:
         if self._differs is not None:
             names = self._drawn[self._reading]
             start = {name: before[name] for name in names if name in before}
-            opened = self._opener.compare(opened, draws=bool(drawn), start=start)
+            opened = self._opener.as_in_run(opened, draws=bool(drawn), start=start)
         return opened.iterator, opened.first
 
     def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:

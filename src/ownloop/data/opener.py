@@ -63,19 +63,17 @@ class Opener:
         openings: of the stream, in all feeds.
         float_type: as its feed has it.
 
-    Attributes:
-        complaint: says that other batches have come; empty where they have not.
     """
 
     def __init__(
         self, generators: Generators, openings: Openings, float_type: str
     ) -> None:
-        self.complaint = ""
+        self._complaint = ""
         self._generators = generators
         self._openings = openings
         self._float_type = float_type
 
-    def compare(
+    def as_in_run(
         self, opened: Opened, *, draws: bool, start: Mapping[str, Any]
     ) -> Opened:
         """Give the stream as it was at this opening in the run, and note its begin.
@@ -96,7 +94,7 @@ class Opener:
                 opened.iterable, "come in another order each time they are opened"
             )
         # What can be opened once only is not opened again.
-        is_known = not (draws or opened.comes_once)
+        is_known = not (draws or opened.comes_once or opened.first is END)
         openings.note(self._digest_of(opened.first) if is_known else None)
         return opened
 
@@ -122,6 +120,11 @@ class Opener:
             )
         openings.go_back(place.opening)
         return iterator
+
+    def take_complaint(self) -> str:
+        """Say, once, that other batches have come; empty where they have not."""
+        complaint, self._complaint = self._complaint, ""
+        return complaint
 
     def _opened_twice(self, opened: Opened, start: Mapping[str, Any]) -> Opened:
         """See whether a stream that draws has a state of its own beside."""
@@ -149,6 +152,7 @@ class Opener:
             if rest != digest:
                 self._complain(iterable, "do not come again")
         for opening in range(1, count):
+            del opened  # A shuffle's buffer may be large.
             opened = open_stream(iterable)
             again = self._digest_of(opened.first)
             if opening == 1 and again == first != firsts[1]:
@@ -158,6 +162,7 @@ class Opener:
                     iterable, "come in another order each time they are opened"
                 )
                 return opened
+        del opened
         opened = open_stream(iterable)
         openings.is_guess |= count == 1 and self._digest_of(opened.first) != first
         return opened
@@ -180,6 +185,6 @@ class Opener:
         return add_to_digest(before, leaves)
 
     def _complain(self, iterable: Iterable[Any], words: str) -> None:
-        self.complaint = (
+        self._complaint = (
             f"its data, of type {type(iterable).__name__}, {words} {_REMEDY}"
         )

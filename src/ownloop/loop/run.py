@@ -14,6 +14,7 @@ from typing import Any, final
 
 import keras
 
+from ownloop.backends.scope import open_scope
 from ownloop.data import AbstractFeed
 from ownloop.errors import LoopError
 from ownloop.events import Event, Failed, Notice, Observer
@@ -146,6 +147,7 @@ class Run:
             keep: Whether everything that the pass touches is put back at its end.
         """
         check_step(step)
+        _check_no_scope()
         claims = Claims(self.home, f"{name}: {step_name(step)}", self.variables)
         guard = None
         if where is not None:
@@ -176,4 +178,16 @@ def check_step(step: Any) -> None:
         raise LoopError(
             f"The step is {step!r}, of type {type(step).__name__}. A step is a "
             "function of one batch. Pass the function itself, without calling it."
+        )
+
+
+def _check_no_scope() -> None:
+    """Refuses steps where a scope serves other values than the variables' own."""
+    scope = open_scope()
+    if scope is not None:
+        raise LoopError(
+            f"Steps were about to run inside of a {type(scope).__name__} that is open. "
+            "They work on the variables themselves, and would pass by the values that "
+            "it holds for them. Expected no open scope. Close it first; to try other "
+            "weights, assign them, validate, and assign the old ones again."
         )

@@ -33,7 +33,8 @@ from ownloop.backends.contract import (
 from ownloop.backends.jax.finite import are_finite
 from ownloop.backends.jax.place import BlockRoom
 from ownloop.backends.jax.recording import innermost_trace
-from ownloop.backends.scope import Carried, store, stored_values
+from ownloop.backends.jax.state import store
+from ownloop.backends.scope import Carried, stored_dtype, stored_values
 from ownloop.cache import WORTH_KEEPING_SECONDS, compiled_folder
 
 Carry = tuple[list[Tensor], list[Tensor], list[Tensor]]
@@ -136,7 +137,7 @@ def _trace(
     batch: Sequence[LeafSpec],
 ) -> _Traced:
     """Traces the user's step once, with its state as arguments and results."""
-    states = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in variables]
+    states = [jax.ShapeDtypeStruct(v.shape, stored_dtype(v)) for v in variables]
     leaves = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in batch]
 
     def advance(state: list[Tensor], leaves: list[Tensor]) -> Carry:

@@ -55,6 +55,15 @@ def _stand_in(variable: keras.Variable) -> Tensor:
         return jnp.zeros(variable.shape, stored_dtype(variable))
 
 
+def store(variable: keras.Variable, value: Tensor) -> None:
+    """Gives a variable a value that has its shape and its stored dtype already.
+
+    The public `variable.assign` converts it first, and looks for scopes: 1.5
+    microseconds instead of 0.1, for each variable and each look of the user's.
+    """
+    variable._direct_assign(value)
+
+
 def cond(
     pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
 ) -> Any:

@@ -25,7 +25,6 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.torch import inductor, place, state, tracing
-from ownloop.backends.torch.finite import are_finite
 from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import rehearse, rehearse_natively
 from ownloop.errors import StepError
@@ -112,7 +111,6 @@ class TorchProgram(AbstractProgram):
         return ChunkValues(
             tuple(np.concatenate(column) for column in columns),
             tuple(place.to_host(value) for value in last[every:]),
-            are_finite(now),
         )
 
 

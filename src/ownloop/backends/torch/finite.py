@@ -18,11 +18,7 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
         >>> finite([keras.Variable([1.0, float("nan")]), count]).tolist()
         [False, True]
     """
-    return are_finite(memory(variables))
-
-
-def are_finite(values: Sequence[Tensor]) -> np.ndarray:
-    """Returns for each value whether all of it is finite."""
+    values = memory(variables)
     flags = np.ones(len(values), bool)
     places = [i for i, value in enumerate(values) if _can_be_infinite(value)]
     if places:
