@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -204,4 +206,18 @@ def test_a_step_that_was_not_finite_is_shown_and_verified(finished, capsys):
 
 def test_a_run_that_has_saved_nothing_yet_says_so(finished, capsys):
     shutil.rmtree(finished / "checkpoints")
+    with closing(sqlite3.connect(finished / "history.db")) as connection, connection:
+        connection.execute("DELETE FROM meta WHERE key = 'saved'")
     assert "saved        nothing yet" in shown([finished], capsys).out
+    (finished / "history.db").unlink()
+    assert "saved        nothing yet" in shown([finished], capsys).out
+
+
+def test_a_run_whose_checkpoints_were_deleted_says_that_it_cannot_go_on(
+    finished, capsys
+):
+    shutil.rmtree(finished / "checkpoints")
+    said = shown([finished], capsys).out
+    assert re.search(
+        r"^saved +none is left, though step-\d+ was: the run cannot", said, re.M
+    )

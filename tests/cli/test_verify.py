@@ -1,6 +1,7 @@
 """``ownloop verify``: each kind of damage is found, named, and left as it is."""
 
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -113,6 +114,13 @@ def test_files_of_another_run_are_found(finished, killed, capsys):
     for verdict, words in found.values():
         assert verdict == "DAMAGED"
         assert "of another run" in words or "the history of the run" in words
+
+
+def test_checkpoints_that_were_deleted_are_missed(finished, capsys):
+    shutil.rmtree(finished / "checkpoints")
+    verdict, words = verdicts(finished, capsys, 1)["checkpoints"]
+    assert verdict == "DAMAGED"
+    assert re.match(r"none is left, though step-\d+ was saved", words)
 
 
 def test_what_a_run_has_set_aside_is_named_and_is_no_damage(finished, capsys):

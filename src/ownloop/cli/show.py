@@ -12,7 +12,14 @@ from typing import Final
 
 from ownloop.checkpoints import Store
 from ownloop.cli.commands import ShowRun
-from ownloop.cli.stored import Saved, bytes_below, find_run, newest, read_saved
+from ownloop.cli.stored import (
+    Saved,
+    bytes_below,
+    find_run,
+    lost_checkpoint,
+    newest,
+    read_saved,
+)
 from ownloop.cli.table import draw_rows, size_in_words
 from ownloop.errors import CheckpointError, FolderError, OwnloopError
 from ownloop.folder import Layout, find_holder
@@ -70,9 +77,14 @@ def _head(layout: Layout) -> Iterator[str]:
 
 
 def _place(layout: Layout) -> Iterator[str]:
-    saved = newest(_store(layout))
+    store = _store(layout)
+    saved = newest(store)
     if saved is None:
-        yield _line("saved", "nothing yet: the run would begin anew")
+        lost = lost_checkpoint(layout, store)
+        ends = "nothing yet: the run would begin anew"
+        if lost is not None:
+            ends = f"none is left, though {lost} was: the run cannot be continued"
+        yield _line("saved", ends)
         return
     yield _line("saved", f"{saved.name}: {place_in_words(saved)}")
     yield _line(

@@ -18,6 +18,7 @@ from typing import Any, final
 from ownloop.checkpoints import Store
 from ownloop.errors import CheckpointError, FolderError
 from ownloop.folder import Layout
+from ownloop.history.database import read_saved_name
 from ownloop.history.tally import Mark
 from ownloop.resume.calls import Place
 
@@ -126,6 +127,19 @@ def newest(store: Store) -> Saved | None:
     if refusal is not None:
         raise refusal
     return None
+
+
+def lost_checkpoint(layout: Layout, store: Store) -> str | None:
+    """Name one that was saved, where none is left; else None.
+
+    Such a run is not continued: it would begin anew, and wipe what was recorded.
+
+    Raises:
+        FolderError: the history cannot be read.
+    """
+    if store.names() or not layout.history.exists():
+        return None
+    return read_saved_name(layout.history, run=None)
 
 
 def bytes_below(folder: Path) -> int:

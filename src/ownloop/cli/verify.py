@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ownloop.checkpoints import Store
-from ownloop.cli.stored import Saved, find_run, read_saved
+from ownloop.cli.stored import Saved, find_run, lost_checkpoint, read_saved
 from ownloop.cli.table import size_in_words
 from ownloop.errors import CheckpointError, FolderError, OwnloopError
 from ownloop.folder import Layout
@@ -82,6 +82,12 @@ def examine(layout: Layout) -> Iterator[Finding]:
         yield Finding(layout.nonfinite.name, False, str(error))
     for path in sorted(layout.checkpoints.glob("broken-step-*")):
         yield Finding(path.name, True, "refused and set aside by the run")
+    with suppress(FolderError):  # which is told of below
+        if (lost := lost_checkpoint(layout, store)) is not None:
+            words = (
+                f"none is left, though {lost} was saved. Bring one back from a copy."
+            )
+            yield Finding(layout.checkpoints.name, False, words)
     saved = _newest(store, whole)
     yield _history(layout, identity, saved)
     yield _log(layout, saved)

@@ -234,10 +234,7 @@ class Database:
             FolderError: the file cannot be read, or is damaged.
         """
         with telling(self.path, "read"):
-            found = self._open_connection().execute(
-                "SELECT value FROM meta WHERE key = 'saved'"
-            )
-            return next((str(name) for (name,) in found), None)
+            return _saved(self._open_connection())
 
     def has_rows(self) -> bool:
         """Say whether anything was recorded.
@@ -312,6 +309,19 @@ def read_database(path: str | PathLike[str], *, steps: bool = True) -> History:
     return ask(Path(path).absolute(), lambda c: read_history(c, steps=steps), run=None)
 
 
+def read_saved_name(path: str | PathLike[str], *, run: str | None) -> str | None:
+    """Read from a file what ``note_saved`` got last, perhaps while the run writes.
+
+    Args:
+        path: a file ``history.db``.
+        run: whose history it must be; None takes any.
+
+    Raises:
+        FolderError: there is no such file, or it is no history, or damaged.
+    """
+    return ask(Path(path).absolute(), _saved, run=run)
+
+
 def verify_database(path: str | PathLike[str], mark: Mark, *, run: str | None) -> None:
     """See that a file holds what a checkpoint is about, perhaps while the run writes.
 
@@ -327,3 +337,8 @@ def verify_database(path: str | PathLike[str], mark: Mark, *, run: str | None) -
     """
     absolute = Path(path).absolute()
     ask(absolute, lambda connection: verify(connection, absolute, mark), run=run)
+
+
+def _saved(connection: sqlite3.Connection) -> str | None:
+    found = connection.execute("SELECT value FROM meta WHERE key = 'saved'")
+    return next((str(name) for (name,) in found), None)
