@@ -1,11 +1,8 @@
-"""Makes `faults` a package that tests and killed processes import alike."""
+"""What tests of checkpoints share."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 @pytest.fixture

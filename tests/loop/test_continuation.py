@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.checkpoints import Store
 from ownloop.errors import FolderError
 from ownloop.events import Notice
@@ -68,10 +69,6 @@ def test_equal_settings_go_on_also_where_the_script_changes_them(tmp_path):
 def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
     run_with(tmp_path, 0.3, leave=False)
     run_with(tmp_path, 0.9)
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def train(tmp_path, step_of, data_of, *, killed_in=None, asked=False, name="run"):

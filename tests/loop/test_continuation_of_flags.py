@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.errors import FolderError
 from ownloop.events import Notice
 
 DATA = ol.Batches(np.arange(24, dtype="float32").reshape(8, 3) / 24, batch_size=2)
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 class Script:

@@ -5,11 +5,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
-
+from killed import Killed
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)

@@ -5,11 +5,8 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.resume import optimizers
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def train(folder, at=None, *, compile):

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.errors import LoopError
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume.names import Names
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def value_of(variable):

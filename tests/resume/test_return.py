@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.checkpoints import writing
 from ownloop.errors import LoopError
 from ownloop.events import PassDone
 from ownloop.resume.calls import Calls
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def returned(earlier: Calls, **open) -> Calls:

@@ -5,12 +5,9 @@ import signal
 
 import pytest
 
+from killed import Killed
 from ownloop.events import Started, Stopped
 from ownloop.resume.calls import Calls, Done
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def test_a_place_knows_how_far_the_run_was_when_each_round_was_over():

@@ -8,13 +8,10 @@ import keras
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.errors import DataError, LoopError
 from ownloop.events import Notice, Stopped
 from ownloop.resume.calls import Calls, Done
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def test_a_round_that_was_left_is_not_gone_on_with():

@@ -5,14 +5,11 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.errors import LoopError, NonFiniteError
 from ownloop.loop import pace
 
 KINDS = ["arrays", "mapped", "list", "iterator"]
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def data_of(kind, first=0):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.errors import FolderError
 from ownloop.events import Notice
 from ownloop.resume import randomness
@@ -26,10 +27,6 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() == "tensorflow",
     reason="as on JAX: there, too, the loader's generator is not the backend's",
 )
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 class Rows(torch_data.Dataset):

@@ -4,6 +4,7 @@ import keras
 import pytest
 
 import ownloop as ol
+from killed import Killed
 from ownloop.errors import LoopError
 
 tf = pytest.importorskip("tensorflow")
@@ -11,10 +12,6 @@ tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the data are TensorFlow's"
 )
-
-
-class Killed(BaseException):
-    """Stands for the end of a process: nothing is saved on the way out."""
 
 
 def numbers(**options):
