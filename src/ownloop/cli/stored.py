@@ -139,7 +139,9 @@ def lost_checkpoint(layout: Layout, store: Store) -> str | None:
     """
     if store.names() or not layout.history.exists():
         return None
-    return read_saved_name(layout.history, run=None)
+    saved = read_saved_name(layout.history, run=None)
+    # Perhaps the run has saved its first one meanwhile.
+    return None if store.names() else saved
 
 
 def bytes_below(folder: Path) -> int:
