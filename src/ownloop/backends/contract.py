@@ -223,7 +223,8 @@ class AbstractBackend(ABC):
         """Keeps the values of variables, and of the framework's random generator.
 
         `reuse` is a snapshot of the same variables that nobody needs any more: its
-        memory may be taken, since fresh memory costs more than the copy.
+        memory may be taken, since fresh memory costs more than the copy. That it is
+        given says that these variables are read often.
 
         Law: nothing that runs later changes a snapshot, unless it is given as `reuse`.
         """

@@ -62,7 +62,6 @@ class Opener:
         generators: that the stream may draw from.
         openings: of the stream, in all feeds.
         float_type: as its feed has it.
-
     """
 
     def __init__(

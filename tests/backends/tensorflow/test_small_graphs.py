@@ -6,7 +6,7 @@ import weakref
 import keras
 import tensorflow as tf
 
-from ownloop.backends.tensorflow.graphs import Graphs
+from ownloop.backends.tensorflow.small_graphs import SmallGraphs
 
 
 def sums(made):
@@ -14,7 +14,7 @@ def sums(made):
         made.append(len(values))
         return tf.add_n([tf.reduce_sum(value) for value in values])
 
-    return Graphs(add)
+    return SmallGraphs(add)
 
 
 def test_a_graph_is_made_once_for_the_same_variables():

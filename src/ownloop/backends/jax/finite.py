@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from ownloop.backends.contract import Tensor
+from ownloop.backends.scope import stored_values
 
 
 def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
@@ -18,7 +19,7 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
         >>> finite([keras.Variable([1.0, float("nan")]), count]).tolist()
         [False, True]
     """
-    values = [variable.value for variable in variables]
+    values = stored_values(variables)
     return np.asarray(_are_finite(values)) if values else np.ones(0, bool)
 
 

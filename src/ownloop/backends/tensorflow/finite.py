@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ownloop.backends.contract import Tensor
-from ownloop.backends.tensorflow.graphs import Graphs
+from ownloop.backends.tensorflow.small_graphs import SmallGraphs
 
 _CURT_HEALTH = 2
 """Makes a summary two numbers: an identity, and 1 if a value is not finite."""
@@ -38,7 +38,7 @@ def are_finite(values: Sequence[Tensor], *, in_xla: bool) -> Tensor:
     return tf.stack([is_finite(value) for value in values])
 
 
-_flags = Graphs(lambda values: are_finite(values, in_xla=False))
+_flags = SmallGraphs(lambda values: are_finite(values, in_xla=False))
 
 
 def _is_finite_in_xla(value: Tensor) -> Tensor:

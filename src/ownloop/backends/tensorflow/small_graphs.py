@@ -15,15 +15,15 @@ from ownloop.backends.scope import stored_value
 
 
 @final
-class Graphs:
+class SmallGraphs:
     """The graphs that do one thing, by the variables that they do it to.
 
     Args:
         function: Takes the variables' own values, and returns tensors.
 
     Example:
-        >>> sums = Graphs(lambda values: tf.add_n([tf.reduce_sum(v) for v in values]))
-        >>> a, b = keras.Variable([1.0, 2.0]), keras.Variable([3.0])
+        >>> sums = SmallGraphs(lambda values: tf.add_n(values))
+        >>> a, b = keras.Variable(1.0), keras.Variable(5.0)
         >>> float(sums.over([a, b])())
         6.0
     """

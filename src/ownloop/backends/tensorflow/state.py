@@ -13,7 +13,7 @@ import tensorflow as tf
 from ownloop.backends.branches import check_alike
 from ownloop.backends.contract import LeafSpec, Snapshot, StepFunction, Tensor
 from ownloop.backends.scope import stored_value, stored_values
-from ownloop.backends.tensorflow.graphs import Graphs
+from ownloop.backends.tensorflow.small_graphs import SmallGraphs
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _value_of(stored: Any) -> Tensor:
     return tf.convert_to_tensor(stored)
 
 
-_values = Graphs(lambda stored: [_value_of(value) for value in stored])
+_values = SmallGraphs(lambda stored: [_value_of(value) for value in stored])
 
 
 def _operations(concrete: Any) -> frozenset[str]:
