@@ -15,6 +15,7 @@ from ownloop.checkpoints import Store
 from ownloop.errors import CheckpointError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
+from ownloop.loop import run_files
 
 
 class Mode(enum.StrEnum):
@@ -305,6 +306,32 @@ def test_the_users_error_is_the_one_that_is_raised_where_saving_fails_too(
     with pytest.raises(OwnError) as raised:
         train()
     assert any("not be saved either: No room." in n for n in raised.value.__notes__)
+
+
+def test_an_epoch_of_single_steps_is_recorded_on_its_way(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_files, "_FLUSH_SECONDS", 0.0)
+    loop, _ = make()
+    for epoch in loop.epochs(1):
+        for i in range(3):
+            epoch.step(lambda x: {"loss": keras.ops.sum(x)}, DATA.batch(1, i))
+        stored = read_database(tmp_path / "run/history.db")
+    # Each step hands over what the ones before it have logged.
+    assert stored.steps["train_loss"].tolist() == [1.0, 5.0]
+
+
+def test_single_steps_are_told_that_a_save_has_failed(make, monkeypatch):
+    def refuse(*_):
+        raise CheckpointError("No room. Expected some. Make room.")
+
+    loop, _ = make(save=None)
+    with pytest.raises(CheckpointError, match="No room"):  # noqa: PT012
+        for epoch in loop.epochs(2):
+            if epoch.number == 2:
+                loop._run.home._files.wait()
+                epoch.step(lambda x: {"loss": keras.ops.sum(x)}, DATA.batch(1, 0))
+                pytest.fail("it has heard of nothing")
+            epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+            monkeypatch.setattr(Store, "commit", refuse)
 
 
 def test_a_step_whose_evidence_could_not_be_kept_is_met_again(

@@ -3,6 +3,7 @@
 The loaders are PyTorch's, whichever backend trains.
 """
 
+import functools
 import gc
 import random
 import signal
@@ -151,6 +152,18 @@ def play(folder, make, at=None, *, steps=None, looks=None, seed=0, save=1, **set
     return came, random.random(), np.random.uniform(), torch.rand(1).item()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return what gives a run that nobody killed, trained when first asked for."""
+
+    @functools.cache
+    def train(stream, steps):
+        folder = tmp_path_factory.mktemp("whole")
+        return play(folder, STREAMS[stream], steps=steps)
+
+    return train
+
+
 def kill(folder, make, at, **options):
     """Kill a run, and wait until the thread that reads ahead for it is at rest."""
     with pytest.raises(Killed):
@@ -165,11 +178,11 @@ def kill(folder, make, at, **options):
     ("steps", "at"), [(None, 2), (None, 11), (None, 21), (6, 11), (6, 17)]
 )
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_stream_goes_on_the_same_wherever_it_was_killed(tmp_path, stream, at, steps):
-    make = STREAMS[stream]
-    kill(tmp_path / "killed", make, at, steps=steps)
-    killed = play(tmp_path / "killed", make, steps=steps)
-    assert killed == play(tmp_path / "whole", make, steps=steps)
+def test_a_stream_goes_on_the_same_wherever_it_was_killed(
+    tmp_path, whole, stream, at, steps
+):
+    kill(tmp_path, STREAMS[stream], at, steps=steps)
+    assert play(tmp_path, STREAMS[stream], steps=steps) == whole(stream, steps)
 
 
 @pytest.mark.skipif(
@@ -313,24 +326,99 @@ def also_validated(loop, step):
         yield from epoch.train(step, data, every=1, name="more")
 
 
-@pytest.mark.parametrize("at", [4, 12, 17, 23, 29, 33])
+def act(script, folder, at=None):
+    """Run a script; give the numbers of all its passes."""
+    loop = ol.Loop(compile=False, observers=[], folder=folder, save=1)
+    for chunk in script(loop, lambda x: {"x": keras.ops.sum(x)}):
+        if chunk.step == at:
+            raise Killed
+    steps = loop.history.steps
+    return {key: np.asarray(steps[key]).tolist() for key in sorted(steps)}
+
+
+@pytest.fixture(scope="module")
+def whole_script(tmp_path_factory):
+    """Return what gives the numbers of a script that nobody killed."""
+    return functools.cache(lambda script: act(script, tmp_path_factory.mktemp("whole")))
+
+
+@pytest.mark.parametrize("at", [4, 12, 17, 23, 29])
 @pytest.mark.parametrize(
     "script", [two_of_one_name, one_of_two_names, one_generator_of_two, also_validated]
 )
-def test_streams_are_known_by_their_places(tmp_path, script, at):
-    def play(folder, at=None):
-        loop = ol.Loop(compile=False, observers=[], folder=folder, save=1)
-        for chunk in script(loop, lambda x: {"x": keras.ops.sum(x)}):
-            if chunk.step == at:
-                raise Killed
-        steps = loop.history.steps
-        return {key: np.asarray(steps[key]).tolist() for key in sorted(steps)}
+def test_streams_are_known_by_their_places(tmp_path, whole_script, script, at):
+    with pytest.raises(Killed):
+        act(script, tmp_path, at)
+    assert act(script, tmp_path) == whole_script(script)
 
-    whole = play(tmp_path / "whole")
-    try:
-        play(tmp_path / "killed", at)
-    except Killed:
-        assert play(tmp_path / "killed") == whole
+
+def validated(folder, make_val, at=None, **settings):
+    """Train and validate; give numbers of both that hang on the orders of batches.
+
+    In the second epoch something happens at a place of the script.
+    """
+    keras.utils.set_random_seed(0)
+    torch.manual_seed(0)
+    data, val, seen = loader(), make_val(), []
+    loop = ol.Loop(compile=False, observers=[], folder=folder, **settings)
+
+    def happens(where):
+        return loop.epoch == 2 and where == at
+
+    def train_step(x):
+        if happens("first step"):
+            raise ValueError("mine")
+        return {"x": keras.ops.sum(x)}
+
+    def val_step(x):
+        seen.append(x)
+        if happens("validation") and len(seen) == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return {"x": len(seen) * keras.ops.sum(x)}
+
+    for epoch in loop.epochs(3):
+        epoch.train(train_step, data).run()
+        seen.clear()
+        epoch.validate(val_step, val)
+        if happens("body"):
+            raise Killed
+    came = np.asarray(loop.history.steps["train_x"]).tolist()
+    results = loop.history["val_x"].tolist()
+    return came, results, random.random(), torch.rand(1).item()
+
+
+VALIDATED = {
+    "loader": loader,
+    "loader with noise": lambda: loader(noise=True),
+    "loader with a generator": with_generator,
+    "by python": lambda: Shuffled(by_python),
+}
+
+
+@pytest.mark.parametrize("stream", VALIDATED)
+def test_a_validation_that_was_left_draws_the_same_again(tmp_path, stream):
+    make = VALIDATED[stream]
+    with pytest.raises(SystemExit):
+        validated(tmp_path / "left", make, "validation")
+    left = validated(tmp_path / "left", make)
+    assert left == validated(tmp_path / "whole", make)
+
+
+@pytest.mark.parametrize("stream", VALIDATED)
+def test_a_save_behind_a_validation_is_from_before_its_draws(tmp_path, stream):
+    """It is not finished there, and comes again."""
+    make, often = VALIDATED[stream], ol.every(ol.minutes(1e-9))
+    with pytest.raises(Killed):
+        validated(tmp_path / "killed", make, "body", save=often)
+    killed = validated(tmp_path / "killed", make)
+    assert killed == validated(tmp_path / "whole", make)
+
+
+def test_a_pass_that_failed_at_once_draws_the_same_again(tmp_path):
+    with pytest.raises(ValueError, match="mine"):
+        validated(tmp_path / "failed", loader, "first step")
+    failed = validated(tmp_path / "failed", loader)
+    assert failed == validated(tmp_path / "whole", loader)
 
 
 class Hidden(torch_data.Dataset):

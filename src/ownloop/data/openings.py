@@ -70,7 +70,7 @@ class Openings:
         """Give this as JSON; see ``from_json``."""
         return {
             "count": self.count,
-            "firsts": self.firsts,
+            "firsts": list(self.firsts),
             "whole": self.whole,
             "anew": self.is_anew,
             "guess": self.is_guess,

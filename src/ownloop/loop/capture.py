@@ -51,11 +51,31 @@ class Tracked:
     inexact: bool = False
 
 
+@final
+@dataclass(frozen=True)
+class Draws:
+    """What has been drawn so far, of random numbers and of streams.
+
+    Attributes:
+        generators: The states of the generators that a script may draw from.
+        positions: How far data were read that are gone on with.
+    """
+
+    generators: Mapping[str, Any]
+    positions: Mapping[str, Any]
+
+    @classmethod
+    def until_now(cls, run: Run) -> "Draws":
+        """Reads both; streams must be held meanwhile."""
+        return cls(randomness.pack(randomness.read()), run.data.positions())
+
+
 def capture(
     run: Run,
     tracked: Tracked,
     where: Callable[[], Open | None],
     files: Mapping[str, Any],
+    start: Draws | None,
 ) -> Checkpoint:
     """Copies the state of a run to the host.
 
@@ -64,11 +84,14 @@ def capture(
         tracked: What is known of it.
         where: Says where the pass under way stands, if one is.
         files: How much of the run's files belongs to this state.
+        start: What had been drawn when the call under way began, if one is. It begins
+            anew where nothing of it is kept, as a validation does.
     """
     variables = tracked.names.variables()
     with run.data.streams.held():
-        generators, open = randomness.pack(randomness.read()), where()
-        positions = run.data.positions()
+        open = where()
+        draws = Draws.until_now(run) if open is not None or start is None else start
+    generators = draws.generators
     tensors = (
         tracked.waiting.entries
         | owned.entries_of(variables)
@@ -105,7 +128,7 @@ def capture(
         "observers": [
             _text("an observer's get_state()", state) for state in _observer_states(run)
         ],
-        "data": set_apart(positions, apart, "reading"),
+        "data": set_apart(draws.positions, apart, "reading"),
         "fingerprint": tracked.fingerprint,
         "passes": tracked.passes,
         "kinds": tracked.kinds,

@@ -16,7 +16,7 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.guards import Evidence
-from ownloop.loop.capture import Tracked, capture, of_objects, refill
+from ownloop.loop.capture import Draws, Tracked, capture, of_objects, refill
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
@@ -66,6 +66,8 @@ class RunFolder(AbstractHome):
         self._must_reload = False
         # A `break` has left the last round, which was not saved.
         self._was_broken = False
+        # The call that began last, and what had been drawn then.
+        self._start: tuple[Call, Draws] | None = None
         # This epoch takes steps on batches of the user's own, which no file has.
         self._has_single_steps = False
         # A step that went wrong could not be kept.
@@ -213,6 +215,8 @@ class RunFolder(AbstractHome):
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
+        with self._run.data.streams.held():
+            self._start = call, Draws.until_now(self._run)
 
     def skip(self, call: Call) -> None:
         self._tracked.calls.skip(call)
@@ -224,6 +228,8 @@ class RunFolder(AbstractHome):
 
     def enter_single_steps(self) -> None:
         self._has_single_steps = True
+        self._files.check()
+        self._files.flush_if_due()
         if self._trial is not None:
             self._trial.kill_if_due(self._run.step)
         self._leave_if_asked()
@@ -232,18 +238,23 @@ class RunFolder(AbstractHome):
         self._files.check()
         self._files.flush_if_due()
         if self._trial is not None and self._can_save(call):
-            self._try(self._trial, where)
+            self._try(self._trial, where, call)
         if self.is_interrupted(call):
             if self._can_save(call):
-                self._commit_now(where)
+                self._commit_now(where, call)
             self._leave_if_asked()
         elif self._can_save(call) and self._is_due():
-            self._begin_commit(where)
+            self._begin_commit(where, call)
 
-    def _try(self, trial: Trial, where: Callable[[], Open | None]) -> None:
+    def _try(
+        self,
+        trial: Trial,
+        where: Callable[[], Open | None],
+        call: Call | None = None,
+    ) -> None:
         trial.kill_if_due(self._run.step)
         if self._run.step >= trial.steps:
-            self._commit_now(where)
+            self._commit_now(where, call)
             raise SystemExit(0)
 
     def fail(
@@ -254,7 +265,7 @@ class RunFolder(AbstractHome):
         try:
             if where() is None:
                 self._continuation.forget(call)
-            self._commit_now(where)
+            self._commit_now(where, call)
         except Exception as failure:
             # The error that led here is the one that they must see.
             with contextlib.suppress(Exception):
@@ -289,18 +300,29 @@ class RunFolder(AbstractHome):
             and run.step % save.steps == 0
         )
 
-    def _begin_commit(self, where: Callable[[], Open | None] = _nowhere) -> None:
-        """Copies the state, and writes it while the next steps run."""
+    def _begin_commit(
+        self, where: Callable[[], Open | None] = _nowhere, call: Call | None = None
+    ) -> None:
+        """Copies the state, and writes it while the next steps run.
+
+        Args:
+            where: Says where the call under way stands.
+            call: That one, if there is one.
+        """
+        latest, start = self._start or (None, None)
+        start = start if call is not None and latest is call else None
         self._files.begin_commit(
-            lambda files: capture(self._run, self._tracked, where, files),
+            lambda files: capture(self._run, self._tracked, where, files, start),
             self._run.history,
             self._run.step,
         )
         self._saved_step, self._saved_time = self._run.step, time.monotonic()
 
-    def _commit_now(self, where: Callable[[], Open | None] = _nowhere) -> None:
+    def _commit_now(
+        self, where: Callable[[], Open | None] = _nowhere, call: Call | None = None
+    ) -> None:
         self._files.drain()
-        self._begin_commit(where)
+        self._begin_commit(where, call)
         self._files.drain()
 
     def _note_leaving(self, error: BaseException) -> None:
