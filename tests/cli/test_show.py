@@ -89,6 +89,7 @@ def saved(**place):
         inexact=False,
         history=Mark.of_nothing(),
         log=0,
+        log_digest="",
         memory={},
     )
 

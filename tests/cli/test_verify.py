@@ -86,6 +86,13 @@ def remove_an_epoch(folder):
             "log.txt",
             r"7 bytes\. Expected at least 24, which the checkpoint is about",
         ),
+        (
+            lambda folder: (folder / "log.txt").write_text(
+                (folder / "log.txt").read_text().replace("Epoch 2", "Epoch 5")
+            ),
+            "log.txt",
+            r"was altered: the SHA-256 of its first 24 bytes",
+        ),
         (lambda folder: (folder / "log.txt").unlink(), "log.txt", "cannot be read: No"),
         (
             lambda folder: (folder / "run.json").write_text("{}"),

@@ -38,6 +38,7 @@ class Saved:
         inexact: whether it was ever continued although something differed.
         history: how much of the history it is about.
         log: how many bytes of the log it is about.
+        log_digest: their SHA-256.
         memory: the user's own values.
     """
 
@@ -50,6 +51,7 @@ class Saved:
     inexact: bool
     history: Mark
     log: int
+    log_digest: str
     memory: Mapping[str, Any]
 
 
@@ -102,6 +104,7 @@ def read_saved(store: Store, name: str) -> Saved:
             inexact=bool(meta["inexact"]),
             history=Mark.from_json(meta["files"]["history"]),
             log=int(meta["files"]["log"]),
+            log_digest=str(meta["files"]["log digest"]),
             memory=dict(json.loads(meta["memory"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError, FolderError) as error:

@@ -16,7 +16,7 @@ from ownloop.checkpoints import Store
 from ownloop.cli.stored import Saved, find_run, lost_checkpoint, read_saved
 from ownloop.cli.table import size_in_words
 from ownloop.errors import CheckpointError, FolderError, OwnloopError
-from ownloop.folder import Layout
+from ownloop.folder import Layout, verify_log
 from ownloop.history.database import verify_database
 from ownloop.history.tally import Mark
 
@@ -125,14 +125,11 @@ def _log(layout: Layout, saved: Saved | None) -> Finding:
     name = layout.log.name
     least = 0 if saved is None else saved.log
     try:
+        if saved is not None:
+            verify_log(layout.log, least, digest=saved.log_digest)
         size = layout.log.stat().st_size
+    except FolderError as error:
+        return Finding(name, False, str(error))
     except OSError as error:
         return Finding(name, False, f"cannot be read: {error.strerror}")
-    if size < least:
-        return Finding(
-            name,
-            False,
-            f"{size:,} bytes. Expected at least {least:,}, which the checkpoint is "
-            "about. Put back the file that belongs to it.",
-        )
     return Finding(name, True, f"{size:,} bytes, of which {least:,} are saved")

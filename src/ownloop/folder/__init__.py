@@ -3,7 +3,8 @@
     Layout    where everything is, and run.json, which says whose it is
     RunLock   one process at a time
     Holder    which process that is, by ``find_holder``
-    Log       log.txt, which can be cut back to what a checkpoint is about
+    Log       log.txt, which can be cut back to what a checkpoint is about;
+              ``verify_log`` only looks
     ReplayRequest   which of its steps a process is asked to replay
 
 This room knows the file system only: no loop, no Keras, no framework.
@@ -12,7 +13,15 @@ This room knows the file system only: no loop, no Keras, no framework.
 from ownloop.folder.holder import Holder, find_holder
 from ownloop.folder.layout import Layout
 from ownloop.folder.lock import RunLock
-from ownloop.folder.log import Log
+from ownloop.folder.log import Log, verify_log
 from ownloop.folder.request import ReplayRequest
 
-__all__ = ["Holder", "Layout", "Log", "ReplayRequest", "RunLock", "find_holder"]
+__all__ = [
+    "Holder",
+    "Layout",
+    "Log",
+    "ReplayRequest",
+    "RunLock",
+    "find_holder",
+    "verify_log",
+]

@@ -56,8 +56,8 @@ class Log:
             try:
                 self._file = os.open(self._path, flags, 0o666)
             except OSError as error:
-                raise self._refusal("opened", error) from error
-            self._length = self._found_length(self._file)
+                raise _refusal(self._path, "opened", error) from error
+            self._length = _found_length(self._file)
 
     def write(self, text: str) -> None:
         """Add the text at the end and hand it to the system, all of it or nothing.
@@ -72,7 +72,7 @@ class Log:
         written = text.encode("utf-8", errors="backslashreplace")
         content = memoryview(written)
         try:
-            if self._found_length(file) > self._length:
+            if _found_length(file) > self._length:
                 # What another wrote, or half a line that could not be taken away.
                 os.ftruncate(file, self._length)
             while content:
@@ -81,7 +81,7 @@ class Log:
             # Half a line would be taken for a line.
             with suppress(OSError):
                 os.ftruncate(file, self._length)
-            raise self._refusal("written", error) from error
+            raise _refusal(self._path, "written", error) from error
         self._length += len(written)
         self._digest.update(written)
 
@@ -104,7 +104,7 @@ class Log:
         try:
             os.fsync(self._open_file())
         except OSError as error:
-            raise self._refusal("written", error) from error
+            raise _refusal(self._path, "written", error) from error
 
     def verify(self, length: int, *, digest: str) -> None:
         """See that the file begins as a checkpoint says; what follows is not looked at.
@@ -112,7 +112,7 @@ class Log:
         Raises:
             FolderError: it does not, or cannot be read.
         """
-        self._verified(self._open_file(), length, digest)
+        _verified(self._path, self._open_file(), length, digest)
 
     def cut_back(self, length: int, *, digest: str | None = None) -> None:
         """Take away what was written after the file had this length, in bytes.
@@ -125,11 +125,11 @@ class Log:
             FolderError: the file is shorter, or its begin is another one.
         """
         file = self._open_file()
-        self._digest = self._verified(file, length, digest)
+        self._digest = _verified(self._path, file, length, digest)
         try:
             os.ftruncate(file, length)
         except OSError as error:
-            raise self._refusal("cut back", error) from error
+            raise _refusal(self._path, "cut back", error) from error
         self._length = length
 
     def close(self) -> None:
@@ -140,41 +140,6 @@ class Log:
             with suppress(OSError):
                 os.close(file)
 
-    @staticmethod
-    def _found_length(file: int) -> int:
-        return os.fstat(file).st_size
-
-    @staticmethod
-    def _digest_of(file: int, length: int) -> "hashlib._Hash":
-        digest = hashlib.sha256()
-        os.lseek(file, 0, os.SEEK_SET)
-        while length and (piece := os.read(file, min(length, _PIECE))):
-            digest.update(piece)
-            length -= len(piece)
-        return digest
-
-    def _verified(self, file: int, length: int, digest: str | None) -> "hashlib._Hash":
-        """Give the digest of the first bytes, if they are what a checkpoint says."""
-        found = self._found_length(file)
-        if found < length:
-            raise FolderError(
-                f"{self._path} has {found:,} bytes. Expected at least {length:,}, "
-                "which the checkpoint is about. Put back the file that belongs to "
-                "it, or resume from an earlier checkpoint."
-            )
-        try:
-            hashed = self._digest_of(file, length)
-        except OSError as error:
-            raise self._refusal("read", error) from error
-        if digest not in (None, hashed.hexdigest()):
-            raise FolderError(
-                f"{self._path} was altered: the SHA-256 of its first {length:,} bytes "
-                f"is {hashed.hexdigest()[:8]}.... Expected {digest[:8]}..., as the run "
-                "wrote them. Put back the file that belongs to the checkpoint, or "
-                "begin the run anew in another folder."
-            )
-        return hashed
-
     def _open_file(self) -> int:
         if self._file is None:
             raise FolderError(
@@ -182,8 +147,64 @@ class Log:
             )
         return self._file
 
-    def _refusal(self, done: str, error: OSError) -> FolderError:
-        return FolderError(
-            f"{self._path} cannot be {done}: {error.strerror}. Expected a file that "
-            "can grow. Make room on the disk, or see that we may write there."
+
+def verify_log(path: str | PathLike[str], length: int, *, digest: str) -> None:
+    """See that a log begins as a checkpoint says, and change nothing.
+
+    Raises:
+        FolderError: it does not, or cannot be read.
+    """
+    path = Path(path)
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise _refusal(path, "read", error) from error
+    try:
+        _verified(path, file, length, digest)
+    finally:
+        os.close(file)
+
+
+def _verified(
+    path: Path, file: int, length: int, digest: str | None
+) -> "hashlib._Hash":
+    """Give the digest of the first bytes, if they are what a checkpoint says."""
+    found = _found_length(file)
+    if found < length:
+        raise FolderError(
+            f"{path} has {found:,} bytes. Expected at least {length:,}, which the "
+            "checkpoint is about. Put back the file that belongs to it, or resume from "
+            "an earlier checkpoint."
         )
+    try:
+        hashed = _digest_of(file, length)
+    except OSError as error:
+        raise _refusal(path, "read", error) from error
+    if digest not in (None, hashed.hexdigest()):
+        raise FolderError(
+            f"{path} was altered: the SHA-256 of its first {length:,} bytes is "
+            f"{hashed.hexdigest()[:8]}.... Expected {digest[:8]}..., as the run wrote "
+            "them. Put back the file that belongs to the checkpoint, or begin the run "
+            "anew in another folder."
+        )
+    return hashed
+
+
+def _found_length(file: int) -> int:
+    return os.fstat(file).st_size
+
+
+def _digest_of(file: int, length: int) -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    os.lseek(file, 0, os.SEEK_SET)
+    while length and (piece := os.read(file, min(length, _PIECE))):
+        digest.update(piece)
+        length -= len(piece)
+    return digest
+
+
+def _refusal(path: Path, done: str, error: OSError) -> FolderError:
+    return FolderError(
+        f"{path} cannot be {done}: {error.strerror}. Expected a file that can grow. "
+        "Make room on the disk, or see that we may write there."
+    )
