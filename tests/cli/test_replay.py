@@ -159,6 +159,45 @@ def test_what_a_folder_brings_with_it_is_not_run(finished, capsys, script, words
     assert "planted\n" not in said.out
 
 
+def test_a_module_that_a_folder_brings_with_it_is_not_run(finished, capsys):
+    (finished / "planted.py").write_text("print('planted')")
+    elsewhere = {"script": __file__, "directory": str(finished)}
+    assert main(["replay", kept(finished, **elsewhere, module="planted")]) == 2
+    said = capsys.readouterr()
+    assert "lies in the run's own folder, and may be anybody's" in said.err
+    assert "planted\n" not in said.out
+
+
+MODULE = """
+import keras
+import numpy as np
+
+import ownloop as ol
+
+from .numbers import NUMBERS
+
+data = ol.Batches(np.array(NUMBERS, "float32"), batch_size=1)
+loop = ol.Loop(folder="run", nonfinite="skip", compile=False)
+for epoch in loop.epochs(1):
+    epoch.train(lambda x: {"loss": keras.ops.sum(1 / x)}, data).run()
+"""
+
+
+def test_a_script_that_was_called_as_a_module_is_called_so_again(tmp_path, capfd):
+    package = tmp_path / "job"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "numbers.py").write_text("NUMBERS = [1, 2, 0, 4]")
+    (package / "train.py").write_text(MODULE)
+    words = [sys.executable, "-m", "job.train"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert main(["replay", str(tmp_path / "run")]) == 0
+    said = capfd.readouterr().out
+    assert "Running -m job.train up to that pass" in said
+    assert "the logged 'loss'" in said
+
+
 def test_a_script_that_does_not_come_there_is_told_of(finished, tmp_path, capfd):
     script = Path(tmp_path, "short.py")
     script.write_text("print('short')")

@@ -85,18 +85,23 @@ def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
     Only a file that lies elsewhere is run: what a folder brings with it is data.
     """
     script, directory = meta.get("script"), Path(str(meta.get("directory")))
-    reason = None
+    module, reason = meta.get("module"), None
     if not script:
         reason = "it is no file, as in a notebook"
     elif not directory.is_dir() or not Path(directory, script).is_file():
         reason = f"there is no {Path(directory, script)}"
-    elif Path(directory, script).resolve().is_relative_to(layout.folder.resolve()):
-        reason = f"{script} lies in the run's own folder, and may be anybody's"
+    else:
+        # A module is looked for in the directory first.
+        files = [Path(directory, str(script))]
+        files += [Path(directory, *str(module).split("."))] if module else []
+        ours = layout.folder.resolve()
+        if any(file.resolve().is_relative_to(ours) for file in files):
+            reason = f"{script} lies in the run's own folder, and may be anybody's"
     if reason is not None:
         raise FolderError(
             f"The script that made {layout.folder} cannot be run again: {reason}. "
             "Expected a file, where it was then. Call `loop.replay(step)` where the "
             "loop is."
         )
-    words = [str(script), *map(str, meta.get("words", ()))]
-    return words, directory
+    called = ["-m", str(module)] if module else [str(script)]
+    return [*called, *map(str, meta.get("words", ()))], directory

@@ -10,7 +10,7 @@ import optree
 
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.guards import Evidence, Kept, Where
-from ownloop.loop.script import script_of_this_process
+from ownloop.loop.script import module_of_this_process, script_of_this_process
 from ownloop.resume.plain import pack, put_back, set_apart, unpack
 
 
@@ -44,6 +44,7 @@ def to_checkpoint(evidence: Evidence) -> Checkpoint:
         "logged": logged,
         # What `ownloop replay` runs once more.
         "script": script_of_this_process(),
+        "module": module_of_this_process(),
         "words": sys.argv[1:],
         "directory": os.getcwd(),
         "backend": keras.backend.backend(),

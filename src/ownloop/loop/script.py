@@ -11,3 +11,9 @@ def script_of_this_process() -> str | None:
     """
     script = getattr(sys.modules["__main__"], "__file__", None)
     return script if script is not None and Path(script).exists() else None
+
+
+def module_of_this_process() -> str | None:
+    """Returns the name that ``python -m`` was given; None where a file was named."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return None if spec is None else str(spec.name)
