@@ -1,5 +1,6 @@
 """A step that is compiled again, for other variables, is captured with all of them."""
 
+import functools
 import os
 import signal
 
@@ -47,18 +48,24 @@ def swap(folder, at=None, *, owned, compile=True):
     return counts, weights, loop.history.steps["train_loss"].tolist()
 
 
+@pytest.fixture(scope="module")
+def whole_swap(tmp_path_factory):
+    """Return what gives a run that nobody killed, trained when first asked for."""
+    return functools.cache(lambda **how: swap(tmp_path_factory.mktemp("whole"), **how))
+
+
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("owned", [False, True], ids=["found", "owned"])
 @pytest.mark.parametrize("kills", [[7], [11, 15], [11, 19]])
 def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
-    tmp_path, owned, kills, compile
+    tmp_path, whole_swap, owned, kills, compile
 ):
     how = {"owned": owned, "compile": compile}
-    expected = swap(tmp_path / "whole", **how)
+    expected = whole_swap(**how)
     for at in kills:
         with pytest.raises(Killed):
-            swap(tmp_path / "killed", at, **how)
-    counts, weights, losses = swap(tmp_path / "killed", **how)
+            swap(tmp_path, at, **how)
+    counts, weights, losses = swap(tmp_path, **how)
     assert weights == expected[1]
     assert losses == expected[2]
     assert expected[0] == (12, 8)
