@@ -1,28 +1,40 @@
 """`Loop.check_resume`: a script's own processes, killed and compared."""
 
+import json
 import signal
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
+from ownloop.loop import pace
 from ownloop.loop.resume_check import ResumeReport
 
 SCRIPT = """
 import sys, keras, numpy as np, ownloop as ol
-weight = keras.Variable(0.0)
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+optimizer = keras.optimizers.Adam(0.1)
+mean = keras.Variable(0.0)
 rate = keras.Variable(0.5, trainable=False)
 def step(x):
-    loss = keras.ops.mean((weight - x) ** 2)
-    weight.assign(weight - rate * keras.ops.mean(weight - x))
+    with ol.GradientTape() as tape:
+        loss = rate * keras.ops.mean((model(x) - x) ** 2)
+    weights = model.trainable_variables
+    optimizer.apply(tape.gradient(loss, weights), weights)
+    mean.assign(0.9 * mean + 0.1 * loss)
     return loss
-data = ol.Batches(np.arange(40, dtype="float32"), 4, shuffle=True, seed=1)
-loop = ol.Loop(weight=weight, rate=rate, compile=False, observers=[])
+x = np.arange(160, dtype="float32").reshape(-1, 1) / 160
+data = ol.Batches(x, 4, shuffle=True, seed=1)
+objects = {"model": model, "optimizer": optimizer, "rate": rate}
+loop = ol.Loop(**objects, compile=False, observers=[])
 print(loop.check_resume(steps=25, kills=1))
 seen = 0
-for epoch in loop.epochs(3):
+for epoch in loop.epochs(1):
     for chunk in epoch.train(step, data, every=2):
         seen += 1
         if "--forgetful" in sys.argv:
@@ -34,9 +46,8 @@ for epoch in loop.epochs(3):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        # It looks after two steps each time, and ends with the look.
-        ([], "26 steps, killed at 13: the same bits"),
-        (["--forgetful"], "weight/0 (variable) differs"),
+        ([], "25 steps, killed at 13: the same bits"),
+        (["--forgetful"], "model/0 (sequential/dense/kernel) differs"),
     ],
 )
 def test_a_script_learns_whether_it_may_be_killed(backend, tmp_path, words, expected):
@@ -50,17 +61,34 @@ def test_a_script_learns_whether_it_may_be_killed(backend, tmp_path, words, expe
     assert done.returncode == 0, done.stderr
     first, *lines = done.stdout.splitlines()
     assert expected in first
-    assert len(lines) == 15  # After that it trains, from the beginning.
+    assert len(lines) == 20  # After that it trains, from the beginning.
 
 
 def test_a_child_kills_itself_at_its_step():
     code = """
+from ownloop.loop import pace
 from ownloop.loop.resume_check import Trial
 Trial("unused", steps=10, kill=3).kill_if_due(2)
 Trial("unused", steps=10, kill=3).kill_if_due(4)
 """
     done = subprocess.run([sys.executable, "-c", code], timeout=300)
     assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("stretch", [0.0, 1e9])
+def test_a_child_ends_at_its_last_step_whatever_the_clock_says(
+    tmp_path, monkeypatch, stretch
+):
+    monkeypatch.setattr(pace, "STRETCH_SECONDS", stretch)
+    trial = {"folder": str(tmp_path / "trial"), "steps": 6}
+    monkeypatch.setenv("OWNLOOP_CHECK_RESUME", json.dumps(trial))
+    data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+    loop = ol.Loop(compile=False, observers=[])
+    loop.check_resume()
+    with pytest.raises(SystemExit):  # noqa: PT012
+        for epoch in loop.epochs(3):
+            epoch.train(lambda x: {"x": keras.ops.sum(x)}, data).run()
+    assert loop.step == 6
 
 
 def test_it_is_refused_where_it_makes_no_sense(monkeypatch):

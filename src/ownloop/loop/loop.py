@@ -423,7 +423,8 @@ class Loop:
         The script is run in child processes: once for some steps, and once more with
         real kills, continuing after each. Call it before `loop.epochs`; a script that
         passes may be killed anywhere, while one that keeps what it needs in variables
-        of its own is told what differs.
+        of its own is told what differs. Tried are the epochs of the first
+        `loop.epochs` with a number; what comes after these is not.
 
         Args:
             steps: How many steps to compare.

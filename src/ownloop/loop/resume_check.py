@@ -5,6 +5,7 @@ real kills on the way. Each child comes to the same `check_resume`, which there 
 turns the loop to a folder of its own.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -22,6 +24,13 @@ from ownloop.loop.script import script_of_this_process
 
 _VARIABLE: Final = "OWNLOOP_CHECK_RESUME"
 _WORDS_OF_A_FAILURE = 2_000
+_UNSEEDED: Final = ("random/", "reading/")
+"""Generators that no one has seeded differ from the start; where numbers of theirs are
+used, other things differ, too."""
+_HOW_IT_CAME: Final = ("random", "kinds", "calls", "steps")
+"""Say how a run came to where it is: what was built or known before a call."""
+_PERHAPS_ASSUMED: Final = ("habits", "guessed")
+"""Say what was not known for sure yet, of data."""
 # A system without SIGKILL ends a process at once by the other.
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
@@ -152,19 +161,38 @@ def _end(folder: Path) -> Checkpoint:
 def _difference(whole: Checkpoint, cut: Checkpoint) -> str | None:
     if whole.step != cut.step:
         return f"it ended at step {cut.step} and not at step {whole.step}"
-    for name, entry in whole.tensors.items():
-        # Generators that no one has seeded differ from the start; where numbers of
-        # theirs are used, other things differ, too.
-        if name.startswith(("random/", "reading/")):
-            continue
-        other = cut.tensors.get(name)
-        if other is None or other.array.tobytes() != entry.array.tobytes():
-            return f"{name} ({entry.path}) differs"
-    for name, value in whole.meta.items():
-        # By what a program was known says how the run came there.
-        if name not in ("random", "kinds") and cut.meta.get(name) != value:
-            return f"{name} is {cut.meta.get(name)!r:.200} and not {value!r:.200}"
+    tensors, others = _tensors(whole), _tensors(cut)
+    for name, (path, digest) in tensors.items():
+        if others.get(name, ("", ""))[1] != digest:
+            return f"{name} ({path}) differs"
+    before, now = _words(whole.meta), _words(cut.meta)
+    for name, value in before.items():
+        if now.get(name) != value:
+            return f"{name} is {now.get(name)!r:.200} and not {value!r:.200}"
     return None
+
+
+def _tensors(checkpoint: Checkpoint) -> dict[str, tuple[str, str]]:
+    """Returns paths and hashes by name.
+
+    What no object owns is numbered as it was found, which is another order where a
+    process goes on: of these, those of equal path are sorted.
+    """
+    named: dict[str, tuple[str, str]] = {}
+    found: list[tuple[str, str]] = []
+    for name, entry in checkpoint.tensors.items():
+        told = entry.path, hashlib.sha256(entry.array.tobytes()).hexdigest()
+        if name.startswith("found/"):
+            found.append(told)
+        elif not name.startswith(_UNSEEDED):
+            named[name] = told
+    return named | {f"found/{i}": told for i, told in enumerate(sorted(found))}
+
+
+def _words(meta: Mapping[str, Any]) -> dict[str, Any]:
+    words = {name: value for name, value in meta.items() if name not in _HOW_IT_CAME}
+    data = {n: v for n, v in meta["data"].items() if n not in _PERHAPS_ASSUMED}
+    return words | {"data": data}
 
 
 def _difference_of_logs(whole: Path, cut: Path) -> str | None:

@@ -286,7 +286,12 @@ class RunFolder(AbstractHome):
         return is_asked and not self._tracked.calls.is_within_another(call)
 
     def steps_left(self, step: int) -> int | None:
-        return self._save.steps_left(step)
+        to_save = self._save.steps_left(step)
+        if self._trial is None or step >= self._trial.steps:
+            return to_save
+        # Its end is not to depend on the clock.
+        to_end = self._trial.steps - step
+        return to_end if to_save is None else min(to_save, to_end)
 
     def _is_due(self) -> bool:
         run, save = self._run, self._save
