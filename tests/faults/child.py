@@ -111,7 +111,7 @@ def _wait(child: int, begin: float, after: float | None) -> int:
 def _work(attempt: Attempt, report: Path) -> int:
     """Do what is asked; write down what came; give the exit code."""
     told: dict[str, Any] = {"items": None, "notices": (), "error": ""}
-    status, position = 1, Position()
+    status, position = 1, Position(lambda step: moments.come_to(step))
     os.environ.update(attempt.environment or {})
     if attempt.processors is not None:
         allowed = sorted(os.sched_getaffinity(0))[: attempt.processors]

@@ -82,8 +82,9 @@ class Moments:
     """Counts moments by kind, and acts in one.
 
     Args:
-        kind: one of `KINDS`, "any", or "call" for calls of the file system.
-        at: in which moment of that kind, from 1; 0 for never.
+        kind: one of `KINDS`, "any", "call" for calls of the file system, or "reached"
+            for the step that the run has come to, however many moments it took.
+        at: in which moment of that kind, from 1, or at which step; 0 for never.
         act: what is done there.
     """
 
@@ -98,8 +99,23 @@ class Moments:
             if name == self._kind and self.counts[name] == self._at:
                 self._act()
 
+    def come_to(self, step: int) -> None:
+        """Take note of how far the run is; act if it was to come so far."""
+        if self._kind == "reached" and step >= self._at:
+            self._kind = "done"
+            self._act()
+
     def wrap(self) -> None:
         """Wrap the library's functions, for the rest of this process."""
+        if self._kind == "reached":
+            # Nor is the clock to decide what has been saved by then.
+            submit = Writer.submit
+
+            def submit_and_wait(writer: Writer, checkpoint: Any) -> None:
+                submit(writer, checkpoint)
+                writer.wait()
+
+            Writer.submit = submit_and_wait
         for kind, places in _WRAPPED.items():
             for owner, name in places:
                 setattr(owner, name, self._around(getattr(owner, name), kind))

@@ -32,7 +32,6 @@ class Server:
             "KERAS_HOME": str(home / "keras"),
             "OWNLOOP_CACHE": str(home / "ownloop"),
             "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor"),
-            "JAX_ENABLE_COMPILATION_CACHE": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
