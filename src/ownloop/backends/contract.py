@@ -15,7 +15,7 @@ file names where it does the same thing: compile, finite, gradient, place, state
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -104,13 +104,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Description:
-    """What a backend runs on: what a run must record to be repeated exactly."""
+    """What a backend runs on: what a run must record to be repeated exactly.
+
+    settings: what decides bits beside, by name, as JSON. notes: for people.
+    """
 
     backend: str
     version: str
     devices: tuple[str, ...]
     threads: int | None = None
-    notes: tuple[str, ...] = field(default=())
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class AbstractProgram(ABC):

@@ -31,6 +31,9 @@ _SETTINGS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "MKL_CBWR",
+    "KERAS_TORCH_DEVICE",
+    "NVIDIA_TF32_OVERRIDE",
+    "TF_DETERMINISTIC_OPS",
 )
 _SAMPLED_ROWS = 256
 
@@ -57,6 +60,9 @@ def of_process(*, compiled: bool) -> dict[str, Any]:
         "processor": _processor(),
         "floatx": keras.config.floatx(),
         "dtype policy": keras.config.dtype_policy().name,
+        "epsilon": keras.config.epsilon(),
+        "image data format": keras.config.image_data_format(),
+        **here.settings,
         "compile": compiled,
         **{name: os.environ.get(name) for name in _SETTINGS},
     }

@@ -1,6 +1,7 @@
 """The JAX room: the nine verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any, final
 
 import jax
@@ -22,6 +23,13 @@ from ownloop.backends.jax import finite, gradient, place, state
 from ownloop.backends.jax.compile import JaxProgram, keep_compilations
 from ownloop.backends.jax.recording import JaxTape
 from ownloop.backends.scope import stored_values
+
+_SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+)
 
 
 @final
@@ -79,4 +87,7 @@ class Jax(AbstractBackend):
 
     def describe(self) -> Description:
         devices = tuple(f"{d.platform}:{d.id} ({d.device_kind})" for d in jax.devices())
-        return Description("jax", jax.__version__, devices)
+        # XLA is in it.
+        settings = {"jaxlib": version("jaxlib")}
+        settings |= {name: getattr(jax.config, name) for name in _SETTINGS}
+        return Description("jax", jax.__version__, devices, settings=settings)

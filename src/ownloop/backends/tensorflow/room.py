@@ -78,4 +78,10 @@ class TensorFlow(AbstractBackend):
             for device in tf.config.list_physical_devices()
         )
         threads = tf.config.threading.get_intra_op_parallelism_threads() or None
-        return Description("tensorflow", tf.__version__, devices, threads)
+        between = tf.config.threading.get_inter_op_parallelism_threads() or None
+        settings = {
+            "inter-op threads": between,
+            "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+            "jit": tf.config.optimizer.get_jit() or None,
+        }
+        return Description("tensorflow", tf.__version__, devices, threads, settings)

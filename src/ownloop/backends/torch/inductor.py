@@ -1,7 +1,9 @@
 """From a graph of PyTorch operations to machine code, by PyTorch's own inductor."""
 
+import functools
 import os
 import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -34,6 +36,16 @@ def compiler() -> str | None:
     """Returns the C++ compiler that inductor uses on this machine, if it has one."""
     usual = "clang++" if sys.platform == "darwin" else "g++"
     return shutil.which(os.environ.get("CXX", usual))
+
+
+@functools.cache
+def compiler_version() -> str | None:
+    """Returns what the C++ compiler calls itself; kernels are of its making."""
+    path = compiler()
+    if path is None:
+        return None
+    said = subprocess.run([path, "--version"], capture_output=True, text=True)
+    return said.stdout.partition("\n")[0]
 
 
 def build(graph: Graph) -> Compiled:

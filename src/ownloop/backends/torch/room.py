@@ -80,5 +80,10 @@ class Torch(AbstractBackend):
             torch.__version__,
             tuple(devices),
             torch.get_num_threads(),
+            {
+                "precision of products": torch.get_float32_matmul_precision(),
+                "deterministic": torch.are_deterministic_algorithms_enabled(),
+                "C++ compiler": inductor.compiler_version(),
+            },
             (note,),
         )
