@@ -33,6 +33,10 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "data": ({"settings": {"changes": ["data"]}}, "data values was"),
     "code": ({"settings": {"changes": ["code"]}}, "pass 'train': code was"),
+    "number": (
+        {"settings": {"changes": ["number"]}},
+        "train_step reads other numbers: noise was 0.01 and is 0.02",
+    ),
     "dtype policy": (
         {"settings": {"changes": ["dtype policy"]}},
         "dtype policy was 'float32' and is 'mixed_bfloat16'",

@@ -105,6 +105,7 @@ def play(
     if "data" in changes:
         x = x + 1
     size = BATCH * 2 if "batch size" in changes else BATCH
+    noise = 0.02 if "number" in changes else 0.01
     train = ol.Batches((x, y), batch_size=size, shuffle=True, seed=1)
     val = ol.Batches((x[:16], y[:16]), batch_size=BATCH)
     stream = Stream([(x[i : i + 8] + i, y[i : i + 8]) for i in range(0, 20, 4)])
@@ -123,7 +124,7 @@ def play(
     jitter = keras.random.SeedGenerator(11, name="jitter")
 
     def train_step(x, y):
-        x = x + 0.01 * keras.random.normal(keras.ops.shape(x), seed=jitter)
+        x = x + noise * keras.random.normal(keras.ops.shape(x), seed=jitter)
         with ol.GradientTape() as tape:
             logits = model(x, training=True)
             loss = loss_fn(y, logits)
@@ -135,7 +136,7 @@ def play(
 
     def val_step(x, y):
         # With noise and dropout: a validation leaves no trace of its draws.
-        x = x + 0.01 * keras.random.normal(keras.ops.shape(x), seed=jitter)
+        x = x + noise * keras.random.normal(keras.ops.shape(x), seed=jitter)
         logits = model(x, training=True)
         accuracy.update_state(y, logits)
         distance = keras.ops.mean(keras.ops.square(teacher - kernel))
@@ -149,7 +150,7 @@ def play(
     if "code" in changes:
 
         def train_step(x, y):
-            x = x + 0.01 * keras.random.normal(keras.ops.shape(x), seed=jitter)
+            x = x + noise * keras.random.normal(keras.ops.shape(x), seed=jitter)
             with ol.GradientTape() as tape:
                 logits = model(x, training=True)
                 loss = 2.0 * loss_fn(y, logits)

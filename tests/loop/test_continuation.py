@@ -296,3 +296,72 @@ def test_another_kind_of_program_for_what_was_read_before_is_refused(
     words = r"train: step float32\[2, 6, 6, 1\]: program was '.*' and is '.*'\. Expect"
     with pytest.raises(FolderError, match=words):
         augment(tmp_path, epochs=2, begin=1)
+
+
+def anneal(tmp_path, rates, *, at=None, resume=True, compile=True):
+    """Train three epochs with a number in the step, perhaps another one in each."""
+    weight, said = keras.Variable(1.0, name="weight"), []
+    calls, rate = 0, rates[0]
+
+    def step(x):
+        nonlocal calls
+        calls += 1  # Its own number, which decides nothing.
+        weight.assign(weight * 0.9 + rate * keras.ops.mean(x))
+        return {"loss": weight * 1.0}
+
+    loop = ol.Loop(
+        folder=tmp_path / "run",
+        observers=[lambda e: said.append(e.text) if isinstance(e, Notice) else None],
+        resume=resume,
+        compile=compile,
+        save=1,
+        weight=weight,
+    )
+    try:
+        for epoch in loop.epochs(3):
+            rate = rates[(epoch.number - 1) % len(rates)]
+            for chunk in epoch.train(step, DATA, every=1):
+                if chunk.step == at:
+                    raise Killed
+    except Killed:
+        pass
+    finally:
+        loop._run.home._files.close()
+        as_another_process(tmp_path / "run")
+    return [text for text in said if "reads other numbers" in text]
+
+
+def test_a_number_that_a_step_reads_is_the_same_in_the_middle_of_a_pass(tmp_path):
+    anneal(tmp_path, [0.1], at=6)
+    words = "train: step reads other numbers: rate was 0.1 and is 0.2"
+    with pytest.raises(FolderError, match=f"cannot be continued exactly: {words}"):
+        anneal(tmp_path, [0.2])
+    (said,) = anneal(tmp_path, [0.2], resume="inexact")
+    assert f"continuing inexactly, since {words}" in said
+
+
+def test_a_number_may_be_another_in_another_pass_and_that_is_said(tmp_path):
+    anneal(tmp_path, [0.1], at=5)  # Saved last at the end of an epoch.
+    (said,) = anneal(tmp_path, [0.2])
+    assert (
+        "step reads other numbers than before the run was interrupted: rate was 0.1 "
+        "and is 0.2" in said
+    )
+
+
+@pytest.mark.parametrize("at", [3, 5, 6, 9, 11])
+@pytest.mark.parametrize("compile", [True, False])
+def test_numbers_that_a_script_chooses_for_each_epoch_go_on(tmp_path, at, compile):
+    rates = [0.1, 0.2, 0.3]
+    assert anneal(tmp_path, rates, at=at, compile=compile) == []
+    said = anneal(tmp_path, rates, compile=compile)
+    # At the begin of an epoch it cannot be known whether that was meant.
+    assert bool(said) == (compile and at in (5, 9))
+    (tmp_path / "whole").mkdir()
+    anneal(tmp_path / "whole", rates, compile=compile)
+    ends = [
+        Store(p / "run/checkpoints", run=None).newest()
+        for p in (tmp_path, tmp_path / "whole")
+    ]
+    first, second = (e.checkpoint.tensors["weight/0"].array.tobytes() for e in ends)
+    assert first == second

@@ -39,6 +39,7 @@ class Tracked:
         passes: By name, what each pass depends on, where it was met last, and whether
             its data vary: whether they were others in another epoch.
         kinds: By step and shape, and by what it reads, the kind of its program.
+        numbers: By step, the numbers that are frozen into its latest program.
         inexact: Whether it was continued although something differed.
     """
 
@@ -48,6 +49,7 @@ class Tracked:
     fingerprint: dict[str, Any] = field(default_factory=dict)
     passes: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
     inexact: bool = False
 
 
@@ -132,6 +134,7 @@ def capture(
         "fingerprint": tracked.fingerprint,
         "passes": tracked.passes,
         "kinds": tracked.kinds,
+        "numbers": tracked.numbers,
         "inexact": tracked.inexact,
         "files": dict(files),
     }
@@ -156,6 +159,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     tracked.waiting.assign(tracked.names.variables())
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
+    tracked.numbers = dict(meta["numbers"])
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]

@@ -65,6 +65,10 @@ class Continuation:
         self._before: dict[int, tuple[str, Mapping[str, Any]]] = {}
         # As `Tracked.kinds`, of an earlier process.
         self._earlier_kinds: Mapping[str, Mapping[str, str]] = {}
+        # As `Tracked.numbers`, of steps that this process has not compiled yet.
+        self._earlier_numbers: dict[str, Mapping[str, Any]] = {}
+        # The pass and step that the run was in the middle of.
+        self._inside = ""
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         # By step, the variables that it was asked with for what it builds.
         self._tried: dict[str, set[frozenset[int]]] = {}
@@ -123,9 +127,9 @@ class Continuation:
         run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
         self._found, self._unmet = (name, checkpoint), set(tracked.passes)
         # Within a process a step may be compiled as often as what it reads changes.
-        self._earlier_kinds = (
-            checkpoint.meta["kinds"] if tracked.names.is_new_process else {}
-        )
+        is_new, meta = tracked.names.is_new_process, checkpoint.meta
+        self._earlier_kinds = meta["kinds"] if is_new else {}
+        self._earlier_numbers = dict(meta["numbers"]) if is_new else {}
         self._claimed.clear()
         self._tried.clear()
         place = place_of(checkpoint)
@@ -221,6 +225,7 @@ class Continuation:
         section = f"{place.round}/{place.epoch}/"
         self._reach(step, words, section, call)
         if not call.is_over:
+            self._inside = words if call.open is not None else ""
             if self._unsure is not None:
                 unsure, self._unsure = self._unsure, None
                 self._tell_of_flags(unsure)
@@ -302,6 +307,8 @@ class Continuation:
         earlier = self._earlier_kinds.get(key, {})
         before = earlier.get(settings, kind)
         self._compare(f"{key}: ", {"program": before}, {"program": kind})
+        if kind != EAGER:
+            self._compare_numbers(step, fingerprint.of_numbers(seen))
         if earlier and kind not in earlier.values():
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
@@ -311,6 +318,24 @@ class Continuation:
         frozen = "" if kind == EAGER else settings
         tracked.kinds.setdefault(key, {})[frozen] = kind
         claimed.add(program)
+
+    def _compare_numbers(self, step: str, now: dict[str, Any]) -> None:
+        """Compares what is frozen into a step's program with what was.
+
+        In the middle of a pass it was frozen when that began, and must be the same. For
+        another pass the script may have chosen otherwise, and it is said.
+        """
+        before = self._earlier_numbers.pop(step, {})
+        common = {name: then for name, then in before.items() if name in now}
+        words = fingerprint.differences(common, {name: now[name] for name in common})
+        if words and self._inside == step:
+            self._refuse(f"{step} reads other numbers: {'; '.join(words[:_MANY])}")
+        elif words:
+            self._run.say(
+                f"{step} reads other numbers than before the run was interrupted: "
+                f"{'; '.join(words[:_MANY])}"
+            )
+        self._tracked.numbers[step] = now
 
     def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
         """Whether a step may build what values wait for; see `AbstractHome`.

@@ -142,6 +142,12 @@ class Programs:
         told = [c for c in changes if c.partition(" was ")[0] not in shelf.own]
         return now, "; ".join(told)
 
+    def without_own(self, step: Step, seen: Surroundings) -> Surroundings:
+        """Leaves out numbers that the step itself changes, and that decide nothing."""
+        own = _shelf_of(step).own
+        numbers = tuple(entry for entry in seen.numbers if entry[0] not in own)
+        return dataclasses.replace(seen, numbers=numbers)
+
     def liked(self, step: Step) -> int:
         """Returns how many batches at once the step's latest program likes to get."""
         entries = _shelf_of(step).entries

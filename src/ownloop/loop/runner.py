@@ -279,6 +279,8 @@ class Runner:
                 raise
             self._check_same_names(prepared)
             self._prepared[signature] = prepared
+            seen = self._programs.without_own(self._step, self._surroundings)
+            self._surroundings = seen
         prepared = self._prepared[signature]
         self._capacity = prepared.program.capacity
         return prepared

@@ -113,6 +113,22 @@ def of_program(seen: Surroundings) -> str:
     return _hash(parts)
 
 
+def of_numbers(seen: Surroundings) -> dict[str, Any]:
+    """Returns the numbers that a step reads from outside, by name, as JSON.
+
+    Example:
+        >>> rate = 0.5
+        >>> of_numbers(Surroundings.of(lambda x: rate * x))
+        {'rate': 0.5}
+    """
+    numbers: dict[str, list[Any]] = {}
+    for name, value in seen.numbers:
+        numbers.setdefault(plain_path(name), []).append(as_json(value))
+    return {
+        n: values[0] if len(values) == 1 else values for n, values in numbers.items()
+    }
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Says in words where two fingerprints differ.
 
