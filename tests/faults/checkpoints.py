@@ -13,7 +13,7 @@ from faults.corruption import count_corruptions
 from faults.crashes import count_crashes, record
 from faults.failures import count_failures
 from faults.full_disk import fill_a_file_system, limit_the_size_of_files
-from faults.hostile import count_hostile
+from faults.hostile import MEMORY_LIMIT, count_hostile
 from faults.kills import count_kills
 from faults.mutants import EQUIVALENT, MUTANTS, count_mutants
 from faults.run_crashes import (
@@ -54,24 +54,35 @@ def count_checkpoints() -> dict[str, Any]:
 
 def is_sound(counts: Mapping[str, Any]) -> bool:
     """Whether all came as it must; `tests/checkpoints/test_faults.py` says how."""
-    kills, crashes, failures = counts["kills"], counts["crashes"], counts["failures"]
-    return (
-        kills["other"] == kills["damaged"] == kills["stuck"] == 0
-        and crashes["torn"] == crashes["lost"] == crashes["broken"] == 0
-        and all(
-            counts[name]["refused"]
-            == counts[name]["lost"]
-            == counts[name]["short"]
-            == 0
+    kills, failures, hostile = (counts[n] for n in ("kills", "failures", "hostile"))
+    must_be_none = [
+        *(kills[word] for word in ("other", "damaged", "stuck")),
+        *(counts["crashes"][word] for word in ("torn", "lost", "broken")),
+        *(
+            counts[name][word]
             for name in ("run crashes", "run crashes after kills")
-        )
-        and all(
-            counts[name]["killed"] == counts[name]["mutants"]
+            for word in ("refused", "lost", "short")
+        ),
+        failures["silent"],
+        len(counts["corruption"]["silent"]),
+        *(len(hostile[word]) for word in ("accepted", "opened", "ran")),
+    ]
+    must_be_all = [
+        (failures["survived"], failures["points"]),
+        (counts["corruption"]["detected"], counts["corruption"]["cases"]),
+        (hostile["refused"], hostile["cases"]),
+        *(
+            (counts[name]["killed"], counts[name]["mutants"])
             for name in ("mutants", "run mutants", "run mutants after kills")
-        )
-        and failures["survived"] == failures["points"]
-        and counts["corruption"]["detected"] == counts["corruption"]["cases"]
-        and counts["hostile"]["refused"] == counts["hostile"]["cases"]
+        ),
+    ]
+    disks = [counts[name] for name in ("full file system", "limited files")]
+    return (
+        not any(must_be_none)
+        and all(found == wanted > 0 for found, wanted in must_be_all)
+        and hostile["peak"] < MEMORY_LIMIT
+        # None where such a disk cannot be made.
+        and all(disk is None or (disk["kept"] and disk["went_on"]) for disk in disks)
     )
 
 
