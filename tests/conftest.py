@@ -20,8 +20,11 @@ _SOURCE = Path(__file__).resolve().parents[1] / "src"
 _HOME = tempfile.TemporaryDirectory(prefix="ownloop-keras-")
 os.environ["KERAS_HOME"] = _HOME.name
 os.environ.setdefault("KERAS_BACKEND", "jax")
-# What an earlier run has compiled must not decide what this one sees.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"
+# What JAX compiles is kept for the children and later tests of this process alone:
+# what an earlier run has compiled must not decide what this one sees.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(_HOME.name, "jax")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
 # Commands that a test starts find the same source that the test imports.

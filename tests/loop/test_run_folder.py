@@ -5,6 +5,7 @@ import enum
 import os
 import re
 import signal
+import time
 
 import keras
 import numpy as np
@@ -317,6 +318,22 @@ def test_an_epoch_of_single_steps_is_recorded_on_its_way(make, tmp_path, monkeyp
         stored = read_database(tmp_path / "run/history.db")
     # Each step hands over what the ones before it have logged.
     assert stored.steps["train_loss"].tolist() == [1.0, 5.0]
+
+
+def test_each_epoch_of_single_steps_is_saved_however_slow_the_disk(
+    make, tmp_path, monkeypatch
+):
+    whole = Store.commit
+
+    def slowly(store, checkpoint):
+        time.sleep(0.05)
+        return whole(store, checkpoint)
+
+    monkeypatch.setattr(Store, "commit", slowly)
+    loop, _ = make(save=None, keep=10)
+    for epoch in loop.epochs(4):
+        epoch.step(lambda x: {"loss": keras.ops.sum(x)}, DATA.batch(epoch.number, 0))
+    assert {"step-1", "step-2", "step-3", "step-4"} <= set(names(tmp_path))
 
 
 def test_single_steps_are_told_that_a_save_has_failed(make, monkeypatch):

@@ -52,7 +52,8 @@ class Loop:
             versions, threads, code or data differ. A run whose checkpoints were
             deleted is refused in any case.
         save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
-            steps, or None.
+            steps, or None. Where an epoch is over before the disk has the save before,
+            its end is left out, but with `Keep(by=...)` and `epoch.step`.
         keep: Which checkpoints stay: a number for the last ones, or `Keep`.
         nonfinite: What to do with a step that makes a logged loss (a scalar named
             "loss", or with a name that ends so) or a variable NaN or infinite; the

@@ -168,11 +168,18 @@ class RunFolder(AbstractHome):
         if self._signals.received is not None:
             self._commit_now()
             self._leave_if_asked()
-        elif self._files.by is not None or not self._files.is_busy:
-            # Where a value decides which checkpoints stay, each epoch has one.
+        elif self._must_save_epochs or not self._files.is_busy:
             self._files.drain()
             self._check_value_is_known()
             self._begin_commit()
+
+    @property
+    def _must_save_epochs(self) -> bool:
+        """Whether the end of this epoch is waited for, should the disk be slower.
+
+        A value decides which checkpoints stay, or nothing within the epoch was saved.
+        """
+        return self._files.by is not None or self._has_single_steps
 
     def _check_value_is_known(self) -> None:
         by, names = self._files.by, self._run.history.names
