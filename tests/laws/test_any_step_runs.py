@@ -113,6 +113,27 @@ def test_a_step_that_xla_cannot_compile_runs_in_tensorflows_graph(backend, bits)
     np.testing.assert_allclose(eager, losses, atol=1e-5)
 
 
+def test_it_is_said_that_tensorflows_own_random_numbers_do_not_go_on(backend):
+    if backend != "tensorflow":
+        pytest.skip("about TensorFlow's own operations")
+    import tensorflow as tf
+
+    def said_of(draw):
+        texts = []
+        loop = ol.Loop(observers=[lambda e: texts.append(getattr(e, "text", ""))])
+        for epoch in loop.epochs(1):
+            epoch.train(lambda x: x[0] + draw(), ol.Batches(np.ones(2), 1)).run()
+        return "\n".join(texts)
+
+    generator, seed = tf.random.Generator.from_seed(1), keras.random.SeedGenerator(1)
+    words = "has a state of its own, which no checkpoint has"
+    assert f"RandomStandardNormal {words}" in said_of(lambda: tf.random.normal(()))
+    assert f"RngReadAndSkip {words}" in said_of(lambda: generator.normal(()))
+    said = said_of(lambda: keras.random.normal((), seed=seed))
+    assert "draws other random numbers at Stateless" in said
+    assert words not in said
+
+
 def test_convolutions_run_step_by_step_on_jax_on_the_cpu(backend, bits):
     if backend != "jax":
         pytest.skip("about XLA's loops")

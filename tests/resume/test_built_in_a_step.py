@@ -118,3 +118,34 @@ def test_what_a_step_changes_beside_variables_is_changed_once(tmp_path):
         play(tmp_path / "killed", 8)
     assert play(tmp_path / "killed") == play(tmp_path / "whole")
     assert play(tmp_path / "whole")[:2] == (12, 12)
+
+
+def unseeded(folder, at=None, **settings):
+    """Train by random numbers for which no seed was given; Keras has one for these."""
+    keras.utils.set_random_seed(0)
+    weight = keras.Variable(1.0, name="weight")
+
+    def step(x):
+        noise = keras.random.normal(())
+        weight.assign(0.9 * weight + keras.ops.mean(x) + noise)
+        return {"loss": weight.value / keras.ops.max(x)}
+
+    loop = ol.Loop(
+        compile=False, observers=[], folder=folder, save=2, weight=weight, **settings
+    )
+    data = ol.Batches(np.array([1, 2, 3, 0, 5, 6, 7, 8], "float32"), batch_size=1)
+    for epoch in loop.epochs(2):
+        for chunk in epoch.train(step, data, every=1):
+            if chunk.step == at:
+                raise Killed
+    return loop.history.steps["train_loss"].tolist()
+
+
+@pytest.mark.parametrize("at", [1, 5, 7, 9, 13])
+def test_draws_without_a_seed_go_on(tmp_path, at):
+    """One of the steps is left out, with what it has drawn."""
+    with pytest.raises(Killed):
+        unseeded(tmp_path / "killed", at, nonfinite="skip")
+    killed = unseeded(tmp_path / "killed", nonfinite="skip")
+    assert np.isinf(killed).sum() == 2
+    assert killed == unseeded(tmp_path / "whole", nonfinite="skip")

@@ -16,6 +16,7 @@ import numpy as np
 from ownloop import backends
 from ownloop.backends.births import Births
 from ownloop.backends.contract import EAGER, Placed, Snapshot
+from ownloop.backends.unseeded import unseeded_state
 from ownloop.data import AbstractFeed, Segment, Signature
 from ownloop.errors import StepError
 from ownloop.loop.bisection import Stretch
@@ -361,6 +362,7 @@ class Runner:
             *program.variables,
             *self._surroundings.variables(),
             *self._claims.owned(),
+            *unseeded_state(),
         )
         return tuple({id(variable): variable for variable in found}.values())
 

@@ -85,13 +85,20 @@ def _reason_against_xla(found: Found) -> str:
     if slow and not tf.config.list_logical_devices("GPU"):
         return f"without XLA, which is slow at {slow[0]} inside a loop on the CPU"
     random = sorted(name for name in found.operations if _draws(name))
-    if random:
-        return f"without XLA, which draws other random numbers at {random[0]}"
-    return ""
+    if not random:
+        return ""
+    reason = f"without XLA, which draws other random numbers at {random[0]}"
+    own = [name for name in random if not name.startswith("Stateless")]
+    if own:
+        reason += (
+            f"; {own[0]} has a state of its own, which no checkpoint has: a run that "
+            "is continued draws otherwise there, by `keras.random` it would not"
+        )
+    return reason
 
 
 def _draws(operation: str) -> bool:
-    words = ("Random", "TruncatedNormal", "Multinomial", "Shuffle")
+    words = ("Random", "TruncatedNormal", "Multinomial", "Shuffle", "RngReadAndSkip")
     return any(word in operation for word in words)
 
 
