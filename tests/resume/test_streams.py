@@ -5,8 +5,11 @@ The loaders are PyTorch's, whichever backend trains.
 
 import functools
 import gc
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -194,6 +197,49 @@ def test_workers_of_a_loader_draw_the_same(tmp_path):
 
     kill(tmp_path / "killed", make, 14)
     assert play(tmp_path / "killed", make) == play(tmp_path / "whole", make)
+
+
+WORKERS = """
+import time, keras, torch, ownloop as ol
+
+class Slow(torch.utils.data.Dataset):
+    def __len__(self):
+        return 40
+    def __getitem__(self, i):
+        time.sleep(0.05)
+        return torch.tensor([float(i)])
+
+def step(x):
+    return {"x": keras.ops.sum(x)}
+
+data = torch.utils.data.DataLoader(Slow(), batch_size=2, num_workers=1)
+loop = ol.Loop(folder="run", compile=False, observers=[])
+for epoch in loop.epochs(1):
+    for chunk in epoch.train(step, data, every=1):
+        if chunk.step == 3:
+            print("reading", flush=True)
+"""
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="others warn where a process is forked"
+)
+def test_ctrl_c_that_a_loaders_workers_hear_too_is_no_error(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-c", WORKERS],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stdout.readline() == "reading\n"
+    os.killpg(run.pid, signal.SIGINT)  # As a terminal does.
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == -signal.SIGINT, said
+    assert said.rstrip().endswith("KeyboardInterrupt"), said
+    (saved,) = (tmp_path / "run/checkpoints").glob("step-*")
+    assert int(saved.name.removeprefix("step-")) >= 3
 
 
 @pytest.mark.parametrize("at", [4, 13])

@@ -75,6 +75,10 @@ class Runner:
         claims: What is known of variables, by name.
         guard: What keeps steps that go wrong out of the state; None: nothing does.
         keep: Whether `restore` is to put back everything that the pass touches.
+
+    Attributes:
+        mean: What the pass has logged so far.
+        has_failed_to_read: Whether the data, and no step, have raised an error.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Runner:
         keep: bool = False,
     ) -> None:
         self.mean = PassMean()
+        self.has_failed_to_read = False
         self._step = step
         self._feed = feed
         self._programs = programs
@@ -261,7 +266,11 @@ class Runner:
         if left == 0:
             return None
         room = room or self._capacity
-        return self._feed.take(room if left is None else min(left, room))
+        try:
+            return self._feed.take(room if left is None else min(left, room))
+        except Exception:
+            self.has_failed_to_read = True
+            raise
 
     def _prepare(self, signature: Signature | None) -> Prepared:
         if signature not in self._prepared:

@@ -215,6 +215,9 @@ class Pass:
                     self._pause(runner)
         except BaseException as error:
             self._go_back()
+            if runner.has_failed_to_read and run.home.is_interrupted(self._call):
+                # Such as a Ctrl-C that has reached the workers of a loader, too.
+                self._pause(runner)
             run.fail(error, step_name(self._step), self.name, self.batch)
             if isinstance(error, Exception):
                 run.home.fail(self._call, lambda: self._where(runner), error)

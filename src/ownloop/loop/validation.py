@@ -41,6 +41,9 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
         run.pause(call, lambda: None)  # It runs again when the run goes on.
     except BaseException as error:
         runner.restore()  # Again: an interrupt may have come just before it.
+        if runner.has_failed_to_read and run.home.is_interrupted(call):
+            # Such as a Ctrl-C that has reached the workers of a loader, too.
+            run.pause(call, lambda: None)
         run.fail(error, step_name(step), name, record.batch)
         if isinstance(error, Exception):
             run.home.fail(call, lambda: None, error)
