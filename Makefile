@@ -39,9 +39,10 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.
-# Two tests run at once, on PyTorch with a thread for each: threads that wait for each
+# Three tests run at once on two cores, since many wait for a disk or a child; on PyTorch with
+# a thread for each: threads that wait for each
 # other are slower than none.
-WORKERS ?= 2
+WORKERS ?= 3
 TEST_ENV = OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
 	XLA_PYTHON_CLIENT_PREALLOCATE=false MPLBACKEND=agg PYTHONDONTWRITEBYTECODE=1
 
@@ -99,7 +100,7 @@ tape: $(VENV)/.test
 
 # Whole runs in child processes that are killed, and checkpoints on disks that fail. The
 # tables are printed, and all counts written to .venv/log/faults-*.json.
-FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers $(WORKERS)
+FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers 2
 EVERYTHING = runs calls disk asked changed items overhead
 faults: HOW = --kills 12 --stride 25 --rounds 1
 faults-long: HOW = --kills 320 --stride 1 --rounds 25
