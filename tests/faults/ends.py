@@ -22,7 +22,7 @@ def apart(expected: Outcome, found: Outcome) -> list[str]:
     """Name the items in which two runs differ that came to their ends.
 
     The newest checkpoint counts in full: it holds the optimizer's moments and averages
-    of the end, since after the last round nothing is trained. Only five things may
+    of the end, since after the last round nothing is trained. Only six things may
     differ in it, which say how the run came there and not where it is: what was within
     reach of the calls that it had made by then, which another process needs in the
     middle of them. A run that was killed between the end of its last epoch and that of
@@ -107,6 +107,8 @@ def _with_certainty(data: Mapping[str, Any]) -> dict[str, Any]:
 
 _CHANGES = {
     "checkpoint meta calls": lambda _: {},
+    # The shapes of a first call, which may be a validation's.
+    "checkpoint meta models": lambda _: {},
     "checkpoint meta steps": _without_slots,
     "checkpoint meta passes": _without_some,
     "checkpoint meta kinds": _kinds,

@@ -351,8 +351,11 @@ def test_a_number_may_be_another_in_another_pass_and_that_is_said(tmp_path):
 
 @pytest.mark.parametrize("at", [3, 5, 6, 9, 11])
 @pytest.mark.parametrize("compile", [True, False])
-def test_numbers_that_a_script_chooses_for_each_epoch_go_on(tmp_path, at, compile):
-    rates = [0.1, 0.2, 0.3]
+@pytest.mark.parametrize("last", [0.3, 0.1])
+def test_numbers_that_a_script_chooses_for_each_epoch_go_on(
+    tmp_path, at, compile, last
+):
+    rates = [0.1, 0.2, last]  # One that comes back finds its program again.
     assert anneal(tmp_path, rates, at=at, compile=compile) == []
     said = anneal(tmp_path, rates, compile=compile)
     # At the begin of an epoch it cannot be known whether that was meant.

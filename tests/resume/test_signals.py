@@ -9,7 +9,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
-from ownloop.events import EpochDone
+from ownloop.events import ChunkDone, EpochDone, Failed
 
 
 def forgets_a_pass(loop, epoch, step, data):
@@ -123,3 +123,65 @@ def test_a_forked_child_obeys_the_first_signal(tmp_path, small_run, number):
             signal.default_int_handler,
         )
     assert loop.step == 8
+
+
+class Nobody:
+    """Stands for a pipe whose reader is gone, as `tee` is after a Ctrl-C."""
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def flush(self):
+        pass
+
+
+def test_a_signal_is_heard_also_where_nobody_reads_what_is_said(
+    tmp_path, small_run, monkeypatch
+):
+    _, data, step, loop = small_run(tmp_path)
+    monkeypatch.setattr("sys.stderr", Nobody())
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        for epoch in loop.epochs(1):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == 2:
+                    signal.raise_signal(signal.SIGINT)
+    assert loop.step == 2
+    assert list((tmp_path / "checkpoints").glob("step-2*"))
+
+
+def test_an_observer_that_fails_at_a_look_leaves_the_epoch_to_be_entered_again(
+    tmp_path, small_run
+):
+    def watch(event):
+        if isinstance(event, ChunkDone) and event.step == 2 and not failed:
+            failed.append(event)
+            raise ConnectionError("the observer's own")
+
+    failed, numbers = [], []
+    _, data, step, _ = small_run(tmp_path / "other")
+    loop = ol.Loop(compile=False, observers=[watch], folder=tmp_path / "run")
+    with pytest.raises(ConnectionError, match="own"):  # noqa: PT012
+        for epoch in loop.epochs(2):
+            epoch.train(step, data, every=2).run()
+    for epoch in loop.epochs(2):
+        numbers.append(epoch.number)
+        epoch.train(step, data, every=2).run()
+    assert numbers == [1, 2]
+
+
+def test_an_observer_that_fails_too_does_not_hide_the_error(tmp_path, small_run):
+    def watch(event):
+        if isinstance(event, Failed):
+            raise ConnectionError("the observer's own")
+
+    def fail(x):
+        raise ValueError("the step's own")
+
+    _, data, step, _ = small_run(tmp_path / "other")
+    loop = ol.Loop(compile=False, observers=[watch], folder=tmp_path / "run")
+    with pytest.raises(ValueError, match="the step's own") as raised:  # noqa: PT012
+        for epoch in loop.epochs(1):
+            epoch.train(step, data, name="first").run()
+            epoch.train(fail, data).run()
+    assert any("An observer failed" in note for note in raised.value.__notes__)
+    assert list((tmp_path / "run/checkpoints").glob("step-4*"))

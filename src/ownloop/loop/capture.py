@@ -18,7 +18,7 @@ import numpy as np
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import CheckpointError, LoopError
 from ownloop.loop.run import Run
-from ownloop.resume import optimizers, owned, randomness
+from ownloop.resume import models, optimizers, owned, randomness
 from ownloop.resume.calls import Calls, Open, Place
 from ownloop.resume.names import Names
 from ownloop.resume.plain import put_back, set_apart
@@ -118,6 +118,7 @@ def capture(
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
         "built": _built(run, tracked),
+        "models": models.built_for(run.objects),
         "optimizers": optimizers.built_for(run.objects, variables),
         "parts": _parts(run),
         "flags": flags_of(run.objects),
@@ -154,9 +155,10 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     _check_parts(meta["parts"], _parts(run), name)
     paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
     tracked.names.expect(meta["steps"], meta["calls"], paths)
-    assign(run, tracked, checkpoint, name)
+    # First: by its place a variable is known only in what is built.
+    models.build(run.objects, meta["models"])
     optimizers.build(run.objects, meta["optimizers"], tracked.names.variables())
-    tracked.waiting.assign(tracked.names.variables())
+    assign(run, tracked, checkpoint, name)
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
     tracked.numbers = dict(meta["numbers"])

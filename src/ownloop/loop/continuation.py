@@ -18,7 +18,7 @@ from ownloop.loop.capture import Tracked, assign, assign_flags, place_of, restor
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
-from ownloop.resume import fingerprint, owned
+from ownloop.resume import fingerprint, optimizers, owned
 from ownloop.resume.calls import Call
 from ownloop.step import Surroundings, in_both, settings_of
 
@@ -67,8 +67,12 @@ class Continuation:
         self._earlier_kinds: Mapping[str, Mapping[str, str]] = {}
         # As `Tracked.numbers`, of steps that this process has not compiled yet.
         self._earlier_numbers: dict[str, Mapping[str, Any]] = {}
+        # By step, what its latest pass has looked at.
+        self._seen: dict[str, weakref.ref[Surroundings]] = {}
         # The pass and step that the run was in the middle of.
         self._inside = ""
+        # What optimizers were built for that their first step builds here.
+        self._unbuilt: Mapping[str, list[str]] = {}
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         # By step, the variables that it was asked with for what it builds.
         self._tried: dict[str, set[frozenset[int]]] = {}
@@ -128,6 +132,7 @@ class Continuation:
         self._found, self._unmet = (name, checkpoint), set(tracked.passes)
         # Within a process a step may be compiled as often as what it reads changes.
         is_new, meta = tracked.names.is_new_process, checkpoint.meta
+        self._unbuilt = optimizers.not_built(run.objects, meta["optimizers"])
         self._earlier_kinds = meta["kinds"] if is_new else {}
         self._earlier_numbers = dict(meta["numbers"]) if is_new else {}
         self._claimed.clear()
@@ -300,6 +305,8 @@ class Continuation:
                 read the same.
         """
         key, tracked = f"{step} {shape}", self._tracked
+        if program.kind != EAGER:
+            self._note_numbers(step, seen)
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and program.kind != EAGER:
             return
@@ -307,24 +314,27 @@ class Continuation:
         earlier = self._earlier_kinds.get(key, {})
         before = earlier.get(settings, kind)
         self._compare(f"{key}: ", {"program": before}, {"program": kind})
-        if kind != EAGER:
-            self._compare_numbers(step, fingerprint.of_numbers(seen))
         if earlier and kind not in earlier.values():
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=program.kind != EAGER)
-        owned.check_dtypes(tracked.names.variables())
-        tracked.waiting.assign(tracked.names.variables())
+        known = tracked.names.variables()
+        optimizers.check_built(self._run.objects, self._unbuilt, known)
+        owned.check_dtypes(known)
+        tracked.waiting.assign(known)
         # Nothing that it reads is frozen into an eager program: one stands for all.
         frozen = "" if kind == EAGER else settings
         tracked.kinds.setdefault(key, {})[frozen] = kind
         claimed.add(program)
 
-    def _compare_numbers(self, step: str, now: dict[str, Any]) -> None:
-        """Compares what is frozen into a step's program with what was.
+    def _note_numbers(self, step: str, seen: Surroundings) -> None:
+        """Notes, once for each pass, what is frozen into its program; compares that.
 
         In the middle of a pass it was frozen when that began, and must be the same. For
         another pass the script may have chosen otherwise, and it is said.
         """
+        if step in self._seen and self._seen[step]() is seen:
+            return
+        self._seen[step], now = weakref.ref(seen), fingerprint.of_numbers(seen)
         before = self._earlier_numbers.pop(step, {})
         common = {name: then for name, then in before.items() if name in now}
         words = fingerprint.differences(common, {name: now[name] for name in common})

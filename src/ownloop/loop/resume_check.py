@@ -27,7 +27,7 @@ _WORDS_OF_A_FAILURE = 2_000
 _UNSEEDED: Final = ("random/", "reading/")
 """Generators that no one has seeded differ from the start; where numbers of theirs are
 used, other things differ, too."""
-_HOW_IT_CAME: Final = ("random", "kinds", "calls", "steps")
+_HOW_IT_CAME: Final = ("random", "kinds", "calls", "steps", "models")
 """Say how a run came to where it is: what was built or known before a call."""
 _PERHAPS_ASSUMED: Final = ("habits", "guessed")
 """Say what was not known for sure yet, of data."""

@@ -103,7 +103,13 @@ class Run:
                 f"and step {self.step} of the run. The state is as it was there."
             )
         self.failed = error
-        self.tell(Failed(error=error, step=self.step, epoch=self.current or self.epoch))
+        failed = Failed(error=error, step=self.step, epoch=self.current or self.epoch)
+        try:
+            self.tell(failed)
+        except Exception as other:
+            # The error that led here is the one that they must see.
+            with contextlib.suppress(Exception):
+                error.add_note(f"An observer failed when it was told: {other!r}")
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:

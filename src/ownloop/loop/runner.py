@@ -125,6 +125,10 @@ class Runner:
         was done. An interrupt comes before both, and then the state is as it was, or
         after both, and never in between.
         """
+        if self._before is not None and not self._before:
+            # Not behind what reading a first block draws: how long that is hangs on
+            # whether this process has a program already.
+            self._before.append(((), backends.current().read(())))
         kept: _Kept = []
         settled: list[Settled] = []
         left, reset, begun = limit, dict(self._reset), set(self._begun)

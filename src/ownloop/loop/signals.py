@@ -97,8 +97,9 @@ class Signals:
         what = "saving the run, then leaving"
         if not self._can_save():
             what = "leaving; in the middle of this epoch the run cannot be saved"
-        # The signal may have come in the middle of another write.
-        with contextlib.suppress(RuntimeError):
+        # It may have come in the middle of another write, or nobody may be left to
+        # read. An error would come out of whatever code runs now.
+        with contextlib.suppress(Exception):
             sys.stderr.write(f"{name}: {what}; once more to leave now\n")
 
 

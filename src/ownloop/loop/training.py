@@ -227,7 +227,8 @@ class Pass:
                 self._check_not_empty()
             return None
         advance, self._parts = Advance.joined(self._parts), []
-        self._tell(runner, advance, begin, looks=True)
+        with run.refusals():
+            self._tell(runner, advance, begin, looks=True)
         steps = Values(advance.columns)
         mean = runner.mean.values()
         return Chunk(run.step, record.batch, advance.last, mean, steps)

@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from ownloop.errors import CheckpointError
+
 
 def built_for(
     objects: Mapping[str, Any], variables: Mapping[str, keras.Variable]
@@ -47,7 +49,41 @@ def build(
     for word, thing in _optimizers(objects).items():
         names = orders.get(word, [])
         if names and not thing.built and all(name in variables for name in names):
-            thing.build([variables[name] for name in names])
+            # In a scope, as the first step does it: paths of slots begin with it.
+            with keras.name_scope(thing.name, caller=thing):
+                thing.build([variables[name] for name in names])
+
+
+def not_built(
+    objects: Mapping[str, Any], orders: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """Returns what `built_for` has returned of those that wait for their first step."""
+    return {
+        word: orders[word]
+        for word, thing in _optimizers(objects).items()
+        if word in orders and not thing.built
+    }
+
+
+def check_built(
+    objects: Mapping[str, Any],
+    orders: Mapping[str, list[str]],
+    variables: Mapping[str, keras.Variable],
+) -> None:
+    """Refuses optimizers that a first step has built for others than in the run.
+
+    Raises:
+        CheckpointError: One has other slots then, and would go on with wrong values.
+    """
+    for word, names in built_for(objects, variables).items():
+        if word in orders and names != orders[word]:
+            raise CheckpointError(
+                f"The optimizer {word!r} was built for {len(orders[word])} variables, "
+                f"and is now for {len(names)}, since other layers are trainable. "
+                "Expected those of the run, for which its moments were saved; nothing "
+                "changed. Build the model before `loop.epochs`, with `keras.Input` or "
+                "by a call, so that the optimizer can be built as it was."
+            )
 
 
 def _optimizers(objects: Mapping[str, Any]) -> dict[str, keras.optimizers.Optimizer]:

@@ -24,6 +24,7 @@ class Saved:
     states: Mapping[str, Any]
 
 
+_SEED = "/seed_generator_state"
 _TAKEN = ("found", "logged", "random", "reading", "saved")
 """Under these words a checkpoint has what no object owns."""
 
@@ -71,9 +72,21 @@ def named(objects: Mapping[str, Any]) -> dict[str, keras.Variable]:
     """
     found: dict[int, tuple[str, keras.Variable]] = {}
     for name, thing in objects.items():
+        if _has_no_places_yet(thing):
+            continue
         for i, variable in enumerate(variables_of(thing)):
             found.setdefault(id(variable), (f"{name}/{i}", variable))
     return dict(found.values())
+
+
+def _has_no_places_yet(thing: Any) -> bool:
+    """Whether a layer has nothing but the seeds of its dropouts and the like.
+
+    They have other places among its variables once its weights are there.
+    """
+    if not isinstance(thing, keras.Layer) or thing.built:
+        return False
+    return all(variable.path.endswith(_SEED) for variable in thing.variables)
 
 
 def held_dtype(variable: keras.Variable) -> str:
