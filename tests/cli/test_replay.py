@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import timeit
 from pathlib import Path
 
 import pytest
@@ -96,7 +98,9 @@ def test_the_latest_step_goes_wrong_again_and_the_layer_is_named(run, capfd):
     assert content(run) == before
 
 
-def test_another_step_is_replayed_where_it_is_asked_for(run, capfd):
+def test_another_step_is_replayed_where_it_is_asked_for(run, capfd, backend):
+    if backend != "jax":
+        pytest.skip("which one is chosen in the same way on every backend")
     assert main(["replay", str(run), "--step", "11"]) == 0
     said = capfd.readouterr().out
     assert said.startswith("Step 11 (epoch 1, batch 5 of the pass 'train')")
@@ -168,6 +172,21 @@ def test_a_module_that_a_folder_brings_with_it_is_not_run(finished, capsys):
     assert "planted\n" not in said.out
 
 
+def test_code_that_does_what_it_is_told_is_not_run(finished, capsys):
+    words = ["-n1", "-r1", "print('planted')"]
+    here = {"directory": str(Path(__file__).parent), "words": words}
+    script = Path(__file__).name
+    assert main(["replay", kept(finished, **here, script=script, module="timeit")]) == 2
+    assert f"{script} is not the file of the module timeit" in capsys.readouterr().err
+    script = timeit.__file__
+    for module in ("timeit", None):
+        shutil.rmtree(finished / "nonfinite")
+        assert main(["replay", kept(finished, **here, script=script, module=module)])
+        said = capsys.readouterr()
+        assert "timeit.py is Python's, or that of a package" in said.err
+        assert "planted\n" not in said.out
+
+
 MODULE = """
 import keras
 import numpy as np
@@ -183,7 +202,11 @@ for epoch in loop.epochs(1):
 """
 
 
-def test_a_script_that_was_called_as_a_module_is_called_so_again(tmp_path, capfd):
+def test_a_script_that_was_called_as_a_module_is_called_so_again(
+    tmp_path, capfd, backend
+):
+    if backend != "jax":
+        pytest.skip("how it is called is the same on every backend")
     package = tmp_path / "job"
     package.mkdir()
     (package / "__init__.py").touch()

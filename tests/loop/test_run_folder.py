@@ -4,6 +4,7 @@ import collections
 import enum
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -13,7 +14,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.checkpoints import Store
-from ownloop.errors import CheckpointError, LoopError
+from ownloop.errors import CheckpointError, FolderError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
 from ownloop.loop import run_files
@@ -318,6 +319,22 @@ def test_an_epoch_of_single_steps_is_recorded_on_its_way(make, tmp_path, monkeyp
         stored = read_database(tmp_path / "run/history.db")
     # Each step hands over what the ones before it have logged.
     assert stored.steps["train_loss"].tolist() == [1.0, 5.0]
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_folder_that_was_deleted_under_a_run_is_left_alone(
+    make, tmp_path, is_made_again
+):
+    loop, _ = make(save=None)
+    with pytest.raises(FolderError, match=r"deleted.*Expected.*Begin anew"):  # noqa: PT012
+        for epoch in loop.epochs(2):
+            epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+            shutil.rmtree(tmp_path / "run")
+            if is_made_again:
+                (tmp_path / "run").mkdir()
+                (tmp_path / "run/lock").write_text("another's")
+    found = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert found == (["lock"] if is_made_again else [])
 
 
 def test_each_epoch_of_single_steps_is_saved_however_slow_the_disk(

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,12 +92,15 @@ def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
     elif not directory.is_dir() or not Path(directory, script).is_file():
         reason = f"there is no {Path(directory, script)}"
     else:
+        file, parts = Path(directory, str(script)).resolve(), str(module).split(".")
         # A module is looked for in the directory first.
-        files = [Path(directory, str(script))]
-        files += [Path(directory, *str(module).split("."))] if module else []
-        ours = layout.folder.resolve()
-        if any(file.resolve().is_relative_to(ours) for file in files):
+        files = [file, *([Path(directory, *parts).resolve()] if module else [])]
+        if any(f.is_relative_to(layout.folder.resolve()) for f in files):
             reason = f"{script} lies in the run's own folder, and may be anybody's"
+        elif module and list(file.with_suffix("").parts[-len(parts) :]) != parts:
+            reason = f"{script} is not the file of the module {module}"
+        elif any(file.is_relative_to(place) for place in _installed()):
+            reason = f"{script} is Python's, or that of a package that is installed"
     if reason is not None:
         raise FolderError(
             f"The script that made {layout.folder} cannot be run again: {reason}. "
@@ -105,3 +109,9 @@ def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
         )
     called = ["-m", str(module)] if module else [str(script)]
     return [*called, *map(str, meta.get("words", ()))], directory
+
+
+def _installed() -> set[Path]:
+    """Return where code lies that does anything that it is told to."""
+    words = ("stdlib", "platstdlib", "purelib", "platlib")
+    return {Path(sysconfig.get_path(word)).resolve() for word in words}

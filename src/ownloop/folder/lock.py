@@ -78,7 +78,7 @@ class RunLock:
             FolderError: another process has it, or the file cannot be written.
         """
         other = _HELD.get(self._path)
-        if other is not None and not other._is_still_there():
+        if other is not None and not other.is_in_place:
             other.release()  # The folder was deleted, and made again by somebody.
             other = None
         if other is None or other is self:
@@ -88,8 +88,12 @@ class RunLock:
         _HELD[self._path] = self
         return True
 
-    def _is_still_there(self) -> bool:
-        """Whether the file that we have locked is the one of that name."""
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that we have locked is the one of that name.
+
+        It is not where the folder was deleted, and perhaps made again by another.
+        """
         try:
             now = os.stat(self._path)
         except FileNotFoundError:

@@ -258,6 +258,12 @@ class RunFiles:
             FolderError: The files cannot be written, or were taken over.
         """
         self.check_ours()
+        if not self._lock.is_in_place:
+            raise FolderError(
+                f"{self.folder} was deleted, or made again, while this run wrote in "
+                "it. Expected a folder that stays; what is there now may be another "
+                "run's. Begin anew in a folder of its own."
+            )
         self.flush()
         self._log.sync()
         files = {
