@@ -15,6 +15,12 @@ from ownloop.loop.run_files import RunFiles
 from ownloop.resume.names import Names
 
 
+def only_one_elsewhere(backend, is_chosen):
+    """The order of a program's variables is each backend's own; the places are not."""
+    if backend != "jax" and not is_chosen:
+        pytest.skip("the first backend tries every place")
+
+
 def value_of(variable):
     return np.asarray(keras.ops.convert_to_numpy(variable)).tolist()
 
@@ -58,8 +64,9 @@ def whole_swap(tmp_path_factory):
 @pytest.mark.parametrize("owned", [False, True], ids=["found", "owned"])
 @pytest.mark.parametrize("kills", [[7], [11, 15], [11, 19]])
 def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
-    tmp_path, whole_swap, owned, kills, compile
+    tmp_path, whole_swap, owned, kills, compile, backend
 ):
+    only_one_elsewhere(backend, kills == [11, 19])
     how = {"owned": owned, "compile": compile}
     expected = whole_swap(**how)
     for at in kills:
@@ -76,8 +83,9 @@ def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("at", [11, 15])
 def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
-    tmp_path, monkeypatch, at, compile
+    tmp_path, monkeypatch, at, compile, backend
 ):
+    only_one_elsewhere(backend, at == 15)
     monkeypatch.setattr(RunFiles, "was_kept_here", False)
 
     def play(folder, at=None):
@@ -120,8 +128,9 @@ def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
 
 @pytest.mark.parametrize("at", [9, 13, 17])
 def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(
-    tmp_path, monkeypatch, at
+    tmp_path, monkeypatch, at, backend
 ):
+    only_one_elsewhere(backend, at == 13)
     # Saved last where the epoch began; at 9 the run had never seen the second one.
     monkeypatch.setattr(RunFiles, "was_kept_here", False)
 
@@ -163,7 +172,9 @@ def test_a_cell_that_is_run_once_more_goes_on_with_its_optimizer(tmp_path):
 
 
 @pytest.mark.parametrize("at", [7, 9, 11])
-def test_a_metric_that_each_epoch_makes_anew_needs_no_name(tmp_path, at):
+def test_a_metric_that_each_epoch_makes_anew_needs_no_name(tmp_path, at, backend):
+    only_one_elsewhere(backend, at == 9)
+
     def play(name, at=None):
         weight = keras.Variable(0.0)
         mean = None
@@ -214,7 +225,10 @@ def factory(folder, at=None, *, compile, asked=False):
 
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("kills", [[3], [5], [7], [11], [13], [15], [3, 7, 11, 15]])
-def test_each_step_of_a_factory_goes_on_with_its_own_variable(tmp_path, kills, compile):
+def test_each_step_of_a_factory_goes_on_with_its_own_variable(
+    tmp_path, kills, compile, backend
+):
+    only_one_elsewhere(backend, len(kills) > 1)
     for at in kills:
         with pytest.raises(Killed):
             factory(tmp_path, at, compile=compile)
@@ -275,7 +289,11 @@ def test_an_eager_program_has_one_order_which_grows():
 
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("at", [5, 6, 9])
-def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, compile):
+def test_another_optimizer_that_no_save_has_seen_is_a_new_one(
+    tmp_path, at, compile, backend
+):
+    only_one_elsewhere(backend, at == 6)
+
     def play(name, at=None):
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
