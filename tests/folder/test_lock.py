@@ -281,3 +281,13 @@ def test_a_disk_that_complains_keeps_no_lock(path, monkeypatch):
     other.acquire()
     assert (lock.held, other.held) == (False, True)
     other.release()
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(tmp_path):
+    mine = tmp_path / "thesis.txt"
+    mine.write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/lock").symlink_to(mine)
+    with pytest.raises(FolderError, match="lock"):
+        RunLock(tmp_path / "run/lock").acquire()
+    assert mine.read_text() == "mine"

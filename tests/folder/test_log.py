@@ -212,3 +212,12 @@ def test_looking_at_a_log_cuts_nothing(tmp_path):
     log.write("Epoch 3\n")
     log.close()
     assert (tmp_path / "log.txt").read_text() == "Epoch 1\nEpoch 2\nEpoch 3\n"
+
+
+def test_a_log_that_is_a_link_is_refused_and_its_target_stays(tmp_path):
+    mine = tmp_path / "thesis.txt"
+    mine.write_text("mine")
+    (tmp_path / "log.txt").symlink_to(mine)
+    with pytest.raises(FolderError, match=r"log\.txt cannot be opened"):
+        Log(tmp_path / "log.txt").open()
+    assert mine.read_text() == "mine"

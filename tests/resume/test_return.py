@@ -379,3 +379,48 @@ def test_arrays_that_were_logged_come_back(tmp_path, kills, monkeypatch):
     seen, again = play("killed")
     assert again == losses
     assert seen == whole[len(whole) - len(seen) :]
+
+
+def two_phases(folder, at=None):
+    """Trains, goes back to the best, and trains with an optimizer that is new then."""
+    weight = keras.Variable(1.0, name="weight")
+    warm, fine = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.01)
+    data = ol.Batches(np.arange(4, dtype="float32"), batch_size=1)
+
+    def step_of(optimizer):
+        def step(x):
+            with ol.GradientTape() as tape:
+                loss = keras.ops.sum((weight - x) ** 2)
+            optimizer.apply([tape.gradient(loss, weight)], [weight])
+            return loss
+
+        return step
+
+    loop = ol.Loop(
+        folder=folder,
+        observers=[],
+        save=1,
+        compile=False,
+        weight=weight,
+        warm=warm,
+        fine=fine,
+    )
+    for epoch in loop.epochs(2):
+        epoch.train(step_of(warm), data).run()
+        if epoch.number == 1:
+            loop.save("best")
+    loop.load("best")
+    for epoch in loop.epochs(4):
+        for chunk in epoch.train(step_of(fine), data, every=1, name="fine"):
+            if chunk.step == at:
+                raise Killed
+    return loop.history.steps["fine_loss"].tolist(), float(weight)
+
+
+@pytest.mark.parametrize("at", [9, 11, 13])
+def test_what_was_loaded_before_an_optimizer_was_built_is_loaded_on_the_way_back(
+    tmp_path, at
+):
+    with pytest.raises(Killed):
+        two_phases(tmp_path / "killed", at)
+    assert two_phases(tmp_path / "killed") == two_phases(tmp_path / "whole")

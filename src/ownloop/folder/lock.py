@@ -38,8 +38,10 @@ class RunLock:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        # Two ways to write one folder are one lock.
-        self._path = Path(os.path.realpath(path))
+        # Two ways to write one folder are one lock. A lock that is a link is none of
+        # ours: its target would be written over.
+        folder, name = os.path.split(os.path.abspath(path))
+        self._path = Path(os.path.realpath(folder), name)
         self._file: int | None = None
 
     @property
@@ -114,7 +116,8 @@ class RunLock:
     def _claim(self) -> int:
         """Open and lock the file, and write into it who we are."""
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            file = os.open(self._path, flags, 0o666)
         except OSError as error:
             raise self._refusal(error) from error
         try:

@@ -14,6 +14,7 @@ from typing import final
 
 from ownloop.errors import FolderError
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _PIECE = 1 << 20
 """Bytes that are read at once."""
 
@@ -50,7 +51,8 @@ class Log:
             FolderError: it cannot be written.
         """
         if self._file is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            # Not through a link: whoever gives a folder away would have it cut.
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK
             if sys.platform == "win32":  # or a line's end would be two bytes there
                 flags |= os.O_BINARY
             try:

@@ -142,7 +142,11 @@ def save(objects: Mapping[str, Any], waiting: Mapping[str, Entry]) -> Saved:
 
 
 def load(
-    objects: Mapping[str, Any], saved: Saved, waiting: Mapping[str, Entry]
+    objects: Mapping[str, Any],
+    saved: Saved,
+    waiting: Mapping[str, Entry],
+    *,
+    is_returning: bool = False,
 ) -> dict[str, Entry]:
     """Puts the values back that `save` has kept.
 
@@ -150,6 +154,8 @@ def load(
         objects: The loop's own.
         saved: What `save` has kept.
         waiting: Values for variables of theirs that do not exist yet.
+        is_returning: Whether the run has done this already, perhaps before it had all
+            the variables that it has now; they get their values where it goes on.
 
     Returns:
         The values that such variables are to get instead.
@@ -161,7 +167,7 @@ def load(
     paths = {n: e.path for n, e in waiting.items()}
     paths |= {n: v.path for n, v in variables.items()}
     new = [name for name in paths if name not in saved.entries]
-    if new:
+    if new and not is_returning:
         thing, path = new[0].partition("/")[0], paths[new[0]]
         count = sum(name.startswith(f"{thing}/") for name in new)
         raise LoopError(
@@ -172,7 +178,8 @@ def load(
             "`optimizer.build(model.trainable_variables)`."
         )
     for name, variable in variables.items():
-        variable.assign(saved.entries[name].array)
+        if name in saved.entries:
+            variable.assign(saved.entries[name].array)
     put_states(objects, saved.states)
     return {n: e for n, e in saved.entries.items() if n not in variables}
 
