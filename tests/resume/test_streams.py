@@ -507,6 +507,29 @@ def test_a_generator_that_a_pass_has_left_is_gone_on_with(tmp_path):
     assert came[3:] == list(range(came[3], came[3] + 3))
 
 
+@pytest.mark.parametrize("steps", [None, 20])
+def test_what_was_used_is_forgotten_also_where_nothing_is_saved(tmp_path, steps):
+    """Each batch that draws leaves states of generators, of kilobytes each."""
+
+    def step(x):
+        return {"x": keras.ops.sum(x)}
+
+    def lengths():
+        return [
+            max(len(m._noted), len(m._moved)) for m in loop._run.data.streams._marks
+        ]
+
+    data, val, seen = loader(noise=True, batch_size=1), loader(noise=True), []
+    loop = ol.Loop(compile=False, observers=[], folder=tmp_path, save=None)
+    for epoch in loop.epochs(2):
+        for _ in epoch.train(step, data, every=1, steps=steps):
+            seen += lengths()
+        epoch.validate(step, val)
+        seen += lengths()
+    assert len(seen) > 40
+    assert max(seen) <= 3
+
+
 @pytest.mark.parametrize("folder", [None, "run"])
 def test_looks_do_not_change_what_a_stream_draws(tmp_path, folder):
     """A stream that draws for each batch is not read ahead of the script."""

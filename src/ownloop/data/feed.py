@@ -89,6 +89,12 @@ class AbstractFeed(abc.ABC):
         """
         return None
 
+    def forget(self, used: int) -> None:  # noqa: B027 - most have nothing to drop
+        """Drop what is known of places before ``used`` batches: none will be asked for.
+
+        Does nothing where nothing is noted.
+        """
+
     @abc.abstractmethod
     def close(self) -> None:
         """Let go of threads and buffers; may be called twice."""

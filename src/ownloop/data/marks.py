@@ -117,20 +117,28 @@ class Marks:
         note = self._reading, self._batches, self._digest, self._states
         self._noted.append(note)
 
+    def forget(self, used: int) -> None:
+        """Drop what was noted of so many batches, but of the latest one.
+
+        Each may have kilobytes of generators behind it, and a pass a million batches.
+        """
+        while self._used < used and self._noted:
+            self._latest = self._noted.popleft()
+            self._used += 1
+        while self._moved and self._moved[0][0] <= used:
+            self._moved.popleft()
+        if self._latest is not None:
+            for earlier in [n for n in list(self._begins) if n < self._latest[0]]:
+                del self._begins[earlier], self._drawn[earlier]
+
     def at(self, used: int) -> Bookmark | None:
         """Give the place behind so many batches, counted from the first noted."""
         if self._differs is None:
             return None
-        while self._used < used:
-            self._latest = self._noted.popleft()
-            self._used += 1
+        self.forget(used)
         if self._latest is None:
             return self._first
         reading, batches, digest, states = self._latest
-        for earlier in [n for n in list(self._begins) if n < reading]:
-            del self._begins[earlier], self._drawn[earlier]
-        while self._moved and self._moved[0][0] <= used:
-            self._moved.popleft()
         ahead = {name for _, names in list(self._moved) for name in names}
         begin, opening = self._begins[reading]
         pack = self._generators.pack

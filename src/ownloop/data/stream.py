@@ -97,6 +97,10 @@ class StreamFeed(AbstractFeed):
     def bookmark(self, used: int) -> Bookmark | None:
         return None if self._marks is None else self._marks.at(used)
 
+    def forget(self, used: int) -> None:
+        if self._marks is not None:
+            self._marks.forget(used)
+
     def close(self) -> None:
         self._finalizer()
 

@@ -70,6 +70,7 @@ class SharedFeed(AbstractFeed):
             if rest is not None:
                 self._drawn.appendleft(rest)
             batches -= used.count
+        self.inner.forget(self.taken - self._before)
 
     def go_back(self) -> None:
         """Lets what was drawn and not used come next, as in a process that resumes."""

@@ -243,6 +243,8 @@ class Pass:
         self._record.add_training(advance)
         if isinstance(self._feed, SharedFeed):
             self._feed.count(advance.count)
+        else:
+            self._feed.forget(self.batch - done_of(self._call))
 
     def _go_back(self) -> None:
         """Leaves batches that were drawn and not used to the pass that comes next."""

@@ -31,6 +31,7 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
         try:
             while (advance := runner.advance(None)) is not None:
                 record.add_validation(advance)
+                feed.forget(record.batch)
                 now = time.perf_counter()
                 record.tell_chunk(advance, runner, seconds=now - begin, looks=False)
                 begin = now
