@@ -39,9 +39,8 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.
-# Three tests run at once on two cores, since many wait for a disk or a child; on PyTorch with
-# a thread for each: threads that wait for each
-# other are slower than none.
+# Three tests run at once on two cores, since many wait for a disk or a child; on PyTorch
+# with a thread for each: threads that wait for each other are slower than none.
 WORKERS ?= 3
 TEST_ENV = OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
 	XLA_PYTHON_CLIENT_PREALLOCATE=false MPLBACKEND=agg PYTHONDONTWRITEBYTECODE=1
