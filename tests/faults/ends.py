@@ -25,8 +25,8 @@ def apart(expected: Outcome, found: Outcome) -> list[str]:
     of the end, since after the last round nothing is trained. Only six things may
     differ in it, which say how the run came there and not where it is: what was within
     reach of the calls that it had made by then, which another process needs in the
-    middle of them. A run that was killed between the end of its last epoch and that of
-    its round need not save again.
+    middle of them, and the shapes that models were first called with. A run that was
+    killed between the end of its last epoch and that of its round need not save again.
     Where the clock says when, the validation after the round is saved, too, and what
     this call depends on is in the state then. And an optimizer has its slots within
     a step's reach, or not yet, where a process goes on between two passes. Data that

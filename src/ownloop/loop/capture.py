@@ -149,7 +149,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     Variables that do not exist yet get their values when they are found.
 
     Raises:
-        CheckpointError: The objects differ; nothing was changed.
+        CheckpointError: The objects differ; no value was changed.
     """
     meta = checkpoint.meta
     _check_parts(meta["parts"], _parts(run), name)

@@ -176,7 +176,7 @@ def _tensors(checkpoint: Checkpoint) -> dict[str, tuple[str, str]]:
     """Returns paths and hashes by name.
 
     What no object owns is numbered as it was found, which is another order where a
-    process goes on: of these, those of equal path are sorted.
+    process goes on: here it is numbered by paths and bits.
     """
     named: dict[str, tuple[str, str]] = {}
     found: list[tuple[str, str]] = []
