@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import errno
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.checkpoints import Store
+from ownloop.checkpoints.disk import RealDisk
 from ownloop.errors import CheckpointError, FolderError, LoopError
 from ownloop.events import Notice
 from ownloop.history.database import read_database
@@ -366,6 +368,27 @@ def test_single_steps_are_told_that_a_save_has_failed(make, monkeypatch):
                 pytest.fail("it has heard of nothing")
             epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
             monkeypatch.setattr(Store, "commit", refuse)
+
+
+def test_a_checkpoint_that_cannot_be_deleted_ends_no_run(make, tmp_path, monkeypatch):
+    said = []
+    loop, _ = make(keep=1, observers=[said.append])
+
+    def refuse(disk, path):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    with monkeypatch.context() as busy:
+        busy.setattr(RealDisk, "remove_file", refuse)
+        for epoch in loop.epochs(3):
+            epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+    texts = [e.text for e in said if isinstance(e, Notice) and "older" in e.text]
+    (text,) = texts
+    assert re.search(r"older checkpoints stay.*prune.*busy", text)
+    assert len(names(tmp_path)) == 1
+    assert len(list((tmp_path / "run/checkpoints").iterdir())) > 1
+    for epoch in loop.epochs(4):
+        epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+    assert len(list((tmp_path / "run/checkpoints").iterdir())) == 1
 
 
 def test_a_step_whose_evidence_could_not_be_kept_is_met_again(

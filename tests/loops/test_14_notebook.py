@@ -5,6 +5,7 @@ notebook does is run a cell that was interrupted once more; what must come out i
 run that nobody has interrupted.
 """
 
+import re
 import shutil
 import signal
 import time
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.errors import LoopError
+from ownloop.events import Notice
 from ownloop.history.database import read_database
 
 SETUP = """
@@ -113,6 +116,140 @@ def test_all_cells_are_run_again(tmp_path, whole):
         notebook.run(SETUP, LOOP)
     notebook.run(TRAIN)
     assert notebook.end() == whole
+
+
+CHANGES = [
+    "optimizer.learning_rate = 0.01",
+    "weight.assign(weight * 0.5)",
+    "loop.memory['phase'] = 2",
+    "loop.save('before')",
+]
+TELL = (
+    "told = float(optimizer.learning_rate), dict(loop.memory), loop._run.saved.keys()"
+)
+
+
+# In the middle of an epoch, and after an epoch's last chunk.
+@pytest.mark.parametrize("step", [9, 15])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_changed_after_ctrl_c_stays_changed(tmp_path, change, step):
+    in_the_loop = TRAIN + f"        if chunk.step == {step}: {change}\n"
+    expected = Notebook(tmp_path / "whole")
+    expected.run(SETUP, LOOP, in_the_loop, TELL)
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    notebook.interrupt(step)
+    notebook.run(change)
+    # It is not lost either where the run is left once more before it was saved.
+    with pytest.raises(LoopError, match="every"):
+        notebook.run(REFUSED)
+    notebook.interrupt(17)
+    notebook.run(TRAIN, TELL)
+    assert notebook.end() == expected.end()
+    assert notebook.names["told"] == expected.names["told"]
+    # It is part of what is saved from then on.
+    again = Notebook(tmp_path / "run")
+    again.run(SETUP, LOOP, TRAIN, TELL)
+    assert again.end() == expected.end()
+    assert again.names["told"] == expected.names["told"]
+
+
+REFUSED = "for epoch in loop.epochs(4): epoch.train(step, data, every=-1)"
+
+
+def test_what_is_changed_between_two_loops_stays_changed(tmp_path):
+    ends = []
+    for name in ("whole", "run"):
+        notebook = Notebook(tmp_path / name)
+        notebook.run(SETUP, LOOP, TRAIN.replace("4", "2"), *CHANGES)
+        if name == "run":
+            with pytest.raises(LoopError, match="every"):
+                notebook.run(REFUSED)
+        notebook.run(TRAIN, TELL)
+        ends.append((notebook.end(), notebook.names["told"]))
+    assert ends[0] == ends[1]
+
+
+def test_it_is_said_what_is_taken_as_it_was_changed(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP, "said = []; loop._run.observers.append(said.append)")
+    notebook.interrupt(9)
+    notebook.run(CHANGES[0], CHANGES[2], TRAIN)
+    texts = [e.text for e in notebook.names["said"] if isinstance(e, Notice)]
+    (text,) = [text for text in texts if "changed since" in text]
+    assert re.search(r"as now: adam(_\d+)?/learning_rate, loop\.memory$", text)
+
+
+DRAWS = """
+seeds = keras.random.SeedGenerator(7)
+mean = keras.metrics.Mean()
+plain_step = step
+
+def step(x):
+    mean.update_state(plain_step(x * keras.random.uniform((3,), seed=seeds))["loss"])
+    return {"loss": mean.result()}
+
+loop = ol.Loop(
+    weight=weight, optimizer=optimizer, seeds=seeds, mean=mean, folder=folder,
+    compile=False, observers=[],
+)
+"""
+
+
+def test_a_look_at_the_model_in_between_changes_nothing(tmp_path):
+    ends = []
+    for name, step in (("whole", None), ("run", 9)):
+        notebook = Notebook(tmp_path / name)
+        notebook.run(SETUP, DRAWS)
+        if step is not None:
+            notebook.interrupt(step)
+            notebook.run(
+                "keras.random.uniform((3,), seed=seeds); mean.update_state(5.0)"
+            )
+        notebook.run(TRAIN)
+        ends.append(notebook.end())
+    assert ends[0] == ends[1]
+
+
+CAUGHT = """
+for epoch in loop.epochs(4):
+    try:
+        for chunk in epoch.train(step, data, every=2):
+            if chunk.step == 7:
+                signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        caught = loop.step
+"""
+
+
+def test_a_loop_that_has_caught_ctrl_c_goes_on_and_is_saved(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP, CAUGHT)
+    loop = notebook.names["loop"]
+    assert notebook.names["caught"] == 7
+    # The epoch goes on behind the pass, and the next ones are whole.
+    assert (loop.step, loop.epoch) == (17, 4)
+    # Its next Ctrl-C is heard, too.
+    notebook.run("loop.memory['more'] = True")
+    notebook.interrupt(19, TRAIN.replace("4", "6"))
+    assert loop.step == 19
+    again = Notebook(tmp_path / "run")
+    again.run(SETUP, LOOP, CAUGHT, TRAIN.replace("4", "6"))
+    assert (again.names["loop"].step, again.names["loop"].epoch) == (27, 6)
+
+
+def test_ctrl_c_is_heard_again_in_the_epoch_after_one_that_was_caught(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP)
+    cell = CAUGHT.replace("== 7", "in (7, 9)") + "        if epoch.number == 3: raise\n"
+    with pytest.raises(KeyboardInterrupt):
+        notebook.run(cell)
+    # Saved behind the chunk, and not left at once.
+    assert notebook.names["caught"] == 9
+    assert (tmp_path / "run" / "checkpoints" / "step-9").exists()
+    again = Notebook(tmp_path / "run")
+    again.run(SETUP, LOOP, TRAIN)
+    assert again.names["loop"].epoch == 4
 
 
 def test_a_loop_without_a_folder_stays_usable(tmp_path):

@@ -104,8 +104,7 @@ def capture(
             if part != "rest"
         }
     )
-    for name, kept in run.saved.items():
-        tensors |= {f"saved/{name}/{n}": entry for n, entry in kept.entries.items()}
+    tensors |= saved_entries(run)
     apart: dict[str, Entry] = {}
     if open is not None:
         open = {**open, "stream": set_apart(open.get("stream"), apart, "reading")}
@@ -114,20 +113,14 @@ def capture(
         "epoch": run.epoch,
         "skipped": run.guard.skipped,
         "stopping": run.stop_reason,
-        "memory": _text("loop.memory", run.memory),
+        **words_of(run),
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
         "built": _built(run, tracked),
         "models": models.built_for(run.objects),
         "optimizers": optimizers.built_for(run.objects, variables),
         "parts": _parts(run),
-        "flags": flags_of(run.objects),
         "random": {n: s["rest"] for n, s in generators.items() if "rest" in s},
-        "objects": {
-            n: _text(f"{n}.get_state()", state)
-            for n, state in owned.states(run.objects).items()
-        },
-        "saved": {n: _text("loop.save", k.states) for n, k in run.saved.items()},
         "observers": [
             _text("an observer's get_state()", state) for state in _observer_states(run)
         ],
@@ -141,6 +134,30 @@ def capture(
     }
     # A copy: a thread writes it, while the next calls add what they depend on.
     return Checkpoint(run.step, tensors | apart, copy.deepcopy(meta))
+
+
+def words_of(run: Run) -> dict[str, Any]:
+    """Returns what a run has of the user's own beside arrays, as JSON.
+
+    Raises:
+        LoopError: They have put something else there.
+    """
+    states = owned.states(run.objects)
+    return {
+        "memory": _text("loop.memory", run.memory),
+        "flags": flags_of(run.objects),
+        "objects": {n: _text(f"{n}.get_state()", s) for n, s in states.items()},
+        "saved": {n: _text("loop.save", k.states) for n, k in run.saved.items()},
+    }
+
+
+def saved_entries(run: Run) -> dict[str, Entry]:
+    """Returns the arrays that `loop.save` has kept, by their names in a checkpoint."""
+    return {
+        f"saved/{name}/{n}": entry
+        for name, kept in run.saved.items()
+        for n, entry in kept.entries.items()
+    }
 
 
 def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:

@@ -15,6 +15,7 @@ from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint
 from ownloop.errors import FolderError
 from ownloop.loop.capture import Tracked, assign, assign_flags, place_of, restore
+from ownloop.loop.changes import Changes
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
@@ -37,6 +38,7 @@ class Continuation:
         files: What lies in the folder.
         run: The run that is put back.
         tracked: What is known of it beside its numbers: put back, and compared.
+        changes: What was changed since this process has left it.
         resume: Whether it is continued: True, False or "inexact".
 
     Attributes:
@@ -44,11 +46,18 @@ class Continuation:
     """
 
     def __init__(
-        self, files: RunFiles, run: Run, tracked: Tracked, *, resume: bool | str
+        self,
+        files: RunFiles,
+        run: Run,
+        tracked: Tracked,
+        changes: Changes,
+        *,
+        resume: bool | str,
     ) -> None:
         self._files = files
         self._run = run
         self._tracked = tracked
+        self._changes = changes
         self._resume = resume
         self._found: tuple[str, Checkpoint] | None = None
         # What an epoch begins with whose first call has not been met.
@@ -102,7 +111,7 @@ class Continuation:
                 self._begin_anew()
             else:
                 self._compare_settings(found.checkpoint, is_again=is_again)
-                self._continue(found.name, found.checkpoint)
+                self._continue(found.name, self._changes.put_into(found.checkpoint))
                 # Not before: a run that is refused stays as it is.
                 for name, reason in found.refused:
                     run.say(f"the checkpoint {name} is left out: {reason}")
@@ -142,6 +151,8 @@ class Continuation:
         # earlier one, which this round then goes on with.
         tracked.calls.go_to(place, round=min(tracked.calls.round, place.round))
         run.say(f"continuing {self._files.folder} at step {run.step:,} ({name})")
+        if changed := str(self._changes):
+            run.say(f"changed since this run was left, and taken as now: {changed}")
 
     def _return(self) -> None:
         """Puts everything back once more where the interrupted call is entered again.

@@ -68,6 +68,9 @@ class RunFiles:
         # The latest checkpoint, and whether the history says that there was one.
         self._saved: str | None = None
         self._is_noted = False
+        # Why an older checkpoint could not be deleted, and whether that was told.
+        self._trouble = ""
+        self._is_told = False
 
     # ---------------------------------------------------------- open and close
 
@@ -80,6 +83,11 @@ class RunFiles:
     def was_kept_here(self) -> bool:
         """Whether this process has kept a run here, perhaps by another loop."""
         return self.folder.resolve() in _KEPT_HERE
+
+    @property
+    def newest(self) -> str | None:
+        """The name of the checkpoint that was saved or found last; None: no one."""
+        return self._saved
 
     @property
     def by(self) -> str | None:
@@ -293,6 +301,13 @@ class RunFiles:
         self._writer.drain()
         self._note_saved()
 
+    def trouble(self) -> str:
+        """Says, once, why older checkpoints cannot be deleted; empty where they can."""
+        if self._is_told or not self._trouble:
+            return ""
+        self._is_told = True
+        return self._trouble
+
     def wait(self) -> None:
         """Waits so, and leaves an error for the next call, or for Python's end."""
         self._writer.wait()
@@ -343,7 +358,12 @@ class RunFiles:
         assert self._store is not None
         self._saved = name = self._store.commit(checkpoint)
         self._note_value(name, checkpoint.meta)
-        self._store.prune(names_to_keep(self._store.names(), self._keep, self._values))
+        try:
+            kept = names_to_keep(self._store.names(), self._keep, self._values)
+            self._store.prune(kept)
+        except CheckpointError as error:
+            # The new one is safe. An old one takes room, and no run ends for that.
+            self._trouble = str(error)
 
     def _value(self, history: History, step: int) -> str | None:
         """Returns the value of this very state by which it is kept, exactly."""

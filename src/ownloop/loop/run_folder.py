@@ -17,6 +17,7 @@ from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.guards import Evidence
 from ownloop.loop.capture import Draws, Tracked, capture, of_objects, refill
+from ownloop.loop.changes import Changes
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
@@ -54,8 +55,9 @@ class RunFolder(AbstractHome):
         self._files = RunFiles(folder, how.keep)
         self._run = run
         self._tracked = Tracked(Names(run.objects))
+        self._changes = Changes(run)
         self._continuation = Continuation(
-            self._files, run, self._tracked, resume=how.resume
+            self._files, run, self._tracked, self._changes, resume=how.resume
         )
         run.data.streams.differs = self._continuation.other_batches
         self._trial = trial
@@ -78,6 +80,7 @@ class RunFolder(AbstractHome):
 
     def enter_round(self, total: int | None) -> tuple[bool, str | None]:
         calls = self._tracked.calls
+        self._changes.collect(self._files.newest)
         if not self._files.is_open or (self._must_reload and self._files.names()):
             self._open()
         else:
@@ -128,6 +131,8 @@ class RunFolder(AbstractHome):
         if not was_returning:
             self._commit_now()
         self._files.drain()
+        self._tell_of_trouble()
+        self._changes.note()
         if self._trial is not None and self._run.epochs_total is not None:
             raise SystemExit(0)  # What comes after the loop is not tried.
         self._signals.stop()
@@ -148,6 +153,7 @@ class RunFolder(AbstractHome):
         # The file is as it was at the last save; a loop that is entered again in this
         # process begins there, as another process would.
         self._must_reload = True
+        self._changes.note()
         self._tracked.calls.give_up()
         self._signals.stop()
         self._files.flush()
@@ -160,6 +166,10 @@ class RunFolder(AbstractHome):
     def leave_epoch(self) -> None:
         calls = self._tracked.calls
         calls.check_returned()
+        if self._must_reload:
+            # The body has caught what a signal raised: what is in memory goes on.
+            self._must_reload = False
+            self._signals.start()
         if self._run.stop_reason is not None:
             return  # No epoch begins, and the end of the round is saved at once.
         calls.enter_epoch(self._run.epoch + 1)
@@ -172,6 +182,12 @@ class RunFolder(AbstractHome):
             self._files.drain()
             self._check_value_is_known()
             self._begin_commit()
+
+    def _tell_of_trouble(self) -> None:
+        if trouble := self._files.trouble():
+            self._run.say(
+                f"older checkpoints stay until they can be deleted: {trouble}"
+            )
 
     @property
     def _must_save_epochs(self) -> bool:
@@ -323,6 +339,8 @@ class RunFolder(AbstractHome):
         """
         latest, start = self._start or (None, None)
         start = start if call is not None and latest is call else None
+        self._changes.forget_saved(self._files.newest)
+        self._tell_of_trouble()
         self._files.begin_commit(
             lambda files: capture(self._run, self._tracked, where, files, start),
             self._run.history,

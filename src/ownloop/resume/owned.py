@@ -86,7 +86,17 @@ def _has_no_places_yet(thing: Any) -> bool:
     """
     if not isinstance(thing, keras.Layer) or thing.built:
         return False
-    return all(variable.path.endswith(_SEED) for variable in thing.variables)
+    return all(map(is_seed, thing.variables))
+
+
+def is_seed(variable: keras.Variable) -> bool:
+    """Whether a variable is the state of a seed generator.
+
+    Example:
+        >>> is_seed(keras.random.SeedGenerator(1).state)
+        True
+    """
+    return bool(variable.path.endswith(_SEED))
 
 
 def held_dtype(variable: keras.Variable) -> str:
