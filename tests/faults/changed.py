@@ -35,7 +35,7 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
     "code": ({"settings": {"changes": ["code"]}}, "pass 'train': code was"),
     "number": (
         {"settings": {"changes": ["number"]}},
-        "train_step reads other numbers: noise was 0.01 and is 0.02",
+        "train_step reads other values or code: noise was 0.01 and is 0.02",
     ),
     "dtype policy": (
         {"settings": {"changes": ["dtype policy"]}},

@@ -112,6 +112,6 @@ _CHANGES = {
     "checkpoint meta steps": _without_slots,
     "checkpoint meta passes": _without_some,
     "checkpoint meta kinds": _kinds,
-    "checkpoint meta numbers": _without_some,
+    "checkpoint meta frozen": _without_some,
     "checkpoint meta data": _with_certainty,
 }

@@ -392,3 +392,30 @@ def test_another_function_under_the_same_name_is_called():
     assert train() == ([said], [3.0])
     loss_of = first
     assert train() == ([], [1.5])
+
+
+def test_what_a_layer_was_given_to_call_is_not_frozen():
+    factor, notices = 1.0, Notices()
+    twice = keras.layers.Lambda(lambda x: factor * x, output_shape=(), name="twice")
+    dense = keras.layers.Dense(1, activation=lambda x: x, name="dense")
+    dense.build((None, 1))
+    dense.set_weights([np.ones((1, 1)), np.zeros(1)])
+
+    def step(x):
+        return keras.ops.mean(twice(dense(x)))
+
+    loop = ol.Loop(observers=[notices])
+    data = ol.Batches(np.ones((4, 1), "float32"), batch_size=2)
+
+    def train():
+        run_pass(loop, step, data)
+        return loop.history["train_loss"][-1], notices.take()
+
+    assert train() == (1.0, ["compiling step"])
+    factor = 2.0
+    again = "compiling step again: twice.function.factor was 1.0 and is 2.0"
+    assert train() == (2.0, [again])
+    dense.activation = lambda x: 3.0 * x
+    again = "compiling step again: dense.activation() was another function"
+    assert train() == (6.0, [again])
+    assert train() == (6.0, [])

@@ -328,12 +328,12 @@ def anneal(tmp_path, rates, *, at=None, resume=True, compile=True):
     finally:
         loop._run.home._files.close()
         as_another_process(tmp_path / "run")
-    return [text for text in said if "reads other numbers" in text]
+    return [text for text in said if "reads other values or code" in text]
 
 
 def test_a_number_that_a_step_reads_is_the_same_in_the_middle_of_a_pass(tmp_path):
     anneal(tmp_path, [0.1], at=6)
-    words = "train: step reads other numbers: rate was 0.1 and is 0.2"
+    words = "train: step reads other values or code: rate was 0.1 and is 0.2"
     with pytest.raises(FolderError, match=f"cannot be continued exactly: {words}"):
         anneal(tmp_path, [0.2])
     (said,) = anneal(tmp_path, [0.2], resume="inexact")
@@ -344,8 +344,8 @@ def test_a_number_may_be_another_in_another_pass_and_that_is_said(tmp_path):
     anneal(tmp_path, [0.1], at=5)  # Saved last at the end of an epoch.
     (said,) = anneal(tmp_path, [0.2])
     assert (
-        "step reads other numbers than before the run was interrupted: rate was 0.1 "
-        "and is 0.2" in said
+        "step reads other values or code than before the run was interrupted: "
+        "rate was 0.1 and is 0.2" in said
     )
 
 
@@ -368,3 +368,58 @@ def test_numbers_that_a_script_chooses_for_each_epoch_go_on(
     ]
     first, second = (e.checkpoint.tensors["weight/0"].array.tobytes() for e in ends)
     assert first == second
+
+
+def scaled_by(factor, *, is_called_otherwise=False):
+    """Returns a layer of the user's own, which another process may have changed."""
+
+    class Scale(keras.layers.Layer):
+        def call(self, x):
+            return self.scale(x)
+
+        if is_called_otherwise:
+
+            def scale(self, x):
+                return x + x
+
+        else:
+
+            def scale(self, x):
+                return 2 * x
+
+    both = [Scale(name="scale"), keras.layers.Lambda(lambda x: factor * x, name="by")]
+    return keras.Sequential(both)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"factor": 0.2}, r"by\.function\.factor was 0\.1 and is 0\.2"),
+        ({"is_called_otherwise": True}, r"Scale\.scale\(\) was '\w+' and is '\w+'"),
+    ],
+)
+def test_a_layers_code_is_the_same_in_the_middle_of_a_pass(tmp_path, change, words):
+    def train(at=None, **how):
+        weight = keras.Variable(1.0, name="weight")
+        model = scaled_by(**{"factor": 0.1} | how)
+
+        def step(x):
+            weight.assign(weight * 0.9 + keras.ops.mean(model(x)))
+            return {"loss": weight * 1.0}
+
+        loop = ol.Loop(folder=tmp_path / "run", observers=[], save=1, weight=weight)
+        try:
+            for epoch in loop.epochs(2):
+                for chunk in epoch.train(step, DATA, every=1):
+                    if chunk.step == at:
+                        raise Killed
+        finally:
+            loop._run.home._files.close()
+            as_another_process(tmp_path / "run")
+        return loop.step
+
+    with pytest.raises(Killed):
+        train(at=6)
+    with pytest.raises(FolderError, match=f"step reads other values or code: {words}"):
+        train(**change)
+    assert train() == 8

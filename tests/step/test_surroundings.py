@@ -187,3 +187,43 @@ def test_numbers_of_another_object_are_no_other_numbers():
     now = Surroundings.of(step)
     assert "one.rate was 0.1 and is not there" in now.changes(before)
     assert now.other_numbers(before) == ("rate",)
+
+
+class Scaled(keras.layers.Layer):
+    """Has a `build` of its own, which Keras wraps in a function."""
+
+    def build(self, shape):
+        self.used_in_build = UNUSED
+
+    def call(self, x):
+        return x * RATE
+
+
+def test_functions_that_keras_objects_hold_are_walked():
+    slope = 3
+
+    def leaky(x):
+        return x * slope
+
+    activation = keras.layers.Activation(leaky, name="leaky")
+    metric = keras.metrics.MeanMetricWrapper(lambda t, p: t * RATE, name="own")
+
+    def step(x):
+        return metric(x, activation(x))
+
+    seen = Surroundings.of(step)
+    assert dict(seen.numbers)["leaky.activation.slope"] == 3
+    assert dict(seen.numbers)["own._fn.RATE"] == 0.5
+    assert [name for name, _ in seen.held] == ["leaky.activation", "own._fn"]
+    activation.activation = lambda x: x
+    after = Surroundings.of(step)
+    assert after.key != seen.key
+    assert "leaky.activation() was another function" in after.changes(seen)
+
+
+def test_what_keras_holds_itself_is_not_given_by_the_user():
+    layer, plain = Scaled(name="scaled"), keras.layers.Dense(1, activation="relu")
+    seen = Surroundings.of(lambda x: plain(layer(x)))
+    assert seen.held == ()
+    assert "Scaled.call" in dict(seen.methods)
+    assert "UNUSED" not in str(seen.numbers)

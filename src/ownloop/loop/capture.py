@@ -39,7 +39,7 @@ class Tracked:
         passes: By name, what each pass depends on, where it was met last, and whether
             its data vary: whether they were others in another epoch.
         kinds: By step and shape, and by what it reads, the kind of its program.
-        numbers: By step, the numbers that are frozen into its latest program.
+        frozen: By step, the numbers and code that its latest program took from outside.
         inexact: Whether it was continued although something differed.
     """
 
@@ -49,7 +49,7 @@ class Tracked:
     fingerprint: dict[str, Any] = field(default_factory=dict)
     passes: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)
-    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    frozen: dict[str, dict[str, Any]] = field(default_factory=dict)
     inexact: bool = False
 
 
@@ -128,7 +128,7 @@ def capture(
         "fingerprint": tracked.fingerprint,
         "passes": tracked.passes,
         "kinds": tracked.kinds,
-        "numbers": tracked.numbers,
+        "frozen": tracked.frozen,
         "inexact": tracked.inexact,
         "files": dict(files),
     }
@@ -178,7 +178,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     assign(run, tracked, checkpoint, name)
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
-    tracked.numbers = dict(meta["numbers"])
+    tracked.frozen = dict(meta["frozen"])
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]

@@ -74,8 +74,8 @@ class Continuation:
         self._before: dict[int, tuple[str, Mapping[str, Any]]] = {}
         # As `Tracked.kinds`, of an earlier process.
         self._earlier_kinds: Mapping[str, Mapping[str, str]] = {}
-        # As `Tracked.numbers`, of steps that this process has not compiled yet.
-        self._earlier_numbers: dict[str, Mapping[str, Any]] = {}
+        # As `Tracked.frozen`, of steps that this process has not compiled yet.
+        self._earlier_frozen: dict[str, Mapping[str, Any]] = {}
         # By step, what its latest pass has looked at.
         self._seen: dict[str, weakref.ref[Surroundings]] = {}
         # The pass and step that the run was in the middle of.
@@ -143,7 +143,7 @@ class Continuation:
         is_new, meta = tracked.names.is_new_process, checkpoint.meta
         self._unbuilt = optimizers.not_built(run.objects, meta["optimizers"])
         self._earlier_kinds = meta["kinds"] if is_new else {}
-        self._earlier_numbers = dict(meta["numbers"]) if is_new else {}
+        self._earlier_frozen = dict(meta["frozen"]) if is_new else {}
         self._claimed.clear()
         self._tried.clear()
         place = place_of(checkpoint)
@@ -317,7 +317,7 @@ class Continuation:
         """
         key, tracked = f"{step} {shape}", self._tracked
         if program.kind != EAGER:
-            self._note_numbers(step, seen)
+            self._note_frozen(step, seen)
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and program.kind != EAGER:
             return
@@ -337,7 +337,7 @@ class Continuation:
         tracked.kinds.setdefault(key, {})[frozen] = kind
         claimed.add(program)
 
-    def _note_numbers(self, step: str, seen: Surroundings) -> None:
+    def _note_frozen(self, step: str, seen: Surroundings) -> None:
         """Notes, once for each pass, what is frozen into its program; compares that.
 
         In the middle of a pass it was frozen when that began, and must be the same. For
@@ -345,18 +345,24 @@ class Continuation:
         """
         if step in self._seen and self._seen[step]() is seen:
             return
-        self._seen[step], now = weakref.ref(seen), fingerprint.of_numbers(seen)
-        before = self._earlier_numbers.pop(step, {})
-        common = {name: then for name, then in before.items() if name in now}
+        self._seen[step], now = weakref.ref(seen), fingerprint.of_frozen(seen)
+        before = self._earlier_frozen.pop(step, {})
+        common = {
+            name: then
+            for name, then in before.items()
+            if name in now and _are_as_many(then, now[name])
+        }
         words = fingerprint.differences(common, {name: now[name] for name in common})
         if words and self._inside == step:
-            self._refuse(f"{step} reads other numbers: {'; '.join(words[:_MANY])}")
+            self._refuse(
+                f"{step} reads other values or code: {'; '.join(words[:_MANY])}"
+            )
         elif words:
             self._run.say(
-                f"{step} reads other numbers than before the run was interrupted: "
-                f"{'; '.join(words[:_MANY])}"
+                f"{step} reads other values or code than before the run was "
+                f"interrupted: {'; '.join(words[:_MANY])}"
             )
-        self._tracked.numbers[step] = now
+        self._tracked.frozen[step] = now
 
     def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
         """Whether a step may build what values wait for; see `AbstractHome`.
@@ -448,6 +454,12 @@ def _flags(
             before[field] = checkpoint.tensors[name].role == "trainable"
             now[field] = bool(variable.trainable)
     return before, now
+
+
+def _are_as_many(then: Any, now: Any) -> bool:
+    """Whether a name stands for as many values: more may appear with the first call."""
+    counts = [len(v) if isinstance(v, list) else None for v in (then, now)]
+    return counts[0] == counts[1]
 
 
 def _round_of(place: str) -> str:

@@ -107,26 +107,29 @@ def of_program(seen: Surroundings) -> str:
     parts = (
         [(plain_path(n), type(v).__name__, as_json(v)) for n, v in seen.numbers],
         [(plain_path(name), flag) for name, flag in seen.flags],
-        [_parts(code) for _, code in seen.functions],
+        [_parts(code) for _, code in (*seen.functions, *seen.held)],
         [(plain_path(v.path), tuple(v.shape)) for v in seen.variables()],
     )
     return _hash(parts)
 
 
-def of_numbers(seen: Surroundings) -> dict[str, Any]:
-    """Returns the numbers that a step reads from outside, by name, as JSON.
+def of_frozen(seen: Surroundings) -> dict[str, Any]:
+    """Returns what is frozen into a step's program besides its own code, as JSON.
+
+    By name the numbers that it reads from outside, and hashes of functions that Keras
+    objects hold and of the user's methods, such as a layer's `call`.
 
     Example:
         >>> rate = 0.5
-        >>> of_numbers(Surroundings.of(lambda x: rate * x))
+        >>> of_frozen(Surroundings.of(lambda x: rate * x))
         {'rate': 0.5}
     """
-    numbers: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for name, value in seen.numbers:
-        numbers.setdefault(plain_path(name), []).append(as_json(value))
-    return {
-        n: values[0] if len(values) == 1 else values for n, values in numbers.items()
-    }
+        found.setdefault(plain_path(name), []).append(as_json(value))
+    for name, code in (*seen.held, *seen.methods):
+        found.setdefault(f"{plain_path(name)}()", []).append(_hash(_parts(code)))
+    return {n: values[0] if len(values) == 1 else values for n, values in found.items()}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ starts from zero.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, final
 
 import keras
@@ -27,6 +27,8 @@ class Surroundings:
             closures, globals, defaults and the attributes that the step reads.
         flags: Names and values of the `trainable` flags of layers and variables.
         functions: Names and code of the step and of the functions that it calls.
+        held: The same of functions that Keras objects hold, such as an activation.
+        methods: The same of methods of the user's own layers and other classes.
         metrics: The Keras metrics within reach.
         owners: Keras variables, and what has `variables`: layers, optimizers, metrics.
     """
@@ -34,6 +36,8 @@ class Surroundings:
     numbers: tuple[tuple[str, Any], ...]
     flags: tuple[tuple[str, bool], ...]
     functions: tuple[tuple[str, CodeType], ...]
+    held: tuple[tuple[str, CodeType], ...]
+    methods: tuple[tuple[str, CodeType], ...]
     metrics: tuple[keras.Metric, ...]
     owners: tuple[Any, ...] = field(repr=False)
 
@@ -52,6 +56,8 @@ class Surroundings:
             tuple(walk.numbers),
             tuple(walk.flags),
             functions_of(step),
+            tuple(part for name, f in walk.held for part in functions_of(f, name)),
+            tuple((_short_name(m), m.__code__) for m in walk.methods),
             tuple(walk.metrics),
             tuple(walk.owners),
         )
@@ -61,7 +67,7 @@ class Surroundings:
         """Equal for surroundings that compile to the same program."""
         # The type too: 1, 1.0 and True are equal, and are not the same program.
         numbers = tuple((n, type(v), _comparable(v)) for n, v in self.numbers)
-        return numbers, self.flags, self.functions
+        return numbers, self.flags, self.functions, self.held
 
     def variables(self) -> tuple[keras.Variable, ...]:
         """The variables within reach, those that were created since included."""
@@ -92,7 +98,11 @@ class Surroundings:
         )
         functions = (
             f"{name}() was another function"
-            for name, _, _ in _differences(self.functions, before.functions)
+            for mine, theirs in (
+                (self.functions, before.functions),
+                (self.held, before.held),
+            )
+            for name, _, _ in _differences(mine, theirs)
         )
         return (*values, *functions)
 
@@ -106,6 +116,11 @@ class Surroundings:
 
 
 _ABSENT = object()
+
+
+def _short_name(method: FunctionType) -> str:
+    """Returns a method's name, with its class but without where that was made."""
+    return method.__qualname__.rpartition("<locals>.")[2]
 
 
 def _differences(

@@ -48,6 +48,8 @@ class Walk:
         self.metrics: list[keras.Metric] = []
         self.owners: list[Any] = []
         self.things: list[Any] = []
+        self.held: list[tuple[str, types.FunctionType]] = []
+        self.methods: list[types.FunctionType] = []
         self._words: set[Any] = set()
         self._holders: list[tuple[str, Any]] = []
         self._taken: set[tuple[int, Any]] = set()
@@ -157,6 +159,10 @@ class Walk:
                     self.numbers.append((_join(name, attribute), value))
                 elif isinstance(value, _KERAS):
                     self._value(_join(name, attribute), value)
+            if _is_held(thing, attribute, value) and self._first(thing, attribute):
+                # Such as an activation, or what a `Lambda` does.
+                self.held.append((_join(name, attribute), value))
+                self._value(_join(name, attribute), value)
 
     def _entries(self, name: str, holder: Any) -> None:
         """Walks into those entries of a mapping or an object that some code names."""
@@ -173,6 +179,8 @@ class Walk:
             method = getattr(type(holder), word, None)
             method = method.fget if isinstance(method, property) else method
             if isinstance(method, types.FunctionType) and not is_foreign(method):
+                if method not in self.methods:
+                    self.methods.append(method)
                 self._callable(name, method)
 
     def _first(self, holder: Any, key: Any) -> bool:
@@ -196,6 +204,15 @@ def _words(code: types.CodeType) -> set[Any]:
         elif isinstance(constant, str):
             words.add(constant)
     return words
+
+
+def _is_held(thing: Any, attribute: str, value: Any) -> bool:
+    """Whether a Keras object was given a function of the user's.
+
+    Not a method that Keras has wrapped, for one object, in a function.
+    """
+    is_own = isinstance(value, types.FunctionType) and not is_foreign(value)
+    return is_own and not hasattr(type(thing), attribute)
 
 
 def _attributes(holder: Any) -> list[tuple[str, Any]]:
