@@ -59,7 +59,7 @@ class RunFolder(AbstractHome):
         self._continuation = Continuation(
             self._files, run, self._tracked, self._changes, resume=how.resume
         )
-        run.data.streams.differs = self._continuation.other_batches
+        run.data.streams.differs = self._continuation.exactness.other_batches
         self._trial = trial
         self._signals = Signals(self._note_leaving, self._can_ever_save)
         self._save = how.save
@@ -287,7 +287,7 @@ class RunFolder(AbstractHome):
             return
         try:
             if where() is None:
-                self._continuation.forget(call)
+                self._continuation.expected.forget(call)
             self._commit_now(where, call)
         except Exception as failure:
             # The error that led here is the one that they must see.
@@ -296,7 +296,7 @@ class RunFolder(AbstractHome):
 
     def _can_save(self, call: Call) -> bool:
         # After an error the code is nowhere that another process could come back to.
-        is_refused = self._continuation.has_refused
+        is_refused = self._continuation.exactness.has_refused
         is_somewhere = not (self._must_reload or self._has_single_steps or is_refused)
         return is_somewhere and self._tracked.calls.is_alone(call)
 

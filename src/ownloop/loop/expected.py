@@ -1,0 +1,173 @@
+"""What each pass of a run depends on, as an earlier process had it: kept and compared.
+
+Its step's code, its data, the kinds of its programs, and what is frozen into them.
+"""
+
+import copy
+import weakref
+from collections.abc import Mapping
+from typing import Any, final
+
+from ownloop.backends.contract import EAGER
+from ownloop.loop.capture import Tracked
+from ownloop.loop.exactness import Exactness
+from ownloop.resume import fingerprint
+from ownloop.resume.calls import Call
+from ownloop.step import Surroundings
+
+
+@final
+class Expected:
+    """Compares passes with those of the run that is gone on with.
+
+    Args:
+        tracked: Where what they depend on is kept, as part of the state.
+        exactness: Refuses what differs.
+    """
+
+    def __init__(self, tracked: Tracked, exactness: Exactness) -> None:
+        self._tracked = tracked
+        self._exactness = exactness
+        # The names of passes that this process has not come to yet.
+        self._unmet: set[str] = set()
+        # By call of this epoch, the name of its pass, and what was known of it before.
+        self._before: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        # As `Tracked.kinds`, of an earlier process.
+        self._kinds: Mapping[str, Mapping[str, str]] = {}
+        # As `Tracked.frozen`, of steps that this process has not compiled yet.
+        self._frozen: dict[str, Mapping[str, Any]] = {}
+        # By step, what its latest pass has looked at.
+        self._seen: dict[str, weakref.ref[Surroundings]] = {}
+        # The pass and step that the run was in the middle of.
+        self._inside = ""
+
+    def expect(self, *, is_new_process: bool) -> None:
+        """Expects what was put back; of programs only in a new process.
+
+        Within one a step may be compiled as often as what it reads changes.
+        """
+        self._unmet = set(self._tracked.passes)
+        self._kinds = copy.deepcopy(self._tracked.kinds) if is_new_process else {}
+        self._frozen = dict(self._tracked.frozen) if is_new_process else {}
+
+    # ------------------------------------------------------------------- passes
+
+    def enter(self, key: str, section: str, call: Call, now: Mapping[str, Any]) -> None:
+        """Compares a pass with what the run had at this call, or under its name.
+
+        A step of another name may be another one, which the run has not come to yet,
+        and data may be made anew for each epoch, or be others in the next round. Only
+        at the call that the run was in must both be what they were.
+
+        Args:
+            key: The pass and its step.
+            section: The round and the epoch.
+            call: The call; one that is not finished.
+            now: What it depends on; see `fingerprint.of_pass`.
+
+        Raises:
+            FolderError: They differ.
+        """
+        self._inside = key if call.open is not None else ""
+        passes, place = self._tracked.passes, f"{section}{call.number}"
+        here = [k for k in self._unmet if passes[k]["call"] == place]
+        earlier = here[0] if here else key
+        before = passes.get(earlier)
+        if before is not None and earlier in self._unmet:
+            self._unmet.discard(earlier)
+            is_of_this_round = _round_of(before["call"]) == _round_of(place)
+            is_known = bool(here) or (before["varies"] is False and is_of_this_round)
+            was = {
+                "code": before["code"],
+                "data": before["data"] if is_known else now["data"],
+            }
+            self._exactness.compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
+        if call.number == 0:
+            self._before.clear()
+        self._before[call.number] = key, {} if before is None else {earlier: before}
+        passes.pop(earlier, None)
+        passes[key] = {
+            **now,
+            "call": place,
+            "varies": None if before is None else _varies(before, section, now),
+        }
+
+    def forget(self, call: Call) -> None:
+        """Forgets what a pass depends on that has done nothing yet.
+
+        Whoever mends its step or its data need not say "inexact".
+        """
+        key, before = self._before.pop(call.number, ("", {}))
+        self._tracked.passes.pop(key, None)
+        self._tracked.passes.update(before)
+
+    # ----------------------------------------------------------------- programs
+
+    def is_of_known_kind(self, key: str, kind: str, seen: Surroundings) -> bool:
+        """Compares a program with what the run had where its step read the same.
+
+        Args:
+            key: The pass, its step, and the shape of a batch.
+            kind: The program's kind, which is kept.
+            seen: What the step reads.
+
+        Returns:
+            Whether the run had programs of this kind there, or none at all.
+
+        Raises:
+            FolderError: It had one of another kind where the step read the same.
+        """
+        settings, earlier = fingerprint.of_program(seen), self._kinds.get(key, {})
+        before = earlier.get(settings, kind)
+        self._exactness.compare(f"{key}: ", {"program": before}, {"program": kind})
+        # Nothing that it reads is frozen into an eager program: one stands for all.
+        frozen = "" if kind == EAGER else settings
+        self._tracked.kinds.setdefault(key, {})[frozen] = kind
+        return not earlier or kind in earlier.values()
+
+    def note_frozen(self, step: str, seen: Surroundings) -> None:
+        """Notes, once for each pass, what is frozen into its program; compares that.
+
+        In the middle of a pass it was frozen when that began, and must be the same. For
+        another pass the script may have chosen otherwise, and it is said.
+
+        Raises:
+            FolderError: It differs in the middle of a pass.
+        """
+        if step in self._seen and self._seen[step]() is seen:
+            return
+        self._seen[step], now = weakref.ref(seen), fingerprint.of_frozen(seen)
+        before = self._frozen.pop(step, {})
+        common = {
+            name: then
+            for name, then in before.items()
+            if name in now and _are_as_many(then, now[name])
+        }
+        now_of_these = {name: now[name] for name in common}
+        words = f"{step} reads other values or code"
+        if self._inside == step:
+            self._exactness.compare(f"{words}: ", common, now_of_these)
+        else:
+            where = f"{words} than before the run was interrupted: "
+            self._exactness.tell(where, common, now_of_these)
+        self._tracked.frozen[step] = now
+
+
+def _round_of(place: str) -> str:
+    return place.partition("/")[0]
+
+
+def _are_as_many(then: Any, now: Any) -> bool:
+    """Whether a name stands for as many values: more may appear with the first call."""
+    counts = [len(v) if isinstance(v, list) else None for v in (then, now)]
+    return counts[0] == counts[1]
+
+
+def _varies(
+    before: Mapping[str, Any], section: str, now: Mapping[str, Any]
+) -> bool | None:
+    """Says whether a pass has other data in each epoch; None after a single one."""
+    if before["varies"] or before["data"] != now["data"]:
+        return True
+    is_another_epoch = not before["call"].startswith(section)
+    return False if is_another_epoch else before["varies"]
