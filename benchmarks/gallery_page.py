@@ -17,10 +17,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 PRINTED = PAGE.with_suffix(".txt")
 
 HEAD = """\
-# Loops that plain `fit()` has no place for
+# Loops that go beyond plain `fit()`
 
 Each of these is one file of at most 90 lines in [examples](../examples), the same on
-JAX, TensorFlow and PyTorch: no subclass, no branch for a backend. Run one with
+JAX, TensorFlow and PyTorch: no subclass, no branch for a backend. Some of them `fit()`
+cannot do, and some it does in a way of its own. Run one with
 
     pip install ".[jax,examples]"
     KERAS_BACKEND=jax python examples/gan.py
@@ -30,7 +31,15 @@ there (two cores of an x86-64 machine), how much faster the compiled step was th
 same step run eagerly (JAX / TensorFlow / PyTorch; timed once, so the order of magnitude
 counts), and the largest difference between two backends' losses
 in the first 20 steps from equal weights and batches, relative to the larger loss. All
-that was printed, with seconds and how each step ran, is in [gallery.txt](gallery.txt):
+that was printed, with seconds and how each step ran, is in [gallery.txt](gallery.txt).
+
+The numbers are accuracies, but for these: the `difference` of accumulation is that
+between two sets of weights; meta_learning and physics_informed have errors;
+mixed_precision counts steps, `skipped` and `updates`; reinforce has turns survived, the
+transformer bits per character, the variational_autoencoder nats per digit, and
+wasserstein the distance of what was drawn from what is real. Arguments of a step that
+default to `None`, such as `noise`, let `make gallery` hand all backends the same random
+numbers; in training the step draws them itself.
 """
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ownloop.clock import Every, every
+from ownloop.clock import Every, SaveEvery, every, minutes
 from ownloop.errors import LoopError
 
 
@@ -80,3 +80,16 @@ def test_a_bad_start_is_refused(start):
 def test_a_value_cannot_be_changed():
     with pytest.raises(AttributeError):
         every(300).start = 1
+
+
+@pytest.mark.parametrize("more", [{"start": 1}, {"more": (300,)}])
+def test_a_duration_stands_alone(more):
+    with pytest.raises(
+        LoopError, match=r"together with.*duration alone.*Write every\("
+    ):
+        every(minutes(5), *more.pop("more", ()), **more)
+
+
+def test_a_save_has_one_number_and_no_start():
+    with pytest.raises(LoopError, match="without a `start`"):
+        SaveEvery.of(every(1000, start=1))

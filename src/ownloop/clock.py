@@ -161,7 +161,8 @@ class SaveEvery:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return cls(steps=value)
         raise LoopError(
-            f"`save` is {value!r}. Expected a number of steps from 1 up, or a time. "
+            f"`save` is {value!r}. Expected one number of steps from 1 up, without a "
+            "`start`, or a time. "
             "Write save=every(minutes(5)), save=every(1000), or save=None to save at "
             "the ends of epochs only."
         )
@@ -206,7 +207,10 @@ def every(step: int | Duration, *more: int, start: int = 0) -> Every | SaveEvery
     """
     if isinstance(step, Duration):
         if more or start:
-            raise _refusal(step)
+            raise LoopError(
+                f"`every` got {step!r} together with {more or start!r}. Expected a "
+                "duration alone, since it says when to save. Write every(minutes(5))."
+            )
         return SaveEvery(seconds=step.seconds)
     return Every((step, *more), start=start)
 

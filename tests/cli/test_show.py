@@ -97,7 +97,7 @@ def saved(**place):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ({"epoch": 3}, "at the begin of epoch 3"),
+        ({"epoch": 3}, "at the start of epoch 3"),
         ({"epoch": 3, "open": {"batch": 1000}, "made": 1}, "in epoch 3, batch 1,000"),
         (
             {"epoch": 3, "results": {0: {}}, "made": 1},

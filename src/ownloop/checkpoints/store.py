@@ -402,7 +402,7 @@ class Store:
 
     def _advice(self, error: RefusedError | OSError, needed: int) -> str:
         if isinstance(error, RefusedError):
-            return f"Expected a folder that Store.commit made. {error.remedy}"
+            return f"Expected a checkpoint as it was saved. {error.remedy}"
         expected = "a folder that can be read and written. See to the disk"
         if error.errno in _NO_ROOM:
             free = self._free()

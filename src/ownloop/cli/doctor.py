@@ -31,7 +31,8 @@ def report() -> int:
     working = [_examine(name) for name in BACKENDS]
     print()
     try:
-        _line("default", choose_backend(None))
+        chosen = choose_backend(None)
+        _line("default", f"{chosen} for ownloop mnist; a script has what Keras chooses")
     except BackendError as error:
         _line("default", str(error))
     _line("C++ compiler", _compiler())

@@ -74,8 +74,9 @@ def _choose(layout: Layout, names: list[str], step: int | None) -> str:
         return names[-1]
     if f"step-{step}" not in names:
         raise FolderError(
-            f"{layout.folder} keeps no step {step}. Kept are: {', '.join(names)}. "
-            f"Write, for example, --step {names[-1].removeprefix('step-')}."
+            f"{layout.folder} keeps no step {step}. Expected one of: "
+            f"{', '.join(names)}. Write, for example, "
+            f"--step {names[-1].removeprefix('step-')}."
         )
     return f"step-{step}"
 

@@ -71,7 +71,9 @@ def _head(layout: Layout) -> Iterator[str]:
     try:
         holder = find_holder(layout.lock)
     except OSError as error:
-        yield _line("state", f"unknown, since {layout.lock} {error.strerror}")
+        yield _line(
+            "state", f"unknown: {layout.lock} cannot be read ({error.strerror})"
+        )
     else:
         yield _line("state", f"running: {holder}" if holder else "stopped")
 
@@ -122,7 +124,7 @@ def place_in_words(saved: Saved) -> str:
         return f"{where}, in epoch {place.epoch:,}, batch {place.open['batch']:,}"
     if place.is_inside:
         return f"{where}, in epoch {place.epoch:,}, between two passes"
-    return f"{where}, at the begin of epoch {place.epoch:,}"
+    return f"{where}, at the start of epoch {place.epoch:,}"
 
 
 def _checkpoints(layout: Layout) -> Iterator[str]:

@@ -30,9 +30,10 @@ class History:
     """Every number of a run, as NumPy arrays by name.
 
     A name is the pass's name, an underscore, and what the step called the value, such
-    as ``val_loss``. Three things are kept: a value for each step (``history.steps``),
-    a value for each finished pass, called a look (``history.looks(name)``), and for
-    each epoch the last look of each name (``history[name]``; NaN where there was none).
+    as ``val_loss``. Three things are kept: a value for each step (``history.steps``);
+    a value for each finished pass of training or validation, however often ``every=``
+    looked into it (``history.looks(name)``); and for each epoch the last of these
+    (``history[name]``; NaN where there was none).
 
     Example:
         >>> history = History()

@@ -79,7 +79,9 @@ class Epoch:
         Args:
             step: A plain function of one batch: a tuple or list is unpacked into its
                 arguments, anything else is one argument, and without data it takes
-                none. What it returns is logged.
+                none. It returns what is logged: a scalar (by the name "loss"), a Keras
+                metric, or a dict of these by name. A metric starts from zero in every
+                pass.
             data: `ownloop.Batches`, or anything that gives batches when iterated: a
                 `tf.data.Dataset`, a PyTorch `DataLoader`, a list.
             every: After how many batches to look: `300`, `(300, 1000)`, or
@@ -152,7 +154,8 @@ class Epoch:
         """Runs a step over data, and leaves no trace but the numbers.
 
         Every variable that the step touches, metrics and seeds included, has its old
-        value afterwards.
+        value afterwards. What its data draw from generators of Python, NumPy or a
+        loader stays drawn.
 
         Args:
             step: A plain function of one batch, as for `train`.

@@ -42,7 +42,8 @@ class Loop:
         compile: Whether steps are compiled. If not, each runs as plain Python, with
             the same numbers to rounding, and can be debugged.
         observers: Callables that are told what happens (`ownloop.events`). None
-            stands for a console that says what is being compiled.
+            stands for `[ownloop.observers.Console()]`, which says what is compiled, and
+            why again; a list takes its place.
         folder: Where the run is kept: its state, history and log. The same script run
             again continues there, to the same bits. Nothing is read or written before
             the first epoch or validation. None: nothing is kept.
@@ -52,12 +53,14 @@ class Loop:
             versions, threads, code or data differ. A run whose checkpoints were
             deleted is refused in any case.
         save: When to save beside the ends of epochs: `every(minutes(5))`, a number of
-            steps, or None. Where an epoch is over before the disk has the save before,
-            its end is left out, but with `Keep(by=...)` and `epoch.step`.
+            steps, or None. The end of an epoch is left out while the save before is
+            still being written, unless `keep` has a `by` or the epoch used
+            `epoch.step`.
         keep: Which checkpoints stay: a number for the last ones, or `Keep`.
         nonfinite: What to do with a step that makes a logged loss (a scalar named
-            "loss", or with a name that ends so) or a variable NaN or infinite; the
-            state never keeps what it did. "raise": end with a `NonFiniteError`.
+            "loss", or with a name that ends so) or a variable NaN or infinite; such
+            a step is undone. A variable that is finite again within about a second is
+            not seen, if no loss shows it. "raise": end with a `NonFiniteError`.
             "skip": leave it out, as if its batch were not in the data; after 100 in a
             run, raise. A whole number: the same with another limit. "stop": stop the
             run before it.
@@ -65,7 +68,7 @@ class Loop:
             variables, and objects with `get_state()` and `set_state(state)`.
 
     Attributes:
-        history: Every step's numbers, every look, a row per epoch.
+        history: Every step's numbers, a value per pass, a row per epoch.
         memory: A dict of the user's own JSON values that belong to the run.
 
     Raises:
@@ -398,7 +401,7 @@ class Loop:
                 several at one step it is that of the epoch's end.
 
         Raises:
-            LoopError: Nothing was saved under this name, or an object has got
+            LoopError: Nothing was saved under this name, or an object has gained
                 variables since, such as an optimizer in its first step.
             CheckpointError: The checkpoint is damaged.
 

@@ -49,8 +49,8 @@ def check(name: str, thing: Any) -> None:
         f"`Loop({name}=...)` got a {type(thing).__name__}, whose state cannot be "
         "found. Expected a Keras model, layer, optimizer, metric, seed generator or "
         "variable, or an object with the methods `get_state()` and "
-        "`set_state(state)`. Pass one of these; the data and the steps belong to "
-        "`epoch.train` and `epoch.validate`, and plain values into `loop.memory`."
+        "`set_state(state)`. Pass one of these; data and steps go to `epoch.train` and "
+        "`epoch.validate`, plain values into `loop.memory`."
     )
 
 
