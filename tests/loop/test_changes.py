@@ -1,5 +1,7 @@
 """What is changed of a run while it rests is noticed, and put into a checkpoint."""
 
+import json
+import re
 import signal
 
 import keras
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.errors import LoopError
 from ownloop.loop.capture import Tracked, capture
 from ownloop.loop.changes import Changes
 from ownloop.loop.nonfinite import Policy
@@ -40,8 +43,19 @@ def run(things):
     return Run(things, compiled=False, observers=[], nonfinite=policy)
 
 
-def checkpoint_of(run):
-    return capture(run, Tracked(Names(run.objects)), lambda: None, {}, None)
+@pytest.fixture
+def tracked(run):
+    return Tracked(Names(run.objects))
+
+
+@pytest.fixture
+def changes(run, tracked):
+    return Changes(run, tracked)
+
+
+@pytest.fixture
+def checkpoint(run, tracked):
+    return lambda: capture(run, tracked, lambda: None, {}, None)
 
 
 def same(one, other):
@@ -53,12 +67,8 @@ def same(one, other):
 
 
 def load(run):
-    weights = owned_weights(run)
-    weights[0].assign(weights[0] + 1)
-
-
-def owned_weights(run):
-    return run.objects["model"].weights
+    weight = run.objects["model"].weights[0]
+    weight.assign(weight + 1)
 
 
 def count(run):
@@ -73,30 +83,58 @@ def remember(run):
     run.memory["best"] = [0.5]
 
 
+def forget(run):
+    del run.memory["old"]
+
+
 def keep(run):
     run.saved["best"] = owned.save(run.objects, {})
 
 
-@pytest.mark.parametrize("change", [load, count, freeze, remember, keep])
-def test_a_checkpoint_becomes_what_it_would_be_after_the_change(run, change):
-    changes, before = Changes(run), checkpoint_of(run)
+@pytest.mark.parametrize("change", [load, count, freeze, remember, forget, keep])
+def test_a_checkpoint_becomes_what_it_would_be_after_the_change(
+    run, changes, checkpoint, change
+):
+    run.memory["old"] = 1
+    before = checkpoint()
     changes.note()
     change(run)
     changes.collect("step-1")
     assert str(changes)
-    same(changes.put_into(before), checkpoint_of(run))
+    same(changes.put_into(before), checkpoint())
 
 
-def test_where_nothing_is_changed_a_checkpoint_stays_as_it_is(run):
-    changes, before = Changes(run), checkpoint_of(run)
+def test_each_part_changes_by_itself(run, tracked, changes, checkpoint):
+    run.memory |= {"steps": 20, "phase": 1}
+    run.objects["other"] = Counter()
+    before = checkpoint()
+    # What the next steps do is in no checkpoint, and the run is left there.
+    load(run)
+    run.memory["steps"] = 37
+    run.objects["other"].count = 37
+    changes.note()
+    freeze(run)
+    count(run)
+    run.memory["phase"] = 2
+    changes.collect("step-20")
+    after = changes.put_into(before)
+    kernel = before.tensors["model/0"]
+    np.testing.assert_array_equal(after.tensors["model/0"].array, kernel.array)
+    assert after.tensors["model/0"].role == "state" != kernel.role
+    assert json.loads(after.meta["memory"]) == {"steps": 20, "phase": 2}
+    states = {n: json.loads(text) for n, text in after.meta["objects"].items()}
+    assert states == {"counter": {"count": 3}, "other": {"count": 0}}
+
+
+def test_where_nothing_is_changed_a_checkpoint_stays_as_it_is(changes, checkpoint):
+    before = checkpoint()
     changes.note()
     changes.collect("step-1")
     assert str(changes) == ""
     same(changes.put_into(before), before)
 
 
-def test_what_changed_before_it_was_noted_is_none(run):
-    changes = Changes(run)
+def test_what_changed_before_it_was_noted_is_none(run, changes):
     remember(run)
     changes.collect("step-1")
     changes.note()
@@ -104,45 +142,74 @@ def test_what_changed_before_it_was_noted_is_none(run):
     assert str(changes) == ""
 
 
-def test_metrics_change_by_a_look_at_a_model(run, things):
-    changes = Changes(run)
+def test_metrics_change_by_a_look_at_a_model(run, tracked, changes, things):
+    found = keras.metrics.Mean()
+    tracked.names.note("train: step", found.variables)
+    changes.meet((found,))
     changes.note()
     things["mean"].update_state(3.0)
+    found.update_state(3.0)
     changes.collect("step-1")
     assert str(changes) == ""
 
 
-def test_changes_stay_until_a_later_checkpoint_has_them(run):
-    changes = Changes(run)
+def test_what_only_a_step_has_found_is_changed_as_well(tracked, changes):
+    rate = keras.Variable(0.1, name="rate")
+    tracked.names.note("train: step", [rate])
+    changes.note()
+    rate.assign(0.01)
+    changes.collect("step-1")
+    assert str(changes) == rate.path
+
+
+def test_changes_stay_until_a_later_checkpoint_has_them(run, changes):
     changes.note()
     remember(run)
     changes.collect("step-1")
     changes.note()
     load(run)
     changes.collect("step-1")
-    assert str(changes).endswith("dense/kernel, loop.memory")
-    changes.forget_saved("step-1")
-    assert str(changes)
-    changes.forget_saved("step-2")
+    assert re.fullmatch(r"loop\.memory\['best'\], .*dense/kernel", str(changes))
+    # An older one, where the newest cannot be trusted, has them not.
+    for name in ("step-1", None):
+        changes.forget_saved(name)
+        assert str(changes)
+    changes.forget_saved("step-1.2")
     assert str(changes) == ""
 
 
-def test_what_cannot_be_saved_is_no_matter_here(run):
-    changes = Changes(run)
-    run.memory["mine"] = np.zeros(2)
+def test_what_cannot_be_saved_is_refused_once_it_is_changed(run, changes):
+    run.memory |= {"mine": np.zeros(2), "phase": 1}
+    changes.note()
+    changes.collect("step-1")
+    assert str(changes) == ""
+    changes.note()
+    run.memory |= {"mine": np.float32(0.5), "phase": 2}
+    with pytest.raises(LoopError, match=r"loop\.memory holds.*cannot be saved"):
+        changes.collect("step-1")
+    # Whoever mends it has lost nothing.
+    run.memory["mine"] = 0.5
+    changes.collect("step-1")
+    assert str(changes) == "loop.memory['mine'], loop.memory['phase']"
+
+
+def test_an_object_that_refuses_to_tell_its_state_ends_no_round(changes, things):
+    def refuse():
+        raise ValueError("mine")
+
+    things["counter"].get_state = refuse
     changes.note()
     changes.collect("step-1")
     assert str(changes) == ""
 
 
-def test_only_some_of_many_are_named(run, things):
-    things["model"] = keras.Sequential(
-        [keras.Input((2,)), *(keras.layers.Dense(2) for _ in range(4))]
-    )
-    run.objects |= things
-    changes = Changes(run)
+def test_only_some_of_many_are_named(run, changes):
+    dense = [keras.layers.Dense(2) for _ in range(4)]
+    run.objects["model"] = model = keras.Sequential([keras.Input((2,)), *dense])
+    tracked = Tracked(Names(run.objects))
+    changes = Changes(run, tracked)
     changes.note()
-    things["model"].set_weights([w + 1 for w in things["model"].get_weights()])
+    model.set_weights([weight + 1 for weight in model.get_weights()])
     changes.collect("step-1")
     assert str(changes).endswith("kernel and 3 more")
 

@@ -177,7 +177,74 @@ def test_it_is_said_what_is_taken_as_it_was_changed(tmp_path):
     notebook.run(CHANGES[0], CHANGES[2], TRAIN)
     texts = [e.text for e in notebook.names["said"] if isinstance(e, Notice)]
     (text,) = [text for text in texts if "changed since" in text]
-    assert re.search(r"as now: adam(_\d+)?/learning_rate, loop\.memory$", text)
+    assert re.search(
+        r"as now: adam(_\d+)?/learning_rate, loop\.memory\['phase'\]$", text
+    )
+
+
+def test_what_a_script_changes_on_its_way_back_is_no_change(tmp_path):
+    ends = []
+    for name in ("whole", "run"):
+        notebook = Notebook(tmp_path / name)
+        two_loops = (TRAIN.replace("4", "2"), *CHANGES)
+        notebook.run(SETUP, LOOP, *two_loops)
+        if name == "run":
+            notebook.interrupt(14)
+            # The kernel is started again, and each cell run once more.
+            again = Notebook(tmp_path / name)
+            again.run(SETUP, LOOP, *two_loops)
+            with pytest.raises(LoopError, match="every"):
+                again.run(REFUSED)
+            notebook = again
+        notebook.run(TRAIN, TELL)
+        ends.append((notebook.end(), notebook.names["told"]))
+    assert ends[0] == ends[1]
+
+
+LOOKED = """
+for epoch in loop.epochs(4):
+    try:
+        for chunk in epoch.train(step, data, every=2):
+            if chunk.step == 7:
+                signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        epoch.validate(lambda x: {"loss": keras.ops.mean((weight - x) ** 2)}, data)
+        break
+"""
+
+
+def test_a_loop_that_was_left_by_break_after_ctrl_c_goes_on_from_memory(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP, LOOKED, CHANGES[0], "loop.memory['phase'] = 2")
+    loop, optimizer = (notebook.names[name] for name in ("loop", "optimizer"))
+    assert (loop.step, loop.epoch) == (7, 2)
+    notebook.run(TRAIN)
+    assert (loop.step, loop.epoch) == (17, 4)
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)
+    assert loop.memory == {"phase": 2}
+
+
+UNOWNED = LOOP.replace("weight=weight, optimizer=optimizer, ", "")
+
+
+def test_what_no_object_of_the_loop_owns_stays_changed_as_well(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, UNOWNED)
+    notebook.interrupt(9)
+    notebook.run(CHANGES[0], TRAIN)
+    assert float(notebook.names["optimizer"].learning_rate) == pytest.approx(0.01)
+
+
+def test_what_another_loop_did_in_the_folder_is_no_change(tmp_path):
+    notebook = Notebook(tmp_path / "run")
+    notebook.run(SETUP, LOOP, "first = loop")
+    notebook.interrupt(7)
+    notebook.run(LOOP)
+    notebook.interrupt(9, TWICE)  # Which leaves it unsaved.
+    notebook.run("loop = first", TRAIN)
+    whole = Notebook(tmp_path / "whole")
+    whole.run(SETUP, LOOP, TRAIN)
+    assert notebook.end() == whole.end()
 
 
 DRAWS = """

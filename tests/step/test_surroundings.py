@@ -1,6 +1,7 @@
 """What a step reads from outside is seen, and nothing else is."""
 
 import functools
+import re
 import sys
 import types
 
@@ -227,3 +228,48 @@ def test_what_keras_holds_itself_is_not_given_by_the_user():
     assert seen.held == ()
     assert "Scaled.call" in dict(seen.methods)
     assert "UNUSED" not in str(seen.numbers)
+
+
+def test_functions_of_keras_and_partials_are_told_apart():
+    layer = keras.layers.Dense(1, activation="relu", name="dense")
+
+    def step(x):
+        return layer(x)
+
+    def change(activation):
+        before = Surroundings.of(step)
+        layer.activation = activation
+        return Surroundings.of(step).changes(before)
+
+    def scaled(x, scale):
+        return x * scale
+
+    (words,) = change(keras.activations.tanh)
+    assert re.fullmatch(r"dense\.activation was '\S+\.relu' and is '\S+\.tanh'", words)
+    assert "dense.activation() was another function" in change(lambda x: x)
+    assert change(functools.partial(scaled, scale=2))
+    found = "dense.activation.scale was 2 and is 3"
+    assert found in change(functools.partial(scaled, scale=3))
+    slope = functools.partial(keras.activations.leaky_relu, negative_slope=0.1)
+    assert change(slope)
+    slope = functools.partial(keras.activations.leaky_relu, negative_slope=0.2)
+    assert any("was 0.1 and is 0.2" in words for words in change(slope))
+    assert change(Holder().method)
+
+
+def test_functions_that_no_code_of_the_users_names_are_not_looked_at():
+    best = 0.3
+
+    class Net(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="net")
+            self.report, self.scale = lambda: best, lambda x: x * RATE
+
+        def call(self, x):
+            return self.scale(x)
+
+    net = Net()
+    starts = keras.layers.Dense(1, kernel_initializer=lambda *_, **__: best)
+    seen = Surroundings.of(lambda x: starts(net(x)))
+    assert [name for name, _ in seen.held] == ["net.scale"]
+    assert "best" not in str(seen.numbers)

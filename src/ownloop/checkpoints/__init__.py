@@ -5,6 +5,7 @@
     Found, Finding     what a look into the folder gives
     Keep               which ones to keep; ``names_to_keep`` is the choice itself
     holds              whether a dtype can be saved
+    position_of        which of two checkpoints, by their names, is the later one
     Writer             the thread that writes one while the next steps run
 
 This room knows NumPy, JSON and the file system; no framework, no Keras, no loop. It
@@ -15,6 +16,7 @@ one that ``Store.commit`` gave a name to is never lost, wherever the power goes.
 from ownloop.checkpoints.content import Checkpoint, Entry
 from ownloop.checkpoints.dtypes import holds
 from ownloop.checkpoints.keeping import Keep, names_to_keep
+from ownloop.checkpoints.names import parse as position_of
 from ownloop.checkpoints.store import Finding, Found, Store
 from ownloop.checkpoints.writer import Writer
 
@@ -28,4 +30,5 @@ __all__ = [
     "Writer",
     "holds",
     "names_to_keep",
+    "position_of",
 ]

@@ -136,19 +136,32 @@ def capture(
     return Checkpoint(run.step, tensors | apart, copy.deepcopy(meta))
 
 
-def words_of(run: Run) -> dict[str, Any]:
+def words_of(run: Run, *, memory: bool = True) -> dict[str, Any]:
     """Returns what a run has of the user's own beside arrays, as JSON.
+
+    Args:
+        run: The run.
+        memory: Whether with `loop.memory`.
 
     Raises:
         LoopError: They have put something else there.
     """
     states = owned.states(run.objects)
-    return {
-        "memory": _text("loop.memory", run.memory),
+    words: dict[str, Any] = {"memory": memory_text(run.memory)} if memory else {}
+    return words | {
         "flags": flags_of(run.objects),
         "objects": {n: _text(f"{n}.get_state()", s) for n, s in states.items()},
         "saved": {n: _text("loop.save", k.states) for n, k in run.saved.items()},
     }
+
+
+def memory_text(memory: Mapping[str, Any]) -> str:
+    """Writes `loop.memory`, or a part of it, as JSON.
+
+    Raises:
+        LoopError: It would come back as something else.
+    """
+    return _text("loop.memory", memory)
 
 
 def saved_entries(run: Run) -> dict[str, Entry]:

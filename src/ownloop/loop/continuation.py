@@ -94,6 +94,7 @@ class Continuation:
                 self._begin_anew()
             else:
                 self._compare_settings(found.checkpoint, is_again=is_again)
+                self._changes.forget_saved(found.name)
                 self._continue(found.name, self._changes.put_into(found.checkpoint))
                 # Not before: a run that is refused stays as it is.
                 for name, reason in found.refused:
@@ -237,6 +238,7 @@ class Continuation:
         seen, names = Surroundings.of(step), self._tracked.names
         reach = seen.variables()
         names.emptied = {id(v) for m in seen.metrics for v in m.variables}
+        self._changes.meet(seen.metrics)
         names.leave_calls(section)
         names.note_reach(words, f"{section}{call.number}", reach)
         self._tracked.waiting.assign(names.variables())

@@ -80,6 +80,11 @@ class RunFiles:
         return self._store is not None
 
     @property
+    def was_taken_over(self) -> bool:
+        """Whether another loop of this process has taken the open files over."""
+        return self.is_open and not self._lock.held
+
+    @property
     def was_kept_here(self) -> bool:
         """Whether this process has kept a run here, perhaps by another loop."""
         return self.folder.resolve() in _KEPT_HERE
@@ -303,10 +308,11 @@ class RunFiles:
 
     def trouble(self) -> str:
         """Says, once, why older checkpoints cannot be deleted; empty where they can."""
-        if self._is_told or not self._trouble:
+        trouble = self._trouble
+        if self._is_told or not trouble:
             return ""
         self._is_told = True
-        return self._trouble
+        return trouble
 
     def wait(self) -> None:
         """Waits so, and leaves an error for the next call, or for Python's end."""
@@ -361,6 +367,7 @@ class RunFiles:
         try:
             kept = names_to_keep(self._store.names(), self._keep, self._values)
             self._store.prune(kept)
+            self._trouble, self._is_told = "", False
         except CheckpointError as error:
             # The new one is safe. An old one takes room, and no run ends for that.
             self._trouble = str(error)

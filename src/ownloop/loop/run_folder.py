@@ -55,7 +55,7 @@ class RunFolder(AbstractHome):
         self._files = RunFiles(folder, how.keep)
         self._run = run
         self._tracked = Tracked(Names(run.objects))
-        self._changes = Changes(run)
+        self._changes = Changes(run, self._tracked)
         self._continuation = Continuation(
             self._files, run, self._tracked, self._changes, resume=how.resume
         )
@@ -80,6 +80,8 @@ class RunFolder(AbstractHome):
 
     def enter_round(self, total: int | None) -> tuple[bool, str | None]:
         calls = self._tracked.calls
+        if self._files.was_taken_over:
+            self._changes.forget()
         self._changes.collect(self._files.newest)
         if not self._files.is_open or (self._must_reload and self._files.names()):
             self._open()
@@ -104,7 +106,12 @@ class RunFolder(AbstractHome):
         return answer
 
     def _open(self) -> None:
-        if self._continuation.open(is_again=self._must_reload):
+        try:
+            is_continued = self._continuation.open(is_again=self._must_reload)
+        except BaseException:
+            self._changes.note()  # What is changed until it is tried again, too.
+            raise
+        if is_continued:
             self._saved_step = self._run.step
         self._saved_time = time.monotonic()
         self._run.guard.keep_evidence = self._keep_evidence
@@ -132,7 +139,9 @@ class RunFolder(AbstractHome):
             self._commit_now()
         self._files.drain()
         self._tell_of_trouble()
-        self._changes.note()
+        if not self._tracked.calls.is_returning:
+            # What is assigned on the way back is put back where the run goes on.
+            self._changes.note()
         if self._trial is not None and self._run.epochs_total is not None:
             raise SystemExit(0)  # What comes after the loop is not tried.
         self._signals.stop()
@@ -141,6 +150,8 @@ class RunFolder(AbstractHome):
     def break_round(self, ending: str | None) -> None:
         self._tracked.calls.leave_round(ending, self._run.done, is_left=True)
         self._was_broken = True
+        # Also where the body has caught what a signal raised.
+        self._must_reload = False
         self._signals.stop()
         try:
             self._files.flush()
@@ -153,11 +164,13 @@ class RunFolder(AbstractHome):
         # The file is as it was at the last save; a loop that is entered again in this
         # process begins there, as another process would.
         self._must_reload = True
-        self._changes.note()
         self._tracked.calls.give_up()
         self._signals.stop()
+        if not isinstance(self._run.failed, SystemExit):  # Which ends this process.
+            self._changes.note()
         self._files.flush()
         self._files.drain()
+        self._tell_of_trouble()
 
     def enter_epoch(self, number: int) -> None:
         self._has_single_steps = False

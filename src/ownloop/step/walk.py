@@ -7,7 +7,7 @@ attribute or a key that no code names is not read, and not looked at.
 import functools
 import sys
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, final
 
 import keras
@@ -24,9 +24,13 @@ _KERAS = (
     keras.Loss,
     keras.Metric,
 )
+_FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 _CHANGES_BY_ITSELF = frozenset(
     {
         "built",
+        # Which Keras wraps, for each layer.
+        "build",
+        "quantize",
         "training",  # Of PyTorch's modules; Keras hands it on as an argument.
         # What `model.compile`, `predict` and `evaluate` set, and no step reads.
         "compiled",
@@ -34,6 +38,9 @@ _CHANGES_BY_ITSELF = frozenset(
         "stop_evaluating",
         "stop_predicting",
         "stop_training",
+        "predict_function",
+        "test_function",
+        "train_function",
     }
 )
 
@@ -48,12 +55,13 @@ class Walk:
         self.metrics: list[keras.Metric] = []
         self.owners: list[Any] = []
         self.things: list[Any] = []
-        self.held: list[tuple[str, types.FunctionType]] = []
+        self.held: list[tuple[str, Callable[..., Any]]] = []
         self.methods: list[types.FunctionType] = []
         self._words: set[Any] = set()
         self._holders: list[tuple[str, Any]] = []
         self._taken: set[tuple[int, Any]] = set()
         self._seen: dict[int, Any] = {}
+        self._looks_into_functions = True
 
     def start(self, step: Any) -> None:
         """Walks from the step, until nothing new is within reach."""
@@ -61,7 +69,8 @@ class Walk:
         self._follow()
 
     def look_at(self, objects: Mapping[str, Any]) -> None:
-        """Walks from the Keras objects among these."""
+        """Walks from the Keras objects among these, and into no function."""
+        self._looks_into_functions = False
         for name, thing in objects.items():
             if isinstance(thing, _KERAS):
                 self._value(name, thing)
@@ -159,10 +168,24 @@ class Walk:
                     self.numbers.append((_join(name, attribute), value))
                 elif isinstance(value, _KERAS):
                     self._value(_join(name, attribute), value)
-            if _is_held(thing, attribute, value) and self._first(thing, attribute):
-                # Such as an activation, or what a `Lambda` does.
-                self.held.append((_join(name, attribute), value))
-                self._value(_join(name, attribute), value)
+            if is_foreign(type(thing)):
+                self._hold(name, thing, attribute, value)
+
+    def _hold(self, name: str, thing: Any, attribute: str, value: Any) -> None:
+        """Notes a function that an object was given, such as an activation."""
+        is_other = attribute in _CHANGES_BY_ITSELF or attribute.endswith("_initializer")
+        is_function = isinstance(value, _FUNCTIONS) and self._looks_into_functions
+        if is_other or not is_function or not self._first(thing, (attribute, "held")):
+            return
+        name, called = _join(name, attribute), _called_by(value)
+        if isinstance(called, types.FunctionType) and not is_foreign(called):
+            self.held.append((name, value))
+            self._value(name, value)
+        elif not attribute.startswith("_"):
+            self.numbers.append((name, _name_of(called)))
+            if isinstance(value, functools.partial):
+                self._value(_join(name, "args"), value.args)
+                self._value(_join(name, "keywords"), list(value.keywords.items()))
 
     def _entries(self, name: str, holder: Any) -> None:
         """Walks into those entries of a mapping or an object that some code names."""
@@ -175,6 +198,8 @@ class Walk:
         for attribute, value in _attributes(holder):
             if attribute in self._words and self._first(holder, attribute):
                 self._value(_join(name, attribute), value)
+                if isinstance(holder, keras.Layer):
+                    self._hold(name, holder, attribute, value)
         for word in sorted(w for w in self._words if isinstance(w, str)):
             method = getattr(type(holder), word, None)
             method = method.fget if isinstance(method, property) else method
@@ -206,13 +231,19 @@ def _words(code: types.CodeType) -> set[Any]:
     return words
 
 
-def _is_held(thing: Any, attribute: str, value: Any) -> bool:
-    """Whether a Keras object was given a function of the user's.
+def _called_by(function: Any) -> Any:
+    """Returns what a partial or a method calls."""
+    while True:
+        if isinstance(function, types.MethodType):
+            function = function.__func__
+        elif isinstance(function, functools.partial):
+            function = function.func
+        else:
+            return function
 
-    Not a method that Keras has wrapped, for one object, in a function.
-    """
-    is_own = isinstance(value, types.FunctionType) and not is_foreign(value)
-    return is_own and not hasattr(type(thing), attribute)
+
+def _name_of(function: Any) -> str:
+    return f"{function.__module__}.{getattr(function, '__qualname__', '')}"
 
 
 def _attributes(holder: Any) -> list[tuple[str, Any]]:
