@@ -329,3 +329,47 @@ def test_another_optimizer_that_no_save_has_seen_is_a_new_one(
     with pytest.raises(Killed):
         play("killed", at)
     assert play("killed") == expected
+
+
+@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
+@pytest.mark.parametrize("at", [5, 7, 8, 9, 11, 12, 13, 15])
+def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
+    tmp_path, monkeypatch, at, compile, backend
+):
+    only_one_elsewhere(backend, at in (9, 11))
+    monkeypatch.setattr(RunFiles, "was_kept_here", False)
+
+    def play(name, at=None):
+        keras.utils.clear_session()  # Keras numbers from the begin again.
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+
+        def step_with(optimizer):
+            def step(x):
+                with ol.GradientTape() as tape:
+                    loss = keras.ops.mean((model(x) - 1.0) ** 2)
+                weights = model.trainable_variables
+                gradients = tape.gradient(loss, weights)
+                optimizer.apply_gradients(zip(gradients, weights, strict=True))
+                return {"loss": loss}
+
+            return step
+
+        rows = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+        data = ol.Batches(rows, batch_size=2)
+        folder = tmp_path / name
+        loop = ol.Loop(
+            folder=folder, save=1, observers=[], compile=compile, model=model
+        )
+        for epoch in loop.epochs(4):
+            step = step_with(keras.optimizers.Adam(0.1 / epoch.number))
+            for _ in epoch.train(step, data, every=1):
+                if loop.step == at:
+                    raise Killed
+        weights = [value_of(weight) for weight in model.weights]
+        return weights, loop.history.steps["train_loss"].tolist()
+
+    expected = play("whole")
+    with pytest.raises(Killed):
+        play("killed", at)
+    assert play("killed") == expected

@@ -22,6 +22,7 @@ from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume import fingerprint, optimizers, owned
 from ownloop.resume.calls import Call
+from ownloop.resume.newcomers import Newcomers
 from ownloop.step import Surroundings, in_both, settings_of
 
 
@@ -68,6 +69,7 @@ class Continuation:
         self._claimed: dict[str, weakref.WeakSet[AbstractProgram]] = {}
         # By step, the variables that it was asked with for what it builds.
         self._tried: dict[str, set[frozenset[int]]] = {}
+        self._newcomers = Newcomers()
         tracked.calls.on_return = self._return
 
     # ---------------------------------------------------------------- put back
@@ -148,6 +150,7 @@ class Continuation:
         self.put_flags()
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
+        self._newcomers.begin()
         # Perhaps the body of a pass said so, which is not gone through again.
         self._run.stop_reason = checkpoint.meta["stopping"]
         place = place_of(checkpoint)
@@ -238,6 +241,7 @@ class Continuation:
         seen, names = Surroundings.of(step), self._tracked.names
         reach = seen.variables()
         names.emptied = {id(v) for m in seen.metrics for v in m.variables}
+        names.newcomers.update(map(id, self._newcomers.variables(seen.owners)))
         self._changes.meet(seen.metrics)
         names.leave_calls(section)
         names.note_reach(words, f"{section}{call.number}", reach)
@@ -263,6 +267,8 @@ class Continuation:
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and is_compiled:
             return
+        new = self._newcomers.variables(seen.owners)
+        tracked.names.newcomers.update(map(id, new))
         if not self.expected.is_of_known_kind(f"{step} {shape}", program.kind, seen):
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=is_compiled)

@@ -34,6 +34,7 @@ class Names:
             given that `expect` takes over; a cell that is run once more goes on.
         emptied: Identities of the variables of metrics, which each pass starts from
             zero: where they cannot be told from others, nothing is lost.
+        newcomers: Identities of variables that no earlier process can have named.
 
     Example:
         >>> weight, seen = keras.Variable(0.0), keras.Variable(0.0)
@@ -54,6 +55,7 @@ class Names:
         self.steps: dict[str, list[list[str]]] = {}
         self.is_new_process = True
         self.emptied: set[int] = set()
+        self.newcomers: set[int] = set()
 
     def expect(
         self,
@@ -222,6 +224,8 @@ class Names:
         or it uses all that those have found, and more.
         """
         known = self._known()
+        if any(id(v) not in known and id(v) in self.newcomers for v in variables):
+            return True
         mine = {known[id(v)] for v in variables if id(v) in known}
         if not any(mine.issubset(names) for names in orders):
             return True
@@ -239,6 +243,8 @@ class Names:
         self, name: str, variable: keras.Variable, is_same_script: bool
     ) -> bool:
         """Whether a variable may be the one that had this name."""
+        if id(variable) in self.newcomers:
+            return False
         earlier = self._paths.get(name, "")
         return may_be(variable.path, earlier, is_same_script=is_same_script)
 
@@ -270,7 +276,8 @@ class Names:
         for variable in variables:
             now, path = known.get(id(variable)), plain_path(variable.path)
             for name in left:
-                is_free = now is None and name not in taken
+                is_new = now is not None or id(variable) in self.newcomers
+                is_free = not is_new and name not in taken
                 is_alike = is_free and plain_path(self._paths.get(name, "")) == path
                 if now == name or is_alike:
                     found.append(name)
