@@ -109,7 +109,8 @@ class RunFolder(AbstractHome):
         try:
             is_continued = self._continuation.open(is_again=self._must_reload)
         except BaseException:
-            self._changes.note()  # What is changed until it is tried again, too.
+            if self._must_reload:
+                self._changes.note()  # What is changed until it is tried again, too.
             raise
         if is_continued:
             self._saved_step = self._run.step
