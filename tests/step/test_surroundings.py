@@ -7,6 +7,7 @@ import types
 
 import keras
 
+import ownloop as ol
 from ownloop.step import Surroundings
 
 RATE = 0.5
@@ -273,3 +274,158 @@ def test_functions_that_no_code_of_the_users_names_are_not_looked_at():
     seen = Surroundings.of(lambda x: starts(net(x)))
     assert [name for name, _ in seen.held] == ["net.scale"]
     assert "best" not in str(seen.numbers)
+
+
+class Criterion:
+    scale = 1.0
+    __slots__ = ("alpha", "net")
+
+    def __init__(self, net):
+        self.alpha, self.net = 1.0, net
+
+    def __call__(self, x):
+        return self.alpha * self.scale * self.net(x)
+
+
+class Config:
+    alpha = 0.5
+
+
+def changes_of(step, change):
+    before = Surroundings.of(step)
+    change()
+    after = Surroundings.of(step)
+    assert (after.key == before.key) == (not after.changes(before))
+    return after.changes(before)
+
+
+def test_what_an_object_reads_that_is_called_is_seen():
+    first, second = keras.layers.Dense(1), keras.layers.Dense(1)
+    criterion = Criterion(first)
+
+    def step(x):
+        return criterion(x)
+
+    assert first in Surroundings.of(step).owners
+    said = changes_of(step, lambda: setattr(criterion, "alpha", 0.1))
+    assert said == ("criterion.alpha was 1.0 and is 0.1",)
+    said = changes_of(step, lambda: setattr(Criterion, "scale", 2.0))
+    assert said == ("criterion.scale was 1.0 and is 2.0",)
+    criterion.net = second
+    assert second in Surroundings.of(step).owners
+
+
+def test_numbers_of_a_class_are_seen():
+    said = changes_of(lambda x: x * Config.alpha, lambda: setattr(Config, "alpha", 0.1))
+    assert said == ("Config.alpha was 0.5 and is 0.1",)
+
+
+def test_keys_that_are_written_out_are_read():
+    weights = {"first": 1.0, "second": 0.0, "third": 2.0}
+
+    def step(x):
+        return sum(weights[name] * x for name in ("first", "second"))
+
+    said = changes_of(step, lambda: weights.update(second=0.5, third=3.0))
+    assert said == ("weights['second'] was 0.0 and is 0.5",)
+
+
+def test_losses_and_regularizers_are_what_they_were_made_with():
+    loss_fn = keras.losses.Huber(1.0)
+    dense = keras.layers.Dense(1, kernel_regularizer=keras.regularizers.L2(0.1))
+
+    def step(x, y):
+        return loss_fn(y, dense(x))
+
+    def exchange(loss):
+        nonlocal loss_fn
+        loss_fn = loss
+
+    (said,) = changes_of(step, lambda: exchange(keras.losses.Huber(0.1)))
+    assert said.endswith("was 1.0 and is 0.1")
+    (said,) = changes_of(step, lambda: exchange(keras.losses.Huber(0.1, "sum")))
+    assert said.endswith("was 'sum_over_batch_size' and is 'sum'")
+    assert changes_of(step, lambda: exchange(keras.losses.MeanSquaredError()))
+    assert changes_of(step, lambda: exchange(keras.losses.mean_squared_error))
+    (said,) = changes_of(step, lambda: exchange(keras.losses.mean_absolute_error))
+    assert re.search(r"loss_fn was '\S+squared_error' and is '\S+absolute_error'", said)
+    penalty = dense.kernel_regularizer
+    (said,) = changes_of(step, lambda: setattr(penalty, "l2", 0.2))
+    assert "kernel_regularizer.l2 was" in said
+
+
+def test_functions_that_an_object_or_a_list_holds_are_seen():
+    def first(x):
+        return x
+
+    def second(x):
+        return 2 * x
+
+    trainer, augment = Holder(), [first]
+    trainer.used = first
+
+    def step(x):
+        return trainer.used(augment[0](x))
+
+    said = changes_of(step, lambda: setattr(trainer, "used", second))
+    assert said == ("trainer.used() was another function",)
+    assert changes_of(step, lambda: augment.append(second))
+
+
+def test_methods_that_are_exchanged_are_seen(monkeypatch):
+    layer = Scaled(name="scaled")
+    said = changes_of(
+        lambda x: layer(x),
+        lambda: monkeypatch.setattr(Scaled, "call", lambda self, x: x + RATE),
+    )
+    assert any("was another function" in words for words in said)
+
+
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule as Keras' documentation has it, without a `get_config`."""
+
+    def __init__(self, warmup):
+        self.warmup = warmup
+
+    def __call__(self, step):
+        return keras.ops.cast(step, "float32") / self.warmup
+
+
+def test_a_schedule_of_the_users_own_need_not_tell_its_configuration():
+    schedule = Warmup(512)
+    optimizer = keras.optimizers.SGD(schedule, name="sgd")
+    said = changes_of(
+        lambda g: optimizer.apply_gradients(g), lambda: setattr(schedule, "warmup", 9)
+    )
+    assert said == ("sgd.learning_rate.warmup was 512 and is 9",)
+
+
+def test_a_layer_may_call_anything_its_layers():
+    class Deep(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="deep")
+            self.layers = 4
+
+        def call(self, x):
+            return x * self.layers
+
+    deep = Deep()
+    assert found(lambda x: deep(x))["deep.layers"] == 4
+
+
+def test_what_a_step_reads_of_our_own_objects_is_seen():
+    loop = ol.Loop(observers=[])
+    loop.memory["beta"] = 0.5
+    epochs = loop.epochs(2)
+    epoch = next(epochs)
+
+    def step(x):
+        return x * epoch.number * loop.memory["beta"]
+
+    def go_on():
+        nonlocal epoch
+        epoch = next(epochs)
+
+    assert changes_of(step, go_on) == ("epoch.number was 1 and is 2",)
+    said = changes_of(step, lambda: loop.memory.update(beta=0.25, other=1))
+    assert said == ("loop.memory['beta'] was 0.5 and is 0.25",)

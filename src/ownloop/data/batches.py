@@ -28,7 +28,8 @@ class Batches:
 
     Args:
         arrays: a NumPy array, or a tuple, list or dict (nested or not) of arrays with
-            equal length, kept by reference. A step gets its batches in the same
+            equal length, kept by reference; a loop reads them once, so after a change
+            in place make new ``Batches``. A step gets its batches in the same
             structure. float64 becomes ``keras.config.floatx()`` on the device.
         batch_size: examples in each batch; the last batch holds what is left.
         shuffle: draw a new order for each epoch; otherwise 0 to n - 1.

@@ -51,4 +51,5 @@ class StepPass:
         """Records the means over all steps; once."""
         if not self._ended and self._record.batch > 0:
             self._ended = True
+            self._runner.tell_of_changes()
             self._record.close(self._runner)

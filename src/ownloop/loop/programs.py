@@ -18,7 +18,7 @@ from ownloop.backends.contract import EAGER, AbstractProgram, LeafSpec
 from ownloop.data import Signature
 from ownloop.errors import LoopError
 from ownloop.loop.pace import Pace
-from ownloop.step import StepCall, Surroundings
+from ownloop.step import StepCall, Surroundings, states_of
 
 Step = Callable[..., Any]
 
@@ -142,6 +142,25 @@ class Programs:
         told = [c for c in changes if c.partition(" was ")[0] not in shelf.own]
         return now, "; ".join(told)
 
+    def tell_of_changes(self, step: Step, seen: Surroundings) -> None:
+        """Says which numbers and flags were changed since a compiled pass began.
+
+        Args:
+            step: The step.
+            seen: What it read at the begin of the pass.
+        """
+        shelf = _shelf_of(step)
+        for name, words in Surroundings.of(step).changed_since(seen):
+            if name not in shelf.own and (reason := f"in a pass: {name}") not in (
+                shelf.said
+            ):
+                shelf.said.add(reason)
+                self._say(
+                    f"{words} since this pass began: {step_name(step)} is compiled, "
+                    "and takes that up when its next pass begins; as a keras.Variable, "
+                    "changed with assign, it would count at once"
+                )
+
     def without_own(self, step: Step, seen: Surroundings) -> Surroundings:
         """Leaves out numbers that the step itself changes, and that decide nothing."""
         own = _shelf_of(step).own
@@ -186,11 +205,21 @@ class Programs:
             self._say(_announcement(step_name(step), signature, shelf, why))
         call = StepCall(_finder(step), signature.structure if signature else None)
         leaves = [LeafSpec(*leaf) for leaf in signature.leaves] if signature else []
+        # The body of the pass may have changed a number since it began.
+        before = Surroundings.of(step)
+        drawn = states_of(before.generators)
         program = backends.current().compile(call, leaves, eager=not self._compiled)
         seen, reached = None, frozenset[int]()
         if self._compiled:
             after = Surroundings.of(step)
-            shelf.learn(surroundings, after)
+            shelf.learn(before, after)
+            if program.kind != EAGER and states_of(before.generators) != drawn:
+                self._say(
+                    f"{step_name(step)} has drawn random numbers with NumPy or Python "
+                    "while it was compiled: every step uses the same ones, unless a "
+                    "layer was built with them. Draw with keras.random, or hand them "
+                    "in as data"
+                )
             seen = _without_objects(after)
             self._account(step, shelf, program)
             own = {id(variable) for variable in program.variables}
@@ -237,7 +266,7 @@ def _numbers(seen: Surroundings) -> dict[str, list[Any]]:
 
 def _without_objects(seen: Surroundings) -> Surroundings:
     # A shelf lives as long as its step, which those objects may hold on to.
-    return dataclasses.replace(seen, metrics=(), owners=())
+    return dataclasses.replace(seen, metrics=(), owners=(), generators=())
 
 
 def step_name(step: Step) -> str:

@@ -116,6 +116,11 @@ class Runner:
         programs = (prepared.program for prepared in self._prepared.values())
         return tuple({(p.kind, p.reason): None for p in programs})
 
+    def tell_of_changes(self) -> None:
+        """Says what the body of the pass has changed that a program has frozen."""
+        if any(p.program.kind != EAGER for p in self._prepared.values()):
+            self._programs.tell_of_changes(self._step, self._surroundings)
+
     def advance(
         self, limit: int | None, commit: Callable[[Advance], None] | None = None
     ) -> Advance | None:

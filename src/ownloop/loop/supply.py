@@ -52,6 +52,10 @@ class Supply:
     def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
         self.streams = Streams(say)
         self._say = say
+        # What they were when they were placed, as far as a sample tells.
+        self._values: weakref.WeakKeyDictionary[Batches, str] = (
+            weakref.WeakKeyDictionary()
+        )
         self._placed: weakref.WeakKeyDictionary[Batches, Placed] = (
             weakref.WeakKeyDictionary()
         )
@@ -268,8 +272,16 @@ class Supply:
         if not isinstance(feed, ResidentFeed):
             return None
         batches = feed.batches
+        values = fingerprint.of_data(batches)["values"]
         if batches not in self._placed:
             self._placed[batches] = backends.current().place(feed.resident)
+            self._values[batches] = values
+        elif self._values[batches] != values:
+            self._values[batches] = values
+            self._say(
+                f"the arrays of {batches!r} were changed in place. This loop has read "
+                "them, and goes on with what they were; make new ol.Batches of them"
+            )
         return self._placed[batches]
 
 

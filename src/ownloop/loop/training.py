@@ -157,6 +157,7 @@ class Pass:
         if self._is_left_by_a_signal:
             return
         if self._runner is not None and self.batch > 0:
+            self._runner.tell_of_changes()
             self._run.home.finish(self._call, self._record.close(self._runner))
 
     def _start(self) -> Runner | None:

@@ -107,7 +107,7 @@ def of_program(seen: Surroundings) -> str:
     parts = (
         [(plain_path(n), type(v).__name__, as_json(v)) for n, v in seen.numbers],
         [(plain_path(name), flag) for name, flag in seen.flags],
-        [_parts(code) for _, code in (*seen.functions, *seen.held)],
+        [_parts(code) for _, code in seen.functions],
         [(plain_path(v.path), tuple(v.shape)) for v in seen.variables()],
     )
     return _hash(parts)

@@ -6,6 +6,7 @@ and knows nothing of loops, data sets or files.
 
 from ownloop.step.branch import cond as cond
 from ownloop.step.call import StepCall as StepCall
+from ownloop.step.drawing import states_of as states_of
 from ownloop.step.flags import flags_of as flags_of
 from ownloop.step.flags import put_flags as put_flags
 from ownloop.step.functions import functions_of as functions_of

@@ -17,7 +17,7 @@ _READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
 
 def functions_of(
-    step: Callable[..., Any], name: str = "the step"
+    step: Callable[..., Any],
 ) -> tuple[tuple[str, types.CodeType], ...]:
     """Returns the step's code, and that of the user's functions that it calls by name.
 
@@ -40,8 +40,8 @@ def functions_of(
                 follow(inner, value)
             follow(name, getattr(thing, "__wrapped__", None))
 
-    follow(name, step)
-    return tuple((word, function.__code__) for function, word in found.items())
+    follow("the step", step)
+    return tuple((name, function.__code__) for function, name in found.items())
 
 
 def reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ import keras
 
 from ownloop.step.configs import config_of, graph_of
 from ownloop.step.flags import flags_of
-from ownloop.step.walk import Walk
+from ownloop.step.walk import Walk, schedule_of
 from ownloop.step.wording import as_json, free_name, without_number
 
 
@@ -71,5 +71,6 @@ def _rates(objects: Mapping[str, Any]) -> list[tuple[str, float]]:
         (f"{thing.name}.learning_rate", float(rate))
         for thing in objects.values()
         if isinstance(thing, keras.optimizers.Optimizer)
+        and schedule_of(thing) is None
         and isinstance(rate := thing.get_config().get("learning_rate"), float)
     ]

@@ -27,9 +27,11 @@ class Surroundings:
             closures, globals, defaults and the attributes that the step reads.
         flags: Names and values of the `trainable` flags of layers and variables.
         functions: Names and code of the step and of the functions that it calls.
-        held: The same of functions that Keras objects hold, such as an activation.
+        held: The same of all functions that were found, such as an activation that a
+            layer was given.
         methods: The same of methods of the user's own layers and other classes.
         metrics: The Keras metrics within reach.
+        generators: Random generators within reach that are none of Keras'.
         owners: Keras variables, and what has `variables`: layers, optimizers, metrics.
     """
 
@@ -40,6 +42,7 @@ class Surroundings:
     methods: tuple[tuple[str, CodeType], ...]
     metrics: tuple[keras.Metric, ...]
     owners: tuple[Any, ...] = field(repr=False)
+    generators: tuple[Any, ...] = field(repr=False)
 
     @classmethod
     def of(cls, step: Callable[..., Any]) -> "Surroundings":
@@ -56,10 +59,11 @@ class Surroundings:
             tuple(walk.numbers),
             tuple(walk.flags),
             functions_of(step),
-            tuple(part for name, f in walk.held for part in functions_of(f, name)),
+            tuple((n, f.__code__) for n, f in walk.held if f not in walk.methods),
             tuple((_short_name(m), m.__code__) for m in walk.methods),
             tuple(walk.metrics),
             tuple(walk.owners),
+            tuple(walk.generators),
         )
 
     @property
@@ -67,7 +71,7 @@ class Surroundings:
         """Equal for surroundings that compile to the same program."""
         # The type too: 1, 1.0 and True are equal, and are not the same program.
         numbers = tuple((n, type(v), _comparable(v)) for n, v in self.numbers)
-        return numbers, self.flags, self.functions, self.held
+        return numbers, self.flags, self.functions, self.held, self.methods
 
     def variables(self) -> tuple[keras.Variable, ...]:
         """The variables within reach, those that were created since included."""
@@ -101,10 +105,33 @@ class Surroundings:
             for mine, theirs in (
                 (self.functions, before.functions),
                 (self.held, before.held),
+                (self.methods, before.methods),
             )
             for name, _, _ in _differences(mine, theirs)
         )
-        return (*values, *functions)
+        # A function may be found by its name and by where it is held.
+        return (*values, *dict.fromkeys(functions))
+
+    def changed_since(self, before: "Surroundings") -> tuple[tuple[str, str], ...]:
+        """Names the numbers and flags that were there and are others now, in words.
+
+        Example:
+            >>> rate = 0.5
+            >>> step = lambda x: rate * x
+            >>> before = Surroundings.of(step)
+            >>> rate = 0.25
+            >>> Surroundings.of(step).changed_since(before)
+            (('rate', 'rate was 0.5 and is 0.25'),)
+        """
+        return tuple(
+            (name, f"{name} was {_words(earlier)} and is {_words(now)}")
+            for mine, theirs in (
+                (self.numbers, before.numbers),
+                (self.flags, before.flags),
+            )
+            for name, now, earlier in _differences(mine, theirs)
+            if _ABSENT not in (now, earlier)
+        )
 
     def other_numbers(self, before: "Surroundings") -> tuple[str, ...]:
         """Names the numbers that were there in an earlier look, and are others now.

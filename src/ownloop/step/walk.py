@@ -5,17 +5,19 @@ attribute or a key that no code names is not read, and not looked at.
 """
 
 import functools
+import random
 import sys
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, final
 
 import keras
 import numpy as np
 
+from ownloop.step.drawing import GENERATORS
 from ownloop.step.functions import is_foreign, reads
 
-_NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
+_NUMBERS = bool | int | float | complex | str | bytes | None | np.generic
 _SMALL = 64
 """Containers and arrays with more entries than this are data, not settings."""
 _KERAS = (
@@ -24,6 +26,9 @@ _KERAS = (
     keras.Loss,
     keras.Metric,
 )
+_NESTED = (keras.Regularizer, keras.constraints.Constraint)
+_OURS = {"Epoch": ("number",), "Loop": ("epoch", "memory", "step")}
+"""By class, what a step may read of our own objects, such as `epoch.number`."""
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 _CHANGES_BY_ITSELF = frozenset(
     {
@@ -55,9 +60,11 @@ class Walk:
         self.metrics: list[keras.Metric] = []
         self.owners: list[Any] = []
         self.things: list[Any] = []
-        self.held: list[tuple[str, Callable[..., Any]]] = []
+        self.generators: list[Any] = []
+        self.held: list[tuple[str, types.FunctionType]] = []
         self.methods: list[types.FunctionType] = []
-        self._words: set[Any] = set()
+        # What is called has no name for that.
+        self._words: set[Any] = {"__call__"}
         self._holders: list[tuple[str, Any]] = []
         self._taken: set[tuple[int, Any]] = set()
         self._seen: dict[int, Any] = {}
@@ -96,11 +103,14 @@ class Walk:
                 self._value(_join(name, key), value)
             self._callable(name, function.func)
         elif isinstance(function, types.FunctionType):
-            self._words.update(_words(function.__code__))
+            if name:
+                self.held.append((name, function))
+            words = _words(function.__code__)
+            self._words.update(words)
             for inner, value in reads(function):
                 self._value(_join(name, inner), value)
+                self._ours(_join(name, inner), value, words)
         elif not is_foreign(type(function)):
-            self._words.add("__call__")
             self._holders.append((name, function))
         wrapped = getattr(function, "__wrapped__", None)
         if wrapped is not None:
@@ -113,10 +123,14 @@ class Walk:
         elif isinstance(value, types.FunctionType):
             if not is_foreign(value):
                 self._callable(name, value)
+            elif self._looks_into_functions:
+                self.numbers.append((name, _name_of(value)))
         elif isinstance(value, types.MethodType | functools.partial):
             self._callable(name, value)
-        elif isinstance(value, type) or self._again(value):
+        elif _is_others_class(value) or self._again(value):
             return
+        elif isinstance(value, GENERATORS) or value is random:
+            self.generators.append(value)
         elif isinstance(value, types.ModuleType):
             if _is_own_module(value):
                 self._holders.append((name, value))
@@ -134,8 +148,16 @@ class Walk:
             entries = value if isinstance(value, tuple | list) else _in_order(value)
             for i, entry in enumerate(entries[:_SMALL]):
                 self._value(f"{name}[{i}]", entry)
-        elif isinstance(value, Mapping) or not is_foreign(type(value)):
+        elif isinstance(value, type | Mapping) or not is_foreign(type(value)):
             self._holders.append((name, value))
+
+    def _ours(self, name: str, value: Any, words: Collection[Any]) -> None:
+        """Notes what a function reads of our own objects."""
+        kind = type(value)
+        if kind.__module__.partition(".")[0] == "ownloop":
+            for word in _OURS.get(kind.__name__, ()):
+                if word in words:
+                    self._value(_join(name, word), getattr(value, word))
 
     def _keras(self, name: str, thing: Any) -> None:
         """Notes what a Keras object has: flags, variables, metrics, public numbers."""
@@ -145,14 +167,14 @@ class Walk:
             self.metrics.append(thing)
         if isinstance(thing, keras.Layer):
             self.flags.append((f"{name}.trainable", bool(thing.trainable)))
-            for inner in (*getattr(thing, "layers", ()), *thing.metrics):
+            layers = getattr(thing, "layers", ())
+            layers = layers if isinstance(layers, list | tuple) else ()
+            for inner in (*layers, *thing.metrics):
                 self._value(name, inner)
         if isinstance(thing, keras.optimizers.Optimizer):
-            rate = thing.get_config().get("learning_rate")
-            if isinstance(rate, Mapping):
-                # A schedule: its numbers are frozen into a program, and it may be
-                # exchanged for another. A plain rate is a variable.
-                self.numbers.append((_join(name, "learning_rate"), repr(rate)))
+            schedule = schedule_of(thing)
+            if schedule is not None:
+                self._schedule(_join(name, "learning_rate"), schedule)
         if not isinstance(thing, keras.Loss):
             self.owners.append(thing)
         if not is_foreign(type(thing)):
@@ -168,8 +190,36 @@ class Walk:
                     self.numbers.append((_join(name, attribute), value))
                 elif isinstance(value, _KERAS):
                     self._value(_join(name, attribute), value)
+                elif isinstance(value, _NESTED):
+                    for inner, number in _attributes(value):
+                        if isinstance(number, bool | int | float):
+                            word = f"{name}.{attribute}.{inner}"
+                            self.numbers.append((word, number))
+            if isinstance(thing, keras.Loss):
+                self._loss(_join(name, attribute), value)
             if is_foreign(type(thing)):
                 self._hold(name, thing, attribute, value)
+
+    def _schedule(self, name: str, schedule: Any) -> None:
+        """Notes a schedule, whose numbers are frozen into a program.
+
+        It may be exchanged for another; a plain rate is a variable.
+        """
+        if is_foreign(type(schedule)):
+            self.numbers.append((name, repr(schedule.get_config())))
+        else:
+            # Of the user's own, which need not tell how it is configured.
+            self.numbers.append((name, type(schedule).__qualname__))
+            self._holders.append((name, schedule))
+
+    def _loss(self, name: str, value: Any) -> None:
+        """Notes what a loss was made with: its reduction, the words of its function."""
+        if isinstance(value, str) and not name.endswith(".name"):
+            self.numbers.append((name, value))
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                if isinstance(entry, _NUMBERS):
+                    self.numbers.append((f"{name}[{key!r}]", entry))
 
     def _hold(self, name: str, thing: Any, attribute: str, value: Any) -> None:
         """Notes a function that an object was given, such as an activation."""
@@ -179,7 +229,6 @@ class Walk:
             return
         name, called = _join(name, attribute), _called_by(value)
         if isinstance(called, types.FunctionType) and not is_foreign(called):
-            self.held.append((name, value))
             self._value(name, value)
         elif not attribute.startswith("_"):
             self.numbers.append((name, _name_of(called)))
@@ -198,11 +247,14 @@ class Walk:
         for attribute, value in _attributes(holder):
             if attribute in self._words and self._first(holder, attribute):
                 self._value(_join(name, attribute), value)
-                if isinstance(holder, keras.Layer):
-                    self._hold(name, holder, attribute, value)
+                self._hold(name, holder, attribute, value)
         for word in sorted(w for w in self._words if isinstance(w, str)):
             method = getattr(type(holder), word, None)
             method = method.fget if isinstance(method, property) else method
+            is_fixed = isinstance(method, _NUMBERS | types.MemberDescriptorType)
+            if is_fixed and method is not None and self._first(holder, word):
+                # Of the class, or in a slot.
+                self._value(_join(name, word), getattr(holder, word, None))
             if isinstance(method, types.FunctionType) and not is_foreign(method):
                 if method not in self.methods:
                     self.methods.append(method)
@@ -226,9 +278,24 @@ def _words(code: types.CodeType) -> set[Any]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             words |= _words(constant)
+        elif isinstance(constant, tuple | frozenset):
+            # Such as the keys of a dict that is written out.
+            words.update(entry for entry in constant if isinstance(entry, str))
         elif isinstance(constant, str):
             words.add(constant)
     return words
+
+
+def schedule_of(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Returns an optimizer's learning rate schedule; None for a plain rate.
+
+    Example:
+        >>> schedule_of(keras.optimizers.SGD(0.1)) is None
+        True
+    """
+    kind = keras.optimizers.schedules.LearningRateSchedule
+    held = (value for _, value in _attributes(optimizer) if isinstance(value, kind))
+    return next(held, None)
 
 
 def _called_by(function: Any) -> Any:
@@ -254,6 +321,15 @@ def _in_order(entries: Collection[Any]) -> list[Any]:
     """Returns a set's entries in an order that is the same in every process."""
     # Of a set of objects each process has an order of its own, by their addresses.
     return sorted(entries, key=lambda e: repr(e) if isinstance(e, _NUMBERS) else "")
+
+
+def _is_others_class(value: Any) -> bool:
+    """Whether this is a class that is no part of the user's program."""
+    if not isinstance(value, type):
+        return False
+    module = sys.modules.get(value.__module__)
+    is_main = value.__module__ == "__main__"  # Which has no file in a notebook.
+    return not is_main and (module is None or not _is_own_module(module))
 
 
 def _is_own_module(module: types.ModuleType) -> bool:
