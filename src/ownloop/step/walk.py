@@ -17,7 +17,7 @@ import numpy as np
 from ownloop.step.drawing import GENERATORS
 from ownloop.step.functions import is_foreign, reads
 
-_NUMBERS = bool | int | float | complex | str | bytes | None | np.generic
+_NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 _SMALL = 64
 """Containers and arrays with more entries than this are data, not settings."""
 _KERAS = (
@@ -26,6 +26,9 @@ _KERAS = (
     keras.Loss,
     keras.Metric,
 )
+_PLAIN = (bool, int, float)
+_FIXED = (*_NUMBERS, types.MemberDescriptorType)
+"""What an object may have from its class: a number, or a slot for one."""
 _NESTED = (keras.Regularizer, keras.constraints.Constraint)
 _OURS = {"Epoch": ("number",), "Loop": ("epoch", "memory", "step")}
 """By class, what a step may read of our own objects, such as `epoch.number`."""
@@ -177,28 +180,31 @@ class Walk:
                 self._schedule(_join(name, "learning_rate"), schedule)
         if not isinstance(thing, keras.Loss):
             self.owners.append(thing)
-        if not is_foreign(type(thing)):
+        is_of_keras, is_loss = is_foreign(type(thing)), isinstance(thing, keras.Loss)
+        if not is_of_keras:
             # A layer that the user wrote: its methods may read anything.
             self._holders.append((name, thing))
             self._words.add("call")
         for attribute, value in _attributes(thing):
-            public = not attribute.startswith("_")
-            if public and attribute not in _CHANGES_BY_ITSELF:
-                if isinstance(value, bool | int | float) and self._first(
-                    thing, attribute
-                ):
-                    self.numbers.append((_join(name, attribute), value))
-                elif isinstance(value, _KERAS):
-                    self._value(_join(name, attribute), value)
-                elif isinstance(value, _NESTED):
-                    for inner, number in _attributes(value):
-                        if isinstance(number, bool | int | float):
-                            word = f"{name}.{attribute}.{inner}"
-                            self.numbers.append((word, number))
-            if isinstance(thing, keras.Loss):
+            if isinstance(value, _FUNCTIONS):
+                if is_of_keras:
+                    self._hold(name, thing, attribute, value)
+            elif is_loss and isinstance(value, str | dict):
                 self._loss(_join(name, attribute), value)
-            if is_foreign(type(thing)):
-                self._hold(name, thing, attribute, value)
+            elif attribute[0] != "_" and attribute not in _CHANGES_BY_ITSELF:
+                self._attribute(_join(name, attribute), thing, attribute, value)
+
+    def _attribute(self, name: str, thing: Any, attribute: str, value: Any) -> None:
+        """Notes a public attribute of a Keras object."""
+        if isinstance(value, _PLAIN):
+            if self._first(thing, attribute):
+                self.numbers.append((name, value))
+        elif isinstance(value, _KERAS):
+            self._value(name, value)
+        elif isinstance(value, _NESTED):
+            for inner, number in _attributes(value):
+                if isinstance(number, _PLAIN):
+                    self.numbers.append((f"{name}.{inner}", number))
 
     def _schedule(self, name: str, schedule: Any) -> None:
         """Notes a schedule, whose numbers are frozen into a program.
@@ -214,18 +220,18 @@ class Walk:
 
     def _loss(self, name: str, value: Any) -> None:
         """Notes what a loss was made with: its reduction, the words of its function."""
-        if isinstance(value, str) and not name.endswith(".name"):
-            self.numbers.append((name, value))
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             for key, entry in value.items():
                 if isinstance(entry, _NUMBERS):
                     self.numbers.append((f"{name}[{key!r}]", entry))
+        elif not name.endswith(".name"):
+            self.numbers.append((name, value))
 
     def _hold(self, name: str, thing: Any, attribute: str, value: Any) -> None:
         """Notes a function that an object was given, such as an activation."""
         is_other = attribute in _CHANGES_BY_ITSELF or attribute.endswith("_initializer")
-        is_function = isinstance(value, _FUNCTIONS) and self._looks_into_functions
-        if is_other or not is_function or not self._first(thing, (attribute, "held")):
+        is_first = self._looks_into_functions and not is_other
+        if not is_first or not self._first(thing, (attribute, "held")):
             return
         name, called = _join(name, attribute), _called_by(value)
         if isinstance(called, types.FunctionType) and not is_foreign(called):
@@ -247,12 +253,13 @@ class Walk:
         for attribute, value in _attributes(holder):
             if attribute in self._words and self._first(holder, attribute):
                 self._value(_join(name, attribute), value)
-                self._hold(name, holder, attribute, value)
+                if isinstance(value, _FUNCTIONS):
+                    self._hold(name, holder, attribute, value)
         for word in sorted(w for w in self._words if isinstance(w, str)):
             method = getattr(type(holder), word, None)
             method = method.fget if isinstance(method, property) else method
-            is_fixed = isinstance(method, _NUMBERS | types.MemberDescriptorType)
-            if is_fixed and method is not None and self._first(holder, word):
+            is_fixed = method is not None and isinstance(method, _FIXED)
+            if is_fixed and self._first(holder, word):
                 # Of the class, or in a slot.
                 self._value(_join(name, word), getattr(holder, word, None))
             if isinstance(method, types.FunctionType) and not is_foreign(method):
