@@ -429,3 +429,15 @@ def test_what_a_step_reads_of_our_own_objects_is_seen():
     assert changes_of(step, go_on) == ("epoch.number was 1 and is 2",)
     said = changes_of(step, lambda: loop.memory.update(beta=0.25, other=1))
     assert said == ("loop.memory['beta'] was 0.5 and is 0.25",)
+
+
+def test_the_names_of_arguments_are_no_keys_and_no_attributes():
+    settings = {"used": 1, "name": 2}
+
+    def step(x):
+        return settings["used"] * inner(x, name=x)
+
+    def inner(x, name):
+        return x
+
+    assert found(step) == {"settings['used']": 1}

@@ -74,6 +74,24 @@ def _globals(code: types.CodeType) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+@functools.lru_cache(1024)
+def keywords_of(code: types.CodeType) -> frozenset[Any]:
+    """Returns the tuples of a function's code that only name a call's arguments.
+
+    Example:
+        >>> keywords_of((lambda f: f(training=True)).__code__)
+        frozenset({('training',)})
+    """
+    found, before = set(), None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "KW_NAMES":  # Up to Python 3.12.
+            found.add(code.co_consts[instruction.arg or 0])
+        elif instruction.opname == "CALL_KW" and before is not None:
+            found.add(before.argval)
+        before = instruction
+    return frozenset(found)
+
+
 def is_foreign(thing: Any) -> bool:
     """Whether a module, a class or a function belongs to a library that we know."""
     name = "__name__" if isinstance(thing, types.ModuleType) else "__module__"

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from ownloop.step.drawing import GENERATORS
-from ownloop.step.functions import is_foreign, reads
+from ownloop.step.functions import is_foreign, keywords_of, reads
 
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 _SMALL = 64
@@ -251,6 +251,8 @@ class Walk:
                     self._value(f"{name}[{key!r}]", holder[key])
             return
         for attribute, value in _attributes(holder):
+            if isinstance(holder, _KERAS) and attribute in _CHANGES_BY_ITSELF:
+                continue
             if attribute in self._words and self._first(holder, attribute):
                 self._value(_join(name, attribute), value)
                 if isinstance(value, _FUNCTIONS):
@@ -282,10 +284,11 @@ class Walk:
 def _words(code: types.CodeType) -> set[Any]:
     """Returns the names and the string constants in a function's code."""
     words = set(code.co_names)
+    keywords = keywords_of(code)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             words |= _words(constant)
-        elif isinstance(constant, tuple | frozenset):
+        elif isinstance(constant, tuple | frozenset) and constant not in keywords:
             # Such as the keys of a dict that is written out.
             words.update(entry for entry in constant if isinstance(entry, str))
         elif isinstance(constant, str):
