@@ -29,8 +29,10 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
 	tests/faults/test_ends.py tests/test_events.py \
+	tests/laws/test_nothing_goes_stale.py tests/loop/test_changes.py \
 	tests/loop/test_continuation.py tests/loop/test_continuation_of_flags.py \
 	tests/loop/test_run_files.py tests/loop/test_run_folder.py \
+	tests/loops/test_14_notebook.py \
 	tests/resume/test_by_reference.py tests/resume/test_plain.py \
 	tests/resume/test_return.py tests/resume/test_rounds.py \
 	tests/resume/test_rounds_that_were_left.py tests/resume/test_shared_data.py \
