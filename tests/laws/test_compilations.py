@@ -419,3 +419,24 @@ def test_what_a_layer_was_given_to_call_is_not_frozen():
     again = "compiling step again: dense.activation() was another function"
     assert train() == (6.0, [again])
     assert train() == (6.0, [])
+
+
+def test_the_same_seed_gives_the_same_draws_once_more(backend):
+    if backend == "jax":
+        pytest.skip("Keras refuses draws without a seed there")
+
+    def step(x):
+        return keras.ops.mean(x + keras.random.normal((2,)))
+
+    data = ol.Batches(np.zeros(4, "float32"), batch_size=2)
+
+    def train(seed):
+        keras.utils.set_random_seed(seed)
+        loop = ol.Loop(observers=[])
+        run_pass(loop, step, data)
+        return loop.history.steps["train_loss"].tolist()
+
+    first, other = train(1), train(2)
+    assert first != other
+    assert train(1) == first
+    assert train(2) == other

@@ -15,6 +15,7 @@ import keras
 
 from ownloop import backends
 from ownloop.backends.contract import EAGER, AbstractProgram, LeafSpec
+from ownloop.backends.unseeded import unseeded_state
 from ownloop.data import Signature
 from ownloop.errors import LoopError
 from ownloop.loop.pace import Pace
@@ -32,17 +33,28 @@ class Prepared:
     """A program, what it takes for granted, and how fast it has been.
 
     reached: the identities of those of its variables that the step can be seen to use.
+    unseeded: that of Keras' own generator, if it draws without a seed.
     """
 
     call: StepCall
     program: AbstractProgram
     trainable: tuple[bool, ...]
     reached: frozenset[int] = frozenset()
+    unseeded: keras.Variable | None = None
     pace: Pace = field(default_factory=Pace)
 
     def still_fits(self) -> bool:
         """Whether the trainable flags are as they were when it was compiled."""
         return self.trainable == _trainable(self.program)
+
+    def draws_as_keras_does(self) -> bool:
+        """Whether what it draws without a seed comes from Keras' present generator.
+
+        `keras.utils.set_random_seed` makes another one.
+        """
+        return self.unseeded is None or any(
+            variable is self.unseeded for variable in unseeded_state()
+        )
 
     def is_within_reach(self, now: Surroundings) -> bool:
         """Whether the step still uses the variables that the program changes.
@@ -88,6 +100,8 @@ class _Shelf:
             alike = entry.seen is None or self._key(entry.seen) == self._key(now)
             prepared = entry.prepared
             if entry.settings != settings or not alike or not prepared.still_fits():
+                continue
+            if not prepared.draws_as_keras_does():
                 continue
             if prepared.is_within_reach(now):
                 return prepared
@@ -202,6 +216,8 @@ class Programs:
         if self._compiled:
             if any(not e.prepared.is_within_reach(surroundings) for e in shelf.entries):
                 why = why or "it uses another model, optimizer or metric than before"
+            elif any(not e.prepared.draws_as_keras_does() for e in shelf.entries):
+                why = why or "Keras has another generator for draws without a seed"
             self._say(_announcement(step_name(step), signature, shelf, why))
         call = StepCall(_finder(step), signature.structure if signature else None)
         leaves = [LeafSpec(*leaf) for leaf in signature.leaves] if signature else []
@@ -224,7 +240,11 @@ class Programs:
             self._account(step, shelf, program)
             own = {id(variable) for variable in program.variables}
             reached = frozenset(id(v) for v in after.variables() if id(v) in own)
-        prepared = Prepared(call, program, _trainable(program), reached)
+        variables = program.variables if self._compiled else ()
+        drawn_from = [v for u in unseeded_state() for v in variables if v is u]
+        prepared = Prepared(
+            call, program, _trainable(program), reached, next(iter(drawn_from), None)
+        )
         shelf.entries.append(_Entry(settings, seen, prepared))
         return prepared
 
