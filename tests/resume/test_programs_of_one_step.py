@@ -332,11 +332,11 @@ def test_another_optimizer_that_no_save_has_seen_is_a_new_one(
 
 
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
-@pytest.mark.parametrize("at", [5, 7, 8, 9, 11, 12, 13, 15])
+@pytest.mark.parametrize("at", [7, 9, 12])
 def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
     tmp_path, monkeypatch, at, compile, backend
 ):
-    only_one_elsewhere(backend, at in (9, 11))
+    only_one_elsewhere(backend, at == 9)
     monkeypatch.setattr(RunFiles, "was_kept_here", False)
 
     def play(name, at=None):

@@ -27,10 +27,9 @@ class Newcomers:
     Example:
         >>> early, newcomers = keras.Variable(0.0), Newcomers()
         >>> newcomers.begin()
-        >>> late = keras.optimizers.SGD(0.1)
-        >>> variables = newcomers.variables([early, late])
-        >>> [variable.path for variable in variables]
-        ['SGD/iteration', 'SGD/learning_rate']
+        >>> late = keras.Variable(0.0)
+        >>> [variable is late for variable in newcomers.variables([early, late])]
+        [True]
     """
 
     def __init__(self) -> None:
