@@ -77,7 +77,7 @@ test: $(VENV)/.test
 			skip=($(ONCE:%=--ignore=%)); \
 		fi; \
 		KERAS_BACKEND=$$backend $(TEST_ENV) $(BIN)/python -m pytest tests \
-			-n $(WORKERS) --dist loadfile --durations 5 \
+			-n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 5 \
 			"$${skip[@]}" $(ARGS) 2>&1 | tee "$(VENV)/log/$$backend" || failed=1; \
 	done; \
 	printf '\n'; \

@@ -33,6 +33,32 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+# Begun first, so that no worker is left alone with one of them at the end.
+_LONGEST = (
+    "tests/examples/test_examples.py",
+    "tests/resume/test_streams.py",
+    "tests/resume/test_programs_of_one_step.py",
+    "tests/laws/test_optimizers_and_layers.py",
+    "tests/tape/conformance/test_conformance.py",
+    "tests/laws/test_a_killed_run_ends_the_same.py",
+    "tests/resume/test_shared_data.py",
+    "tests/resume/test_models.py",
+    "tests/test_readme.py",
+    "tests/laws/test_step_is_the_hand_written_step.py",
+    "tests/loop/test_continuation.py",
+    "tests/loop/test_resume_check.py",
+    "tests/faults/test_runs.py",
+    "tests/cli/test_mnist.py",
+    "tests/faults/test_broken.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and leave the others in their order."""
+    places = {path: place for place, path in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.location[0], len(places)))
+
+
 def pytest_report_header() -> str:
     """Name the backend at the top of the report."""
     return f"keras backend: {os.environ['KERAS_BACKEND']}"

@@ -17,7 +17,7 @@ import ownloop as ol
 from ownloop.backends.contract import FUSED, STEPWISE
 
 layers = keras.layers
-STEPS, BATCH, CLASSES = 20, 8, 4
+STEPS, BATCH, CLASSES = 12, 8, 4
 
 
 def adam(**options: Any) -> keras.optimizers.Optimizer:
