@@ -113,6 +113,7 @@ def capture(
         "epoch": run.epoch,
         "skipped": run.guard.skipped,
         "stopping": run.stop_reason,
+        "memory": memory_text(run.memory),
         **words_of(run),
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
@@ -136,19 +137,14 @@ def capture(
     return Checkpoint(run.step, tensors | apart, copy.deepcopy(meta))
 
 
-def words_of(run: Run, *, memory: bool = True) -> dict[str, Any]:
-    """Returns what a run has of the user's own beside arrays, as JSON.
-
-    Args:
-        run: The run.
-        memory: Whether with `loop.memory`.
+def words_of(run: Run) -> dict[str, Any]:
+    """Returns what a run has of the user's own beside arrays and `loop.memory`.
 
     Raises:
         LoopError: They have put something else there.
     """
     states = owned.states(run.objects)
-    words: dict[str, Any] = {"memory": memory_text(run.memory)} if memory else {}
-    return words | {
+    return {
         "flags": flags_of(run.objects),
         "objects": {n: _text(f"{n}.get_state()", s) for n, s in states.items()},
         "saved": {n: _text("loop.save", k.states) for n, k in run.saved.items()},

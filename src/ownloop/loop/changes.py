@@ -145,7 +145,7 @@ class Changes:
             entry = owned.entries_of({name: variable})[name]
             found[_Part("value", name)] = _digest(entry.array)
             found[_Part("role", name)] = entry.role
-        words = words_of(self._run, memory=False)
+        words = words_of(self._run)
         for kind in ("objects", "flags"):
             found |= {_Part(kind, name): value for name, value in words[kind].items()}
         for name, kept in self._run.saved.items():

@@ -241,11 +241,16 @@ class Continuation:
         seen, names = Surroundings.of(step), self._tracked.names
         reach = seen.variables()
         names.emptied = {id(v) for m in seen.metrics for v in m.variables}
-        names.newcomers.update(map(id, self._newcomers.variables(seen.owners)))
+        self._note_newcomers(seen)
         self._changes.meet(seen.metrics)
         names.leave_calls(section)
         names.note_reach(words, f"{section}{call.number}", reach)
         self._tracked.waiting.assign(names.variables())
+
+    def _note_newcomers(self, seen: Surroundings) -> None:
+        """Takes note of variables that no earlier process can have had."""
+        new = self._newcomers.variables(seen.owners)
+        self._tracked.names.newcomers.update(map(id, new))
 
     def claim(
         self,
@@ -267,8 +272,7 @@ class Continuation:
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and is_compiled:
             return
-        new = self._newcomers.variables(seen.owners)
-        tracked.names.newcomers.update(map(id, new))
+        self._note_newcomers(seen)
         if not self.expected.is_of_known_kind(f"{step} {shape}", program.kind, seen):
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=is_compiled)

@@ -86,6 +86,7 @@ class _Shelf:
     own: names of the numbers that the step itself changes while Python runs it, such
     as a count of its calls; they decide nothing, or each compilation would be outdated
     by itself. last: what the latest look found. said: reasons that were told.
+    late: names of numbers of which it was said that a pass takes them up too late.
     """
 
     def __init__(self) -> None:
@@ -93,6 +94,7 @@ class _Shelf:
         self.own: set[str] = set()
         self.last: Surroundings | None = None
         self.said: set[str] = set()
+        self.late: set[str] = set()
 
     def find(self, settings: tuple[Any, ...], now: Surroundings) -> Prepared | None:
         """Returns a program that fits, the latest first."""
@@ -165,10 +167,8 @@ class Programs:
         """
         shelf = _shelf_of(step)
         for name, words in Surroundings.of(step).changed_since(seen):
-            if name not in shelf.own and (reason := f"in a pass: {name}") not in (
-                shelf.said
-            ):
-                shelf.said.add(reason)
+            if name not in shelf.own | shelf.late:
+                shelf.late.add(name)
                 self._say(
                     f"{words} since this pass began: {step_name(step)} is compiled, "
                     "and takes that up when its next pass begins; as a keras.Variable, "
