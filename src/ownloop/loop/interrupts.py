@@ -32,3 +32,28 @@ def held() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if waiting and callable(before):
             before(*waiting[-1])
+
+
+@contextlib.contextmanager
+def recognized() -> Iterator[None]:
+    """Raises as a Ctrl-C what a framework has made of one.
+
+    In the middle of a call into TensorFlow's own code it leaves half an operation, over
+    which the end of the graph then falls with Python's internal error.
+
+    Raises:
+        KeyboardInterrupt: There was one behind a `SystemError`.
+
+    Example:
+        >>> with recognized():
+        ...     pass
+    """
+    try:
+        yield
+    except SystemError as error:
+        behind = error.__context__
+        while behind is not None and not isinstance(behind, KeyboardInterrupt):
+            behind = behind.__context__
+        if behind is None:
+            raise
+        raise KeyboardInterrupt from error

@@ -23,7 +23,7 @@ from ownloop.loop.bisection import Stretch
 from ownloop.loop.claims import Claims
 from ownloop.loop.cutter import Cutter
 from ownloop.loop.guard import PassGuard, Settled
-from ownloop.loop.interrupts import held
+from ownloop.loop.interrupts import held, recognized
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
 from ownloop.loop.part import Part
@@ -121,6 +121,7 @@ class Runner:
         if any(p.program.kind != EAGER for p in self._prepared.values()):
             self._programs.tell_of_changes(self._step, self._surroundings)
 
+    @recognized()
     def advance(
         self, limit: int | None, commit: Callable[[Advance], None] | None = None
     ) -> Advance | None:
