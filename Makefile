@@ -51,8 +51,8 @@ help:
 	@echo "make demo     train the handwritten digits (BACKEND=jax|tensorflow|torch)"
 	@echo "make test     all tests, on all three backends"
 	@echo "make check    format, lint, types, import contract"
-	@echo "make faults   runs killed, asked to leave and changed, on all three backends"
-	@echo "make faults-long  the same, 300 kills and more on each backend: some hours"
+	@echo "make faults   runs killed, asked to leave, and on disks that fail, in minutes"
+	@echo "make faults-long  300 kills and more on each backend, and much else, in hours"
 	@echo "make tape     the tape against TensorFlow's own, case by case"
 	@echo "make gallery  the loops of examples/: what they learn, and that backends agree"
 	@echo "make bench    seconds per epoch of the digits, next to hand-written loops"
@@ -100,23 +100,27 @@ tape: $(VENV)/.test
 	exit $$failed
 
 # Whole runs in child processes that are killed, and checkpoints on disks that fail. The
-# tables are printed, and all counts written to .venv/log/faults-*.json.
+# tables are printed, and all counts written to faults-*.json in .venv/log, or in its
+# `short`.
 FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers 2
 EVERYTHING = runs calls disk asked changed items overhead
-faults: HOW = --kills 12 --stride 25 --rounds 1
+faults: HOW = --kills 6 --stride 60 --rounds 1 --out $(VENV)/log/short
 faults-long: HOW = --kills 320 --stride 1 --rounds 25
-# In the short one PyTorch compiles nothing, which takes it a minute, and so does the
-# rest faster; what belongs to no framework is tried on one of them.
-faults: parts_jax = runs calls disk asked changed
-faults: parts_tensorflow = runs calls asked
-faults: parts_torch = runs calls asked items --eager
+# The short one is part of CI, as are the tests of all faults of checkpoints. In it
+# PyTorch compiles nothing, which takes a minute, and so does the rest faster; what
+# belongs to no framework is tried on one of them.
+faults: parts_jax = runs calls disk
+faults: parts_tensorflow = runs calls
+faults: parts_torch = runs asked items --eager
 faults-long: parts_jax = $(EVERYTHING)
 faults-long: parts_tensorflow = $(EVERYTHING)
 faults-long: parts_torch = $(EVERYTHING)
+faults: CHECKPOINTS = true
+faults-long: CHECKPOINTS = $(FAULTS)
 
 faults faults-long: $(VENV)/.test
 	@failed=0; \
-	$(FAULTS) || failed=1; \
+	$(CHECKPOINTS) || failed=1; \
 	$(foreach backend,$(BACKENDS),$(FAULTS) --backend $(backend) \
 		--parts $(parts_$(backend)) $(HOW) $(ARGS) || failed=1;) \
 	exit $$failed

@@ -5,15 +5,36 @@ backend. ``make test`` runs the suite once on each. Tests that know no framework
 listed in the Makefile (``ONCE``) and run in the first process only.
 """
 
+import itertools
 import os
+import shutil
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 _SOURCE = Path(__file__).resolve().parents[1] / "src"
 
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+
+
+def _keep_folders_in_memory() -> None:
+    """Let all temporary folders lie where an fsync costs nothing, if there is room.
+
+    Many tests save at each step, and waited for the disk most of their time. What is
+    said of power cuts and of disks that fail is tried on recorded and on broken calls.
+    """
+    is_chosen = "TMPDIR" in os.environ  # by the user, or by the process above
+    if not is_chosen and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ["TMPDIR"] = str(_MEMORY)
+        tempfile.tempdir = None  # so that it is looked up again
+
+
+_keep_folders_in_memory()
 
 # Here and not in a fixture: Keras reads these once, when the first test module that
 # needs it is imported. The empty home hides the user's keras.json (floatx and more).
@@ -47,16 +68,39 @@ _LONGEST = (
     "tests/laws/test_step_is_the_hand_written_step.py",
     "tests/loop/test_continuation.py",
     "tests/loop/test_resume_check.py",
-    "tests/faults/test_runs.py",
     "tests/cli/test_mnist.py",
-    "tests/faults/test_broken.py",
 )
 
 
+_BACKENDS = ("jax", "tensorflow", "torch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Explain the marks of this suite."""
+    config.addinivalue_line(
+        "markers",
+        "in_turn: each case of the test on one backend, and the next one on the next; "
+        "with TURNS=all in the environment all of them on each.",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, and leave the others in their order."""
+    """Take turns, put the longest files first, and leave the others in their order."""
+    if os.environ.get("TURNS") != "all":
+        _take_turns(items)
     places = {path: place for place, path in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.location[0], len(places)))
+
+
+def _take_turns(items: list[pytest.Item]) -> None:
+    turns: Counter[str] = Counter()
+    for item in items:
+        if item.get_closest_marker("in_turn"):
+            test = item.nodeid.partition("[")[0]
+            turn = _BACKENDS[turns[test] % len(_BACKENDS)]
+            turns[test] += 1
+            if turn != os.environ["KERAS_BACKEND"]:
+                item.add_marker(pytest.mark.skip(reason=f"its turn is on {turn}"))
 
 
 def pytest_report_header() -> str:
@@ -73,6 +117,15 @@ def pytest_unconfigure() -> None:
 def backend() -> str:
     """Return the name of this process's backend."""
     return os.environ["KERAS_BACKEND"]
+
+
+@pytest.fixture(scope="session")
+def turns(backend) -> Callable[[], Iterator[int]]:
+    """Return what counts the places that have their turn on this backend, from 1 on."""
+    if os.environ.get("TURNS") == "all":
+        return lambda: itertools.count(1)
+    first = 1 + _BACKENDS.index(backend)
+    return lambda: itertools.count(first, len(_BACKENDS))
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) ->
 
 def test_the_example_with_a_folder_ends_where_it_was_killed(tmp_path, backend):
     if backend != "jax":
-        pytest.skip("`tests/faults` kills runs on each backend")
+        pytest.skip("`make faults` kills runs on each backend")
     example, kept = _examples()
     plain = "loop = ol.Loop(model=model, optimizer=optimizer)\n"
     assert example.count(plain) == 1

@@ -122,7 +122,7 @@ def test_a_job_that_was_interrupted_goes_on_to_the_same_bits(
 ):
     if backend != "jax":
         pytest.skip(
-            "the command is the same; `tests/faults` kills runs on each backend"
+            "the command is the same; `make faults` kills runs on each backend"
         )
     words = ["mnist", "--backend", backend, *WORDS, "--out"]
     one, two = one_job, tmp_path / "two"
@@ -169,7 +169,7 @@ def test_a_job_that_is_finished_says_so_again_and_can_be_trained_on(
 ):
     if backend != "jax":
         pytest.skip(
-            "the command is the same; `tests/faults` kills runs on each backend"
+            "the command is the same; `make faults` kills runs on each backend"
         )
     words = ["mnist", "--backend", backend, "--out", str(tmp_path), "--resume"]
     assert main([*words, "--epochs", "1"]) == 0  # with nothing there it begins

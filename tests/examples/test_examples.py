@@ -1,7 +1,7 @@
 """Each loop of the gallery runs as it stands, and learns.
 
-All of them on one backend, and some on the others: `make gallery` runs all on each,
-holds them to the same bounds, and compares the backends as well, in some minutes.
+Each on one backend, in turn: `make gallery` runs all on each, holds them to the same
+bounds, and compares the backends as well, in some minutes.
 """
 
 import importlib
@@ -16,18 +16,14 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from gallery_bounds import LEARNT  # noqa: E402 - benchmarks are no package
 
-# A tape within a tape, two optimizers, steps of several kinds.
-EVERYWHERE = {"accumulation", "gan", "physics_informed", "sharpness_aware"}
-
 
 def test_every_example_has_a_bound():
     assert LEARNT.keys() == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", sorted(LEARNT))
-def test_it_learns(name, backend, monkeypatch, tmp_path, capsys):
-    if backend != "jax" and name not in EVERYWHERE:
-        pytest.skip("`make gallery` runs it on this backend")
+def test_it_learns(name, monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.chdir(tmp_path)  # an example may write a picture
     try:

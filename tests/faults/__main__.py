@@ -35,6 +35,9 @@ from faults.server import Server
 _COARSER = 32
 """How much coarser a run of 44 steps is killed at its calls than one of 8."""
 
+_FINER = 5
+"""How much finer items are lost: there are fewer of them than of calls."""
+
 PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 
 
@@ -162,8 +165,11 @@ class _Parts:
         return {"changed": count_changed(self._servers, self._base, whole)}
 
     def items(self) -> dict[str, Any]:
+        stride = max(1, self._options.stride // _FINER)
+
         def count(job: str, **how: Any) -> ItemCount:
             whole, attempt = self._wholes[job], self._attempt(job)
+            how["stride"] = stride
             return count_items(self._servers, self._base, whole, attempt, **how)
 
         return {

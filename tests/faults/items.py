@@ -84,6 +84,7 @@ def count_items(
     places: Sequence[Place],
     compare: Callable[[Outcome, Outcome], list[str]] = differing,
     only: Sequence[str] = (),
+    stride: int = 1,
 ) -> ItemCount:
     """Lose one item after the other.
 
@@ -95,9 +96,11 @@ def count_items(
         places: where it is ended.
         compare: names the items in which two runs differ.
         only: these items; all that its job needs, if none is named.
+        stride: each so-many-th of them, beginning with the first.
     """
     jobs = servers[0].attempt(Attempt("", job="items")).items or {}
     names = list(only) or [name for name, job in jobs.items() if job == attempt.job]
+    names = names[::stride]
     for kind, at, signal in places:
         start = base / f"start-{kind}-{at}"
         shutil.rmtree(start, ignore_errors=True)

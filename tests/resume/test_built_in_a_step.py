@@ -63,14 +63,11 @@ def both(names):
     return {"model": names["model"], "optimizer": names["optimizer"]}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("make", [plain_model, lazy_model])
 @pytest.mark.parametrize("owned", [nothing, model_only, both])
 @pytest.mark.parametrize("at", [4, 11])
-def test_a_run_whose_step_builds_variables_goes_on_the_same(
-    tmp_path, backend, make, owned, at
-):
-    if backend != "jax" and at != 11:
-        pytest.skip("the first backend tries every place")
+def test_a_run_whose_step_builds_variables_goes_on_the_same(tmp_path, make, owned, at):
     with pytest.raises(Killed):
         play(tmp_path / "killed", at, owned=owned, make=make, every=1)
     killed = play(tmp_path / "killed", owned=owned, make=make)

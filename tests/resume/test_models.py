@@ -82,14 +82,11 @@ def play(folder, make, at=None, *, freeze=False, scale=False, compile=False):
     return heads, loop.history.steps["train_loss"].tolist(), value_of(model)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("freeze", [False, True])
 @pytest.mark.parametrize("at", [3, 5, 10])
 @pytest.mark.parametrize("make", MODELS)
-def test_a_model_that_its_first_call_builds_goes_on(
-    tmp_path, backend, make, at, freeze
-):
-    if backend != "jax" and at != 5:
-        pytest.skip("the first backend tries every place")
+def test_a_model_that_its_first_call_builds_goes_on(tmp_path, make, at, freeze):
     if make is TwoInputs and freeze and at != 3:
         pytest.skip("refused: see below")
     with pytest.raises(Killed):

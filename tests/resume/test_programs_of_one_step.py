@@ -15,12 +15,6 @@ from ownloop.loop.run_files import RunFiles
 from ownloop.resume.names import Names
 
 
-def only_one_elsewhere(backend, is_chosen):
-    """The order of a program's variables is each backend's own; the places are not."""
-    if backend != "jax" and not is_chosen:
-        pytest.skip("the first backend tries every place")
-
-
 def value_of(variable):
     return np.asarray(keras.ops.convert_to_numpy(variable)).tolist()
 
@@ -60,13 +54,13 @@ def whole_swap(tmp_path_factory):
     return functools.cache(lambda **how: swap(tmp_path_factory.mktemp("whole"), **how))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("owned", [False, True], ids=["found", "owned"])
 @pytest.mark.parametrize("kills", [[7], [11, 15], [11, 19]])
 def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
-    tmp_path, whole_swap, owned, kills, compile, backend
+    tmp_path, whole_swap, owned, kills, compile
 ):
-    only_one_elsewhere(backend, kills == [11, 19])
     how = {"owned": owned, "compile": compile}
     expected = whole_swap(**how)
     for at in kills:
@@ -80,12 +74,12 @@ def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
     assert counts == ((12, 0) if kills[-1] == 19 and not owned else (12, 8))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("at", [11, 15])
 def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
-    tmp_path, monkeypatch, at, compile, backend
+    tmp_path, monkeypatch, at, compile
 ):
-    only_one_elsewhere(backend, at == 15)
     monkeypatch.setattr(RunFiles, "was_kept_here", False)
 
     def play(folder, at=None):
@@ -126,11 +120,11 @@ def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
     assert play(tmp_path / "killed") == expected
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("at", [9, 13, 17])
 def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(
-    tmp_path, monkeypatch, at, backend
+    tmp_path, monkeypatch, at
 ):
-    only_one_elsewhere(backend, at == 13)
     # Saved last where the epoch began; at 9 the run had never seen the second one.
     monkeypatch.setattr(RunFiles, "was_kept_here", False)
 
@@ -171,9 +165,9 @@ def test_a_cell_that_is_run_once_more_goes_on_with_its_optimizer(tmp_path):
     assert cell(asked=False) == 4
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("at", [7, 9, 11])
-def test_a_metric_that_each_epoch_makes_anew_needs_no_name(tmp_path, at, backend):
-    only_one_elsewhere(backend, at == 9)
+def test_a_metric_that_each_epoch_makes_anew_needs_no_name(tmp_path, at):
 
     def play(name, at=None):
         weight = keras.Variable(0.0)
@@ -223,12 +217,10 @@ def factory(folder, at=None, *, compile, asked=False):
     return [value_of(weight) for weight in weights]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("kills", [[3], [5], [7], [11], [13], [15], [3, 7, 11, 15]])
-def test_each_step_of_a_factory_goes_on_with_its_own_variable(
-    tmp_path, kills, compile, backend
-):
-    only_one_elsewhere(backend, len(kills) > 1)
+def test_each_step_of_a_factory_goes_on_with_its_own_variable(tmp_path, kills, compile):
     for at in kills:
         with pytest.raises(Killed):
             factory(tmp_path, at, compile=compile)
@@ -287,12 +279,10 @@ def test_an_eager_program_has_one_order_which_grows():
     assert names.steps == {"train": [["found/0", "found/1"]]}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("at", [5, 6, 9])
-def test_another_optimizer_that_no_save_has_seen_is_a_new_one(
-    tmp_path, at, compile, backend
-):
-    only_one_elsewhere(backend, at == 6)
+def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, compile):
 
     def play(name, at=None):
         keras.utils.set_random_seed(0)
@@ -331,12 +321,12 @@ def test_another_optimizer_that_no_save_has_seen_is_a_new_one(
     assert play("killed") == expected
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
 @pytest.mark.parametrize("at", [7, 9, 12])
 def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
-    tmp_path, monkeypatch, at, compile, backend
+    tmp_path, monkeypatch, at, compile
 ):
-    only_one_elsewhere(backend, at == 9)
     monkeypatch.setattr(RunFiles, "was_kept_here", False)
 
     def play(name, at=None):
