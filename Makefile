@@ -41,7 +41,7 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 
 # One Keras backend per process. No framework may chatter between the results, and the
 # user's own GPU must not be filled by a suite that needs none of its memory.
-# Three tests run at once on two cores, since many wait for a disk or a child; on PyTorch
+# Three tests run at once on two cores, since many wait for a child; on PyTorch
 # with a thread for each: threads that wait for each other are slower than none.
 WORKERS ?= 3
 TEST_ENV = OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
@@ -49,7 +49,7 @@ TEST_ENV = OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=tr
 
 help:
 	@echo "make demo     train the handwritten digits (BACKEND=jax|tensorflow|torch)"
-	@echo "make test     all tests, on all three backends"
+	@echo "make test     all tests, on each backend where it can make a difference"
 	@echo "make check    format, lint, types, import contract"
 	@echo "make faults   runs killed, asked to leave, and on disks that fail, in minutes"
 	@echo "make faults-long  300 kills and more on each backend, and much else, in hours"
@@ -107,8 +107,8 @@ EVERYTHING = runs calls disk asked changed items overhead
 faults: HOW = --kills 6 --stride 60 --rounds 1 --out $(VENV)/log/short
 faults-long: HOW = --kills 320 --stride 1 --rounds 25
 # The short one is part of CI, as are the tests of all faults of checkpoints. In it
-# PyTorch compiles nothing, which takes a minute, and so does the rest faster; what
-# belongs to no framework is tried on one of them.
+# PyTorch compiles nothing, since that alone would take a minute; what belongs to no
+# framework is tried on one of them.
 faults: parts_jax = runs calls disk
 faults: parts_tensorflow = runs calls
 faults: parts_torch = runs asked items --eager

@@ -1,8 +1,8 @@
-"""When to look: frozen values that are functions of the count of batches alone.
+"""When to look and when to save: frozen values, functions of the count of batches.
 
-This file owns the words in which a user says *when*. It never reads the time of day,
-never counts anything itself and never decides what happens at a look. Two equal
-values are interchangeable, and a value may be the key of a dict.
+This file owns the words in which a user says *when*, some of them in seconds. It never
+reads the time of day, never counts anything itself and never decides what happens at a
+look. Two equal values are interchangeable, and a value may be the key of a dict.
 """
 
 from __future__ import annotations

@@ -231,4 +231,4 @@ def _write_idx(array: np.ndarray) -> bytes:
 
 def _say(words: str) -> None:
     # A download takes seconds and happens once; silence would look like a hang.
-    print(words, flush=True)  # noqa: T201
+    print(words, flush=True)  # noqa: T201 - see above

@@ -121,9 +121,7 @@ def test_a_job_that_was_interrupted_goes_on_to_the_same_bits(
     one_job, tmp_path, capfd, backend
 ):
     if backend != "jax":
-        pytest.skip(
-            "the command is the same; `make faults` kills runs on each backend"
-        )
+        pytest.skip("the command is the same; `make faults` kills runs on each backend")
     words = ["mnist", "--backend", backend, *WORDS, "--out"]
     one, two = one_job, tmp_path / "two"
     process = subprocess.Popen(
@@ -168,9 +166,7 @@ def test_a_job_that_is_finished_says_so_again_and_can_be_trained_on(
     tmp_path, capsys, backend
 ):
     if backend != "jax":
-        pytest.skip(
-            "the command is the same; `make faults` kills runs on each backend"
-        )
+        pytest.skip("the command is the same; `make faults` kills runs on each backend")
     words = ["mnist", "--backend", backend, "--out", str(tmp_path), "--resume"]
     assert main([*words, "--epochs", "1"]) == 0  # with nothing there it begins
     said = capsys.readouterr().out.splitlines()[-1]

@@ -27,6 +27,7 @@ The second group is about whole runs of a framework, in child processes:
     asked        SIGTERM and SIGINT; plain: a script that gets them
     changed      another script, machine or setting than before
     items        the state with one item lost, which must show
+    overhead     what it costs to save once a minute
     report       the table
 
 It stands on these, which nobody asserts on:
@@ -41,6 +42,8 @@ It stands on these, which nobody asserts on:
     system       the calls of this process about a run's folder, shown to somebody
     forgotten    how an item of the state is lost
     attempts     what a child is asked, and what came; child: it; server: it from here
+    seeds        all generators of a job
 
-`make faults` runs them all in some minutes, `make faults-long` as often as it takes.
+`make faults` tries a few of the second group, which takes minutes; `make faults-long`
+tries all of both, as often as it takes. The first group is in `tests/checkpoints`, too.
 """

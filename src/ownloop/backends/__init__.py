@@ -1,7 +1,7 @@
 """The backends: the only place that knows a framework.
 
 `current()` asks Keras once which backend is on and opens that room; no other file
-asks. One room never imports another.
+chooses by it, though some name it. One room never imports another.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """The loop: the order of things in time, written once for every backend.
 
     Loop     a run: its step, its epochs, its state, its history
-    Epoch    one round through the user's body
+    Epoch    one time through the user's body
     Pass     some batches through a step, in chunks
     Chunk    what came back between two looks
     Values   names and numbers

@@ -22,7 +22,7 @@ from ownloop.loop.workflow import (
 
 @final
 class Epoch:
-    """One round through the body of `for epoch in loop.epochs(n)`.
+    """One time through the body of `for epoch in loop.epochs(n)`.
 
     `epoch["val_loss"]` reads this epoch's row of the history so far.
 
@@ -95,9 +95,10 @@ class Epoch:
             A `Pass`: iterate it for chunks, or call its `run`.
 
         Raises:
-            LoopError: The epoch is over, the step cannot be called, or `every` makes
-                no sense.
-            DataError: `steps` makes no sense, or the data are none.
+            LoopError: The epoch is over, the step cannot be called, `every` makes no
+                sense, or there are neither data nor `steps`.
+            DataError: `steps` makes no sense, or the data give no batches, as a bare
+                array does.
 
         Example:
             >>> import keras, numpy as np
@@ -185,7 +186,7 @@ class Epoch:
         """Runs one compiled step on a batch of the user's own.
 
         For data that depend on the current model, as in reinforcement learning. All
-        such steps of an epoch make one pass in the history.
+        such steps of an epoch with one function and name make one pass in the history.
 
         Args:
             step: A plain function that takes `*batch`.
@@ -270,7 +271,7 @@ class Epoch:
     def _check_open(self) -> None:
         if self._closed:
             raise LoopError(
-                f"Epoch {self.number} is over. An epoch can be used inside its round "
-                "of the for-loop only. Use the `epoch` of the present round, or "
+                f"Epoch {self.number} is over. An epoch can be used in its own turn "
+                "of the for-loop only. Use the `epoch` of the present turn, or "
                 "`loop.validate` outside of epochs."
             )

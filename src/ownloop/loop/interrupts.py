@@ -1,4 +1,7 @@
-"""Ctrl-C held back while state is being put in order."""
+"""Ctrl-C, held back while state is being put in order, and known again.
+
+A framework may make another error of one.
+"""
 
 import contextlib
 import signal

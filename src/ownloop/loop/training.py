@@ -166,7 +166,7 @@ class Pass:
             what = "iterated a second time" if self.started else "iterated too late"
             raise LoopError(
                 f"The pass {self.name!r} was {what}. A pass runs once, and in the "
-                "round of the loop over epochs in which it was made. Call "
+                "turn of the loop over epochs in which it was made. Call "
                 "`epoch.train` again for another one."
             )
         self.started = True

@@ -19,7 +19,7 @@ from ownloop.step.functions import is_foreign, keywords_of, reads
 
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic)
 _SMALL = 64
-"""Containers and arrays with more entries than this are data, not settings."""
+"""An array with more entries is data, no setting; of a container, so many are read."""
 _KERAS = (
     keras.Layer,
     keras.optimizers.Optimizer,
