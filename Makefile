@@ -23,16 +23,17 @@ BACKENDS := jax tensorflow torch
 WORKLOADS := digits digits-512 cnn gru transformer autoencoder
 
 # Tests that know no framework, or to which it is all the same: they run once, in the
-# first backend's process. Killed runs have tests of their own on each backend.
+# first backend's process. `make faults` kills runs on each backend.
 ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs.py \
 	tests/cli/test_show.py tests/cli/test_verify.py tests/data \
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
 	tests/faults/test_ends.py tests/test_events.py \
 	tests/laws/test_nothing_goes_stale.py tests/loop/test_changes.py \
-	tests/loop/test_continuation.py tests/loop/test_continuation_of_flags.py \
-	tests/loop/test_run_files.py tests/loop/test_run_folder.py \
-	tests/loops/test_14_notebook.py \
+	tests/loop/test_bisection.py tests/loop/test_continuation.py \
+	tests/loop/test_continuation_of_flags.py tests/loop/test_interrupts.py \
+	tests/loop/test_resume_check.py tests/loop/test_run_files.py \
+	tests/loop/test_run_folder.py tests/loops/test_14_notebook.py \
 	tests/resume/test_by_reference.py tests/resume/test_plain.py \
 	tests/resume/test_return.py tests/resume/test_rounds.py \
 	tests/resume/test_rounds_that_were_left.py tests/resume/test_shared_data.py \

@@ -50,9 +50,7 @@ for epoch in loop.epochs(1):
         (["--forgetful"], "rate/0 (variable_1) differs"),
     ],
 )
-def test_a_script_learns_whether_it_may_be_killed(backend, tmp_path, words, expected):
-    if backend != "jax":
-        pytest.skip("runs once, from the first backend's process")
+def test_a_script_learns_whether_it_may_be_killed(tmp_path, words, expected):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     done = subprocess.run(
