@@ -12,7 +12,7 @@ def run(step):
         epoch.train(step, [np.zeros((4, 2), "float32")]).run()
 
 
-def test_python_s_internal_error_over_a_ctrl_c_is_the_ctrl_c():
+def test_an_internal_error_of_python_over_a_ctrl_c_is_the_ctrl_c():
     def step(x):
         try:
             raise KeyboardInterrupt
