@@ -366,6 +366,32 @@ def test_another_model_under_the_same_names_is_trained_and_not_the_old_one(bits)
     assert bits(model.variables) != end
 
 
+def test_two_models_of_one_name_may_change_places():
+    def build(value):
+        kernel = keras.initializers.Constant(value)
+        dense = keras.layers.Dense(1, kernel_initializer=kernel, name="dense")
+        return keras.Sequential([keras.Input((1,)), dense], name="model")
+
+    current, best = build(1), build(10)
+
+    def step(x):
+        return keras.ops.mean(current(x) - 2 * best(x))
+
+    def train():
+        notices = Notices()
+        loop = ol.Loop(observers=[notices])
+        run_pass(loop, step, data)
+        return loop.history["train_loss"][-1], notices.take()
+
+    data = ol.Batches(np.ones((4, 1), "float32"), batch_size=2)
+    assert train() == (-19.0, ["compiling step"])
+    current, best = best, current
+    again = "it uses another model, optimizer or metric than before"
+    assert train() == (8.0, [f"compiling step again: {again}"])
+    current, best = best, current
+    assert train() == (-19.0, [])
+
+
 def test_another_function_under_the_same_name_is_called():
     def loss_of(x):
         return keras.ops.mean(x)

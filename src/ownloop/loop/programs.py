@@ -32,14 +32,15 @@ _MANY = 3
 class Prepared:
     """A program, what it takes for granted, and how fast it has been.
 
-    reached: the identities of those of its variables that the step can be seen to use.
+    reached: the identities of those of its variables that the step can be seen to use,
+    in the order in which it comes to them.
     unseeded: that of Keras' own generator, if it draws without a seed.
     """
 
     call: StepCall
     program: AbstractProgram
     trainable: tuple[bool, ...]
-    reached: frozenset[int] = frozenset()
+    reached: tuple[int, ...] = ()
     unseeded: keras.Variable | None = None
     pace: Pace = field(default_factory=Pace)
 
@@ -59,10 +60,11 @@ class Prepared:
     def is_within_reach(self, now: Surroundings) -> bool:
         """Whether the step still uses the variables that the program changes.
 
-        Those by identity that it reached when it was compiled: another model under the
-        same names needs another program.
+        Those by identity that it reached when it was compiled, in the same order:
+        another model under the same names needs another program, and so do two models
+        that have changed places.
         """
-        return self.reached <= {id(variable) for variable in now.variables()}
+        return self.reached == _within_reach(now, set(self.reached))
 
 
 @final
@@ -225,7 +227,7 @@ class Programs:
         before = Surroundings.of(step)
         drawn = states_of(before.generators)
         program = backends.current().compile(call, leaves, eager=not self._compiled)
-        seen, reached = None, frozenset[int]()
+        seen, reached = None, tuple[int, ...]()
         if self._compiled:
             after = Surroundings.of(step)
             shelf.learn(before, after)
@@ -238,8 +240,7 @@ class Programs:
                 )
             seen = _without_objects(after)
             self._account(step, shelf, program)
-            own = {id(variable) for variable in program.variables}
-            reached = frozenset(id(v) for v in after.variables() if id(v) in own)
+            reached = _within_reach(after, {id(v) for v in program.variables})
         variables = program.variables if self._compiled else ()
         drawn_from = [v for u in unseeded_state() for v in variables if v is u]
         prepared = Prepared(
@@ -275,6 +276,11 @@ def _announcement(
 def _shelf_of(step: Step) -> _Shelf:
     owner, function = _identity(step)
     return _shelves.setdefault(owner, {}).setdefault(function, _Shelf())
+
+
+def _within_reach(seen: Surroundings, own: set[int]) -> tuple[int, ...]:
+    """Returns which of some variables are within reach, by identity and in order."""
+    return tuple(id(v) for v in seen.variables() if id(v) in own)
 
 
 def _numbers(seen: Surroundings) -> dict[str, list[Any]]:
