@@ -4,6 +4,8 @@ Counted twice: by the loop, and by the times that Python ran a step's body, whic
 happens while something is compiled and at no other time.
 """
 
+import gc
+import weakref
 from typing import ClassVar
 
 import keras
@@ -366,6 +368,33 @@ def test_another_model_under_the_same_names_is_trained_and_not_the_old_one(bits)
     assert bits(model.variables) != end
 
 
+def test_programs_of_models_that_have_gone_go_too():
+    def build():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        return model, keras.optimizers.SGD(0.1)
+
+    def step(x):
+        with ol.GradientTape() as tape:
+            loss = keras.ops.mean(model(x) ** 2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        mean.update_state(loss)
+        return {"mean": mean}
+
+    mean = keras.metrics.Mean()
+    data = ol.Batches(np.ones((4, 3), "float32"), batch_size=2)
+    kernels = []
+    for _ in range(4):
+        # As in a search, or where a notebook's cell is run again.
+        model, optimizer = build()
+        kernels.append(weakref.ref(model.layers[0].kernel))
+        gc.collect()
+        for epoch in ol.Loop(observers=[]).epochs(1):
+            epoch.train(step, data).run()
+    gc.collect()
+    assert [kernel() is not None for kernel in kernels] == [False, False, False, True]
+
+
 def test_two_models_of_one_name_may_change_places():
     def build(value):
         kernel = keras.initializers.Constant(value)
@@ -445,6 +474,36 @@ def test_what_a_layer_was_given_to_call_is_not_frozen():
     again = "compiling step again: dense.activation() was another function"
     assert train() == (6.0, [again])
     assert train() == (6.0, [])
+
+
+def test_what_decides_how_a_layer_computes_is_not_frozen():
+    dense = keras.layers.Dense(1, name="dense")
+    dense.build((None, 1))
+    notices, epsilon = Notices(), keras.config.epsilon()
+    data = ol.Batches(np.ones((4, 1), "float32"), batch_size=2)
+    loop = ol.Loop(observers=[notices])
+
+    def step(x):
+        is_half = keras.backend.standardize_dtype(dense(x).dtype) == "bfloat16"
+        return keras.ops.mean(x) * (2 if is_half else 1)
+
+    def train():
+        run_pass(loop, step, data)
+        return loop.history["train_loss"][-1], notices.take()
+
+    assert train() == (1, ["compiling step"])
+    dense.dtype_policy = "mixed_bfloat16"
+    again = "dense.dtype_policy was 'float32' and is 'mixed_bfloat16'"
+    assert train() == (2, [f"compiling step again: {again}"])
+    dense.dtype_policy = "float32"
+    assert train() == (1, [])
+    keras.config.set_epsilon(1e-3)
+    try:
+        again = "a `trainable` flag, or a default of the framework's, has changed"
+        assert train() == (1, [f"compiling step again: {again}"])
+    finally:
+        keras.config.set_epsilon(epsilon)
+    assert train() == (1, [])
 
 
 def test_the_same_seed_gives_the_same_draws_once_more(backend):

@@ -441,3 +441,16 @@ def test_the_names_of_arguments_are_no_keys_and_no_attributes():
         return x
 
     assert found(step) == {"settings['used']": 1}
+
+
+def test_the_words_and_pairs_of_a_layer_are_read():
+    layer = keras.layers.Conv2D(1, 3, strides=2, padding="same", name="convolution")
+
+    def step(x):
+        return layer(x)
+
+    numbers = found(step)
+    assert numbers["convolution.padding"] == "same"
+    assert numbers["convolution.strides"] == (2, 2)
+    assert numbers["convolution.dtype_policy"] == "float32"
+    assert "convolution.name" not in numbers

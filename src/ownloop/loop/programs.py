@@ -22,6 +22,7 @@ from ownloop.loop.pace import Pace
 from ownloop.step import StepCall, Surroundings, states_of
 
 Step = Callable[..., Any]
+_Holders = tuple[tuple[weakref.ref[Any], ...], ...]
 
 _MANY = 3
 """After so many compilations for one changing number, its user is told a better way."""
@@ -72,13 +73,23 @@ class Prepared:
 class _Entry:
     """A program on a shelf, and what it was made for.
 
-    settings: the batch's signature and Keras' defaults. seen: what the step read; None
-    where nothing is frozen into the program.
+    settings: the batch's signature, and the framework's defaults. seen: what the step
+    read; None where nothing is frozen into the program. holders: by reached variable
+    the layers, optimizers and metrics that have it; none where the step has it itself.
     """
 
     settings: tuple[Any, ...]
     seen: Surroundings | None
     prepared: Prepared
+    holders: _Holders = ()
+
+    def can_come_back(self) -> bool:
+        """Whether what the program was made for still exists."""
+        return all(
+            any(holder() is not None for holder in holders)
+            for holders in self.holders
+            if holders
+        )
 
 
 @final
@@ -110,6 +121,10 @@ class _Shelf:
             if prepared.is_within_reach(now):
                 return prepared
         return None
+
+    def tidy(self) -> None:
+        """Lets go of programs, and so of the variables, of models that have gone."""
+        self.entries = [entry for entry in self.entries if entry.can_come_back()]
 
     def learn(self, before: Surroundings, after: Surroundings) -> None:
         """Notes which numbers have changed while the step was compiled."""
@@ -211,6 +226,8 @@ class Programs:
             self._compiled,
             keras.config.floatx(),
             keras.config.dtype_policy().name,
+            keras.config.epsilon(),
+            tuple(backends.current().describe().settings.items()),
         )
         found = shelf.find(settings, surroundings)
         if found is not None:
@@ -221,13 +238,16 @@ class Programs:
             elif any(not e.prepared.draws_as_keras_does() for e in shelf.entries):
                 why = why or "Keras has another generator for draws without a seed"
             self._say(_announcement(step_name(step), signature, shelf, why))
+            shelf.tidy()
         call = StepCall(_finder(step), signature.structure if signature else None)
         leaves = [LeafSpec(*leaf) for leaf in signature.leaves] if signature else []
         # The body of the pass may have changed a number since it began.
         before = Surroundings.of(step)
         drawn = states_of(before.generators)
         program = backends.current().compile(call, leaves, eager=not self._compiled)
-        seen, reached = None, tuple[int, ...]()
+        seen: Surroundings | None = None
+        reached: tuple[int, ...] = ()
+        holders: _Holders = ()
         if self._compiled:
             after = Surroundings.of(step)
             shelf.learn(before, after)
@@ -241,12 +261,13 @@ class Programs:
             seen = _without_objects(after)
             self._account(step, shelf, program)
             reached = _within_reach(after, {id(v) for v in program.variables})
+            holders = _holders_of(after, reached)
         variables = program.variables if self._compiled else ()
         drawn_from = [v for u in unseeded_state() for v in variables if v is u]
         prepared = Prepared(
             call, program, _trainable(program), reached, next(iter(drawn_from), None)
         )
-        shelf.entries.append(_Entry(settings, seen, prepared))
+        shelf.entries.append(_Entry(settings, seen, prepared, holders))
         return prepared
 
     def _account(self, step: Step, shelf: _Shelf, program: AbstractProgram) -> None:
@@ -265,7 +286,7 @@ def _announcement(
     if not compiled:
         return f"compiling {name}"
     if not why and any(entry.settings[0] == signature for entry in compiled):
-        why = "a `trainable` flag, or one of Keras' defaults, has changed"
+        why = "a `trainable` flag, or a default of the framework's, has changed"
     is_first = signature == compiled[0].settings[0]
     shapes = "" if is_first else f" for batches of {signature}"
     return (
@@ -281,6 +302,18 @@ def _shelf_of(step: Step) -> _Shelf:
 def _within_reach(seen: Surroundings, own: set[int]) -> tuple[int, ...]:
     """Returns which of some variables are within reach, by identity and in order."""
     return tuple(id(v) for v in seen.variables() if id(v) in own)
+
+
+def _holders_of(seen: Surroundings, reached: tuple[int, ...]) -> _Holders:
+    """Returns, for each variable that is reached, who has it; weakly."""
+    held: dict[int, list[weakref.ref[Any]]] = {variable: [] for variable in reached}
+    own = {id(owner) for owner in seen.owners if isinstance(owner, keras.Variable)}
+    for owner in seen.owners:
+        if not isinstance(owner, keras.Variable):
+            for variable in owner.variables:
+                if id(variable) in held and id(variable) not in own:
+                    held[id(variable)].append(weakref.ref(owner))
+    return tuple(map(tuple, held.values()))
 
 
 def _numbers(seen: Surroundings) -> dict[str, list[Any]]:

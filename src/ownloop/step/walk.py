@@ -170,6 +170,7 @@ class Walk:
             self.metrics.append(thing)
         if isinstance(thing, keras.Layer):
             self.flags.append((f"{name}.trainable", bool(thing.trainable)))
+            self.numbers.append((f"{name}.dtype_policy", thing.dtype_policy.name))
             layers = getattr(thing, "layers", ())
             layers = layers if isinstance(layers, list | tuple) else ()
             for inner in (*layers, *thing.metrics):
@@ -196,7 +197,9 @@ class Walk:
 
     def _attribute(self, name: str, thing: Any, attribute: str, value: Any) -> None:
         """Notes a public attribute of a Keras object."""
-        if isinstance(value, _PLAIN):
+        # Words that a model has are those of `compile`, which no step reads.
+        is_worded = not isinstance(thing, keras.Model) and _is_words(value)
+        if isinstance(value, _PLAIN) or (is_worded and attribute != "name"):
             if self._first(thing, attribute):
                 self.numbers.append((name, value))
         elif isinstance(value, _KERAS):
@@ -325,6 +328,13 @@ def _name_of(function: Any) -> str:
 
 def _attributes(holder: Any) -> list[tuple[str, Any]]:
     return list(getattr(holder, "__dict__", {}).items())
+
+
+def _is_words(value: Any) -> bool:
+    """Whether this is text, or a pair of numbers and the like, such as strides."""
+    if isinstance(value, tuple):
+        return all(isinstance(entry, _PLAIN) for entry in value)
+    return isinstance(value, str)
 
 
 def _in_order(entries: Collection[Any]) -> list[Any]:
