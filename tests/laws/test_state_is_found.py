@@ -300,3 +300,21 @@ def test_folds_over_one_model_and_step_compile_once(
         run_pass(loop, step, data)
         counted += sum(loop.compilations.values())
     assert counted == 1
+
+
+def test_a_variable_that_is_used_only_while_the_step_is_compiled_is_refused(backend):
+    looks = 2 if backend == "tensorflow" else 1
+    early, late, calls = keras.Variable(1.0), keras.Variable(2.0, name="late"), []
+
+    def step():
+        calls.append(0)
+        return early * (late if len(calls) > looks else 3.0)
+
+    epochs = ol.Loop(observers=()).epochs(1)
+    epoch = next(epochs)
+    with pytest.raises(
+        ol.errors.StepError,
+        match=r"used the variable 'late.* while it was compiled, but not when its "
+        r"state was looked for.*Create the variable outside the step",
+    ):
+        epoch.train(step, steps=1).run()

@@ -42,6 +42,16 @@ def stored_values(variables: Sequence[keras.Variable]) -> list[Any]:
     ]
 
 
+def surprise(path: str) -> StepError:
+    """Returns the error for a variable that a step uses only while it is compiled."""
+    return StepError(
+        f"The step used the variable {path!r} while it was compiled, but not when its "
+        "state was looked for just before. A step must use the same variables at every "
+        "call. Create the variable outside the step, and let no Python value that the "
+        "step itself changes decide what it uses."
+    )
+
+
 def open_scope() -> keras.StatelessScope | None:
     """Returns the innermost scope that is open, whoever opened it.
 
@@ -233,10 +243,4 @@ class Carried(AbstractScope):
 
     def _check(self, variable: keras.Variable) -> None:
         if id(variable) not in self.state_mapping:
-            raise StepError(
-                f"The step used the variable {variable.path!r} while it was compiled, "
-                "but not when its state was looked for just before. A step must use "
-                "the same variables at every call. Create the variable outside the "
-                "step, and let no Python value that the step itself changes decide "
-                "what it uses."
-            )
+            raise surprise(variable.path)

@@ -24,7 +24,7 @@ from ownloop.backends.contract import (
     Tensor,
     choose_capacity,
 )
-from ownloop.backends.scope import stored_value
+from ownloop.backends.scope import stored_value, surprise
 from ownloop.backends.tensorflow.finite import are_finite
 from ownloop.backends.tensorflow.place import BlockRoom
 from ownloop.backends.tensorflow.state import Found
@@ -137,6 +137,9 @@ def _build(
     blocks = [tf.TensorSpec((capacity, *leaf.shape), leaf.dtype) for leaf in batch]
     program = tf.function(advance, autograph=False, jit_compile=jit_compile)
     concrete = program.get_concrete_function(tf.TensorSpec((), tf.int32), *blocks)
+    for variable in concrete.variables:
+        if id(variable) not in found.stored:
+            raise surprise(variable.name)
     # No step at all: XLA compiles now, and the variables keep their values.
     concrete(tf.constant(0), *(tf.zeros(spec.shape, spec.dtype) for spec in blocks))
     return concrete

@@ -20,11 +20,13 @@ from ownloop.backends.tensorflow.small_graphs import SmallGraphs
 class Found:
     """What tracing a step has shown.
 
-    variables: all that it touches. every, final: the shapes and dtypes of its values.
-    operations: the types of the operations in its graph.
+    variables: all that it touches. stored: the identities of TensorFlow's own for
+    these, and of those that it uses past Keras. every, final: the shapes and dtypes of
+    its values. operations: the types of the operations in its graph.
     """
 
     variables: tuple[keras.Variable, ...]
+    stored: frozenset[int]
     every: tuple[tf.TensorSpec, ...]
     final: tuple[tf.TensorSpec, ...]
     operations: frozenset[str]
@@ -54,8 +56,11 @@ def discover(step: StepFunction, batch: Sequence[LeafSpec]) -> Found:
             *specs(batch)
         )
     every, final = concrete.structured_outputs
+    variables = tuple(watching.seen.values())
+    stored = (*concrete.variables, *stored_values(variables))
     return Found(
-        tuple(watching.seen.values()),
+        variables,
+        frozenset(map(id, stored)),
         tuple(tf.TensorSpec(t.shape, t.dtype) for t in every),
         tuple(tf.TensorSpec(t.shape, t.dtype) for t in final),
         _operations(concrete),
