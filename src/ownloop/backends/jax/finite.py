@@ -24,11 +24,27 @@ def finite(variables: Sequence[keras.Variable]) -> np.ndarray:
 
 
 def are_finite(values: Sequence[Tensor]) -> Tensor:
-    """Returns for each value whether all of it is finite; for use in programs."""
-    return jnp.stack([_is_finite(value) for value in values])
+    """Returns for each value whether all of it is finite; for use in programs.
+
+    A sum of squares takes half the time of a look at each number, since XLA has fast
+    products; and where it is finite, so is all that went into it. Where one is not, be
+    it that finite numbers were too large for it, each number is looked at.
+    """
+    likely = jnp.stack([_is_finite_by_its_squares(value) for value in values])
+    return jax.lax.cond(
+        jnp.all(likely),
+        lambda: likely,
+        lambda: jnp.stack([_is_finite(value) for value in values]),
+    )
 
 
 _are_finite = jax.jit(are_finite)
+
+
+def _is_finite_by_its_squares(value: Tensor) -> Tensor:
+    if value.size and value.dtype in (jnp.float32, jnp.float64):
+        return jnp.isfinite(jnp.vdot(value, value))
+    return _is_finite(value)
 
 
 def _is_finite(value: Tensor) -> Tensor:
