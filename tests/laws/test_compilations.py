@@ -499,7 +499,7 @@ def test_what_decides_how_a_layer_computes_is_not_frozen():
     assert train() == (1, [])
     keras.config.set_epsilon(1e-3)
     try:
-        again = "a `trainable` flag, or a default of the framework's, has changed"
+        again = "a `trainable` flag, or one of Keras' defaults, has changed"
         assert train() == (1, [f"compiling step again: {again}"])
     finally:
         keras.config.set_epsilon(epsilon)

@@ -73,7 +73,7 @@ class Prepared:
 class _Entry:
     """A program on a shelf, and what it was made for.
 
-    settings: the batch's signature, and the framework's defaults. seen: what the step
+    settings: the batch's signature, and Keras' defaults. seen: what the step
     read; None where nothing is frozen into the program. holders: by reached variable
     the layers, optimizers and metrics that have it; none where the step has it itself.
     """
@@ -227,7 +227,6 @@ class Programs:
             keras.config.floatx(),
             keras.config.dtype_policy().name,
             keras.config.epsilon(),
-            tuple(backends.current().describe().settings.items()),
         )
         found = shelf.find(settings, surroundings)
         if found is not None:
@@ -286,7 +285,7 @@ def _announcement(
     if not compiled:
         return f"compiling {name}"
     if not why and any(entry.settings[0] == signature for entry in compiled):
-        why = "a `trainable` flag, or a default of the framework's, has changed"
+        why = "a `trainable` flag, or one of Keras' defaults, has changed"
     is_first = signature == compiled[0].settings[0]
     shapes = "" if is_first else f" for batches of {signature}"
     return (

@@ -197,10 +197,13 @@ class Walk:
 
     def _attribute(self, name: str, thing: Any, attribute: str, value: Any) -> None:
         """Notes a public attribute of a Keras object."""
-        # Words that a model has are those of `compile`, which no step reads.
-        is_worded = not isinstance(thing, keras.Model) and _is_words(value)
-        if isinstance(value, _PLAIN) or (is_worded and attribute != "name"):
+        if isinstance(value, _PLAIN):
             if self._first(thing, attribute):
+                self.numbers.append((name, value))
+        elif isinstance(value, str | tuple):
+            # Words that a model has are those of `compile`, which no step reads.
+            is_read = attribute != "name" and not isinstance(thing, keras.Model)
+            if is_read and _is_plain(value) and self._first(thing, attribute):
                 self.numbers.append((name, value))
         elif isinstance(value, _KERAS):
             self._value(name, value)
@@ -330,11 +333,9 @@ def _attributes(holder: Any) -> list[tuple[str, Any]]:
     return list(getattr(holder, "__dict__", {}).items())
 
 
-def _is_words(value: Any) -> bool:
+def _is_plain(value: str | tuple[Any, ...]) -> bool:
     """Whether this is text, or a pair of numbers and the like, such as strides."""
-    if isinstance(value, tuple):
-        return all(isinstance(entry, _PLAIN) for entry in value)
-    return isinstance(value, str)
+    return isinstance(value, str) or all(isinstance(entry, _PLAIN) for entry in value)
 
 
 def _in_order(entries: Collection[Any]) -> list[Any]:
