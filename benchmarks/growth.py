@@ -5,7 +5,8 @@
 One thing grows at a time, the others stay small. What must not grow with it has to
 stay level: the time per step against the number of steps (each of them is kept in the
 history) and against the length of the data; the time per example and per weight must
-not rise. The sizes of one row are timed in turn, round after round.
+not rise. The sizes of one row are timed in turn, round after round; numbers of steps
+once each, in a run of their own.
 """
 
 import argparse
