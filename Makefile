@@ -5,7 +5,8 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check faults faults-long tape gallery bench bench-all bench-tape accuracy format clean
+.PHONY: help demo test check faults faults-long faults-of-checkpoints tape gallery \
+	bench bench-all bench-tape accuracy format clean
 
 PYTHON ?= python3
 BACKEND ?= jax
@@ -103,28 +104,31 @@ tape: $(VENV)/.test
 # Whole runs in child processes that are killed, and checkpoints on disks that fail. The
 # tables are printed, and all counts written to faults-*.json in .venv/log, or in its
 # `short`.
-FAULTS = $(TEST_ENV) PYTHONPATH=src:tests $(BIN)/python -m faults --workers 2
+FAULTS = $(TEST_ENV) KERAS_BACKEND=$(firstword $(BACKENDS)) PYTHONPATH=src:tests \
+	$(BIN)/python -m faults --workers 2
 EVERYTHING = runs calls disk asked changed items overhead
-faults: HOW = --kills 6 --stride 60 --rounds 1 --out $(VENV)/log/short
-faults-long: HOW = --kills 320 --stride 1 --rounds 25
 # The short one is part of CI, as are the tests of all faults of checkpoints. In it
 # PyTorch compiles nothing, since that alone would take a minute; what belongs to no
-# framework is tried on one of them.
-faults: parts_jax = runs calls disk
-faults: parts_tensorflow = runs calls
-faults: parts_torch = runs asked items --eager
-faults-long: parts_jax = $(EVERYTHING)
-faults-long: parts_tensorflow = $(EVERYTHING)
-faults-long: parts_torch = $(EVERYTHING)
-faults: CHECKPOINTS = true
-faults-long: CHECKPOINTS = $(FAULTS)
+# framework is tried on one of them. All backends run at once, since a run that is
+# killed waits as long as it works, and each prints when it is done.
+faults: $(VENV)/.test
+	@$(MAKE) --no-print-directory --keep-going --output-sync \
+		--jobs $(words $(BACKENDS)) $(BACKENDS:%=faults-on-%) \
+		HOW='--kills 6 --stride 60 --rounds 1 --out $(VENV)/log/short' \
+		parts_jax='runs calls' parts_tensorflow='runs calls' \
+		parts_torch='runs asked items disk --eager'
 
-faults faults-long: $(VENV)/.test
-	@failed=0; \
-	$(CHECKPOINTS) || failed=1; \
-	$(foreach backend,$(BACKENDS),$(FAULTS) --backend $(backend) \
-		--parts $(parts_$(backend)) $(HOW) $(ARGS) || failed=1;) \
-	exit $$failed
+# One after the other, since this one measures, too.
+faults-long: $(VENV)/.test
+	@$(MAKE) --no-print-directory --keep-going --jobs 1 \
+		faults-of-checkpoints $(BACKENDS:%=faults-on-%) \
+		HOW='--kills 320 --stride 1 --rounds 25' $(BACKENDS:%=parts_%='$(EVERYTHING)')
+
+faults-of-checkpoints:
+	@$(FAULTS)
+
+faults-on-%:
+	@$(FAULTS) --backend $* --parts $(parts_$*) $(HOW) $(ARGS)
 
 gallery: $(VENV)/.test
 	$(TEST_ENV) $(BIN)/python benchmarks/gallery.py --backends $(BACKENDS) $(ARGS)

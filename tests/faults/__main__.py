@@ -35,6 +35,9 @@ from faults.server import Server
 _COARSER = 32
 """How much coarser a run of 44 steps is killed at its calls than one of 8."""
 
+_FULL = 4
+"""Which of the sizes of a full disk are tried where not all calls are."""
+
 _FINER = 5
 """How much finer items are lost: there are fewer of them than of calls."""
 
@@ -146,7 +149,8 @@ class _Parts:
     def disk(self) -> dict[str, Any]:
         stride = self._options.stride
         disk = count_broken(self._servers, self._base, stride=stride)
-        full = count_full(self._options.backend, self._options.home.absolute())
+        home, each = self._options.home.absolute(), 1 if stride == 1 else _FULL
+        full = count_full(self._options.backend, home, each=each)
         return {"disk": disk} | ({} if full is None else {"full disk": full})
 
     def asked(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """A whole run on a file system that is really full, and then has room again.
 
-    python -m faults.full_run BACKEND HOME
+    python -m faults.full_run BACKEND HOME EACH
 
-mounts small ones, of more and more bytes, where nobody else sees them; the last line
-says what came of it, as JSON.
+mounts small ones, of more and more bytes, where nobody else sees them, and of all sizes
+each so-many-th; the last line says what came of it, as JSON.
 """
 
 import json
@@ -23,14 +23,14 @@ _ROOM = 2**24
 _CANNOT_MOUNT = 77
 
 
-def count_full(backend: str, home: Path) -> BrokenCount | None:
+def count_full(backend: str, home: Path, *, each: int) -> BrokenCount | None:
     """Fill file systems of many sizes by a run; None where one may not mount them."""
     if shutil.which("unshare") is None:
         return None
     path = [str(Path(__file__).resolve().parents[1]), *sys.path]
     own = ["unshare", "--map-root-user", "--mount"]
     done = subprocess.run(
-        [*own, sys.executable, "-m", "faults.full_run", backend, str(home)],
+        [*own, sys.executable, "-m", "faults.full_run", backend, str(home), str(each)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
         capture_output=True,
         text=True,
@@ -46,7 +46,7 @@ def count_full(backend: str, home: Path) -> BrokenCount | None:
     return BrokenCount(**told | {n: tuple(told[n]) for n in ("wrong", "stuck")})
 
 
-def _main(backend: str, home: str) -> None:
+def _main(backend: str, home: str, each: str) -> None:
     healthy = {"error": "ENOSPC", "at": 0, "sticky": False}
     with tempfile.TemporaryDirectory() as base, Server(backend, Path(home)) as server:
         print(f"mounting in {base}", flush=True)
@@ -54,7 +54,7 @@ def _main(backend: str, home: str) -> None:
         place = Path(base, "full")
         place.mkdir()
         found = []
-        for size in _SIZES:
+        for size in _SIZES[:: int(each)]:
             _mount(place, f"size={size}")
             try:
                 point = Point({**healthy, "room": size})
