@@ -45,7 +45,9 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_runs
 # user's own GPU must not be filled by a suite that needs none of its memory.
 # Three tests run at once on two cores, since many wait for a child; on PyTorch
 # with a thread for each: threads that wait for each other are slower than none.
+# The package is compiled once, since children that write nothing would each do it anew.
 WORKERS ?= 3
+COMPILED = $(BIN)/python -m compileall -q src
 TEST_ENV = OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=true \
 	XLA_PYTHON_CLIENT_PREALLOCATE=false MPLBACKEND=agg PYTHONDONTWRITEBYTECODE=1
 
@@ -71,6 +73,7 @@ demo: $(VENV)/.demo-$(BACKEND)
 # Every backend runs, also after a failure, and the closing lines stand together at the
 # end. `make test BACKENDS=jax ARGS="-k every"` runs a part.
 test: $(VENV)/.test
+	@$(COMPILED)
 	@failed=0; mkdir -p $(VENV)/log; \
 	for backend in $(BACKENDS); do \
 		printf '\n===== tests on %s =====\n' "$$backend"; \
@@ -112,6 +115,7 @@ EVERYTHING = runs calls disk asked changed items overhead
 # framework is tried on one of them. All backends run at once, since a run that is
 # killed waits as long as it works, and each prints when it is done.
 faults: $(VENV)/.test
+	@$(COMPILED)
 	@$(MAKE) --no-print-directory --keep-going --output-sync \
 		--jobs $(words $(BACKENDS)) $(BACKENDS:%=faults-on-%) \
 		HOW='--kills 6 --stride 60 --rounds 1 --out $(VENV)/log/short' \
