@@ -2,7 +2,8 @@
 
 The backend of a run is ``KERAS_BACKEND``, as for any Keras program: one process, one
 backend. ``make test`` runs the suite once on each. Tests that know no framework are
-listed in the Makefile (``ONCE``) and run in the first process only.
+listed in the Makefile (``ONCE``) and run in the first process only; such tests in other
+files are marked ``once``.
 """
 
 import itertools
@@ -82,6 +83,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "in_turn: each case of the test on one backend, and the next one on the next; "
         "with TURNS=all in the environment all of them on each.",
     )
+    config.addinivalue_line(
+        "markers",
+        f"once: the test runs on {_BACKENDS[0]} alone, since nothing in it depends on "
+        "the backend; with TURNS=all in the environment on each.",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,7 +100,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _take_turns(items: list[pytest.Item]) -> None:
     turns: Counter[str] = Counter()
+    is_first = os.environ["KERAS_BACKEND"] == _BACKENDS[0]
     for item in items:
+        if item.get_closest_marker("once") and not is_first:
+            item.add_marker(pytest.mark.skip(reason=f"once, on {_BACKENDS[0]}"))
         if item.get_closest_marker("in_turn"):
             test = item.nodeid.partition("[")[0]
             turn = _BACKENDS[turns[test] % len(_BACKENDS)]

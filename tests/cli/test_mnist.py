@@ -1,4 +1,8 @@
-"""``ownloop mnist`` on this process's backend, with made-up digits."""
+"""``ownloop mnist`` on this process's backend, with made-up digits.
+
+A job trains on each backend; what the command refuses and goes on with is tried once,
+and `make faults` kills runs on each.
+"""
 
 import csv
 import inspect
@@ -71,6 +75,7 @@ def test_it_prints_what_a_textbook_prints_and_writes_its_files(
     assert set(rows[0]) >= {"train_loss", "train_accuracy", "val_loss", "val_accuracy"}
 
 
+@pytest.mark.once
 def test_some_classes_only(tmp_path, capsys, backend):
     words = "--epochs 1 --classes 1,0 --learning-rate 1e-3 --batch-size 10"
     code = main(["mnist", "--backend", backend, *words.split(), "--out", str(tmp_path)])
@@ -117,11 +122,10 @@ def one_job(tmp_path_factory, backend):
     return folder
 
 
+@pytest.mark.once
 def test_a_job_that_was_interrupted_goes_on_to_the_same_bits(
     one_job, tmp_path, capfd, backend
 ):
-    if backend != "jax":
-        pytest.skip("the command is the same; `make faults` kills runs on each backend")
     words = ["mnist", "--backend", backend, *WORDS, "--out"]
     one, two = one_job, tmp_path / "two"
     process = subprocess.Popen(
@@ -162,11 +166,10 @@ def weights(folder):
     }
 
 
+@pytest.mark.once
 def test_a_job_that_is_finished_says_so_again_and_can_be_trained_on(
     tmp_path, capsys, backend
 ):
-    if backend != "jax":
-        pytest.skip("the command is the same; `make faults` kills runs on each backend")
     words = ["mnist", "--backend", backend, "--out", str(tmp_path), "--resume"]
     assert main([*words, "--epochs", "1"]) == 0  # with nothing there it begins
     said = capsys.readouterr().out.splitlines()[-1]
@@ -186,6 +189,7 @@ def test_a_job_that_is_finished_says_so_again_and_can_be_trained_on(
     assert [line for line in log if line.startswith("Epoch")] == ["Epoch 1", "Epoch 2"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -201,12 +205,14 @@ def test_another_job_in_the_folder_is_refused(one_job, words, message, capsys, b
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.once
 def test_a_run_that_is_no_such_job_is_refused(finished, capsys, backend):
     words = ["mnist", "--backend", backend, "--out", str(finished), "--resume"]
     assert main(words) == 2
     assert "a run in it that `ownloop mnist` did not make" in capsys.readouterr().err
 
 
+@pytest.mark.once
 def test_a_folder_in_which_another_process_trains_is_refused(running, capsys, backend):
     folder, process = running
     words = ["mnist", "--backend", backend, "--out", str(folder), "--resume"]
@@ -216,6 +222,7 @@ def test_a_folder_in_which_another_process_trains_is_refused(running, capsys, ba
     assert process.returncode == 0
 
 
+@pytest.mark.once
 def test_digits_that_cannot_be_had_end_with_code_2(
     tmp_path, capsys, backend, monkeypatch
 ):
