@@ -80,13 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Explain the marks of this suite."""
     config.addinivalue_line(
         "markers",
-        "in_turn: each case of the test on one backend, and the next one on the next; "
-        "with TURNS=all in the environment all of them on each.",
+        f"in_turn(of={_BACKENDS}): each case of the test on one backend, and the next "
+        "one on the next; with TURNS=all in the environment all of them on each.",
     )
     config.addinivalue_line(
         "markers",
-        f"once: the test runs on {_BACKENDS[0]} alone, since nothing in it depends on "
-        "the backend; with TURNS=all in the environment on each.",
+        f"once(on={_BACKENDS[0]!r}): the test runs on this backend alone, since little "
+        "in it depends on which; with TURNS=all in the environment on each.",
     )
 
 
@@ -100,15 +100,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _take_turns(items: list[pytest.Item]) -> None:
     turns: Counter[str] = Counter()
-    is_first = os.environ["KERAS_BACKEND"] == _BACKENDS[0]
+    here = os.environ["KERAS_BACKEND"]
     for item in items:
-        if item.get_closest_marker("once") and not is_first:
-            item.add_marker(pytest.mark.skip(reason=f"once, on {_BACKENDS[0]}"))
-        if item.get_closest_marker("in_turn"):
+        if mark := item.get_closest_marker("once"):
+            on = mark.kwargs.get("on", _BACKENDS[0])
+            if on != here:
+                item.add_marker(pytest.mark.skip(reason=f"once, on {on}"))
+        if mark := item.get_closest_marker("in_turn"):
+            of = mark.kwargs.get("of", _BACKENDS)
             test = item.nodeid.partition("[")[0]
-            turn = _BACKENDS[turns[test] % len(_BACKENDS)]
+            turn = of[turns[test] % len(of)]
             turns[test] += 1
-            if turn != os.environ["KERAS_BACKEND"]:
+            if turn != here:
                 item.add_marker(pytest.mark.skip(reason=f"its turn is on {turn}"))
 
 
