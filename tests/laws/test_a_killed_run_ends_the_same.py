@@ -243,20 +243,26 @@ def test_wherever_it_is_stopped_it_ends_the_same(script, tmp_path, turns):
     assert kills
 
 
-def test_a_compiled_run_ends_the_same(tmp_path):
+@pytest.mark.in_turn
+@pytest.mark.parametrize("kill_at", [2, 4, 5])
+def test_a_compiled_run_ends_the_same(tmp_path, kill_at):
     def go(folder, kill_at=0):
         return run(looks_and_validations, folder, kill_at, compile=True)
 
     whole = go(tmp_path / "whole")
-    for kill_at in (2, 5):
-        with pytest.raises(Killed):
-            go(tmp_path / str(kill_at), kill_at)
-        assert go(tmp_path / str(kill_at)) == whole
+    with pytest.raises(Killed):
+        go(tmp_path / "killed", kill_at)
+    assert go(tmp_path / "killed") == whole
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return what comes of looks and validations that nobody stops."""
+    return run(looks_and_validations, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize("save", [None, 2, 3])
-def test_when_it_is_saved_changes_nothing(save, tmp_path):
-    whole = run(looks_and_validations, tmp_path / "whole")
+def test_when_it_is_saved_changes_nothing(whole, save, tmp_path):
     with pytest.raises(Killed):
         run(looks_and_validations, tmp_path / "a", kill_at=4, save=save)
 
@@ -264,8 +270,7 @@ def test_when_it_is_saved_changes_nothing(save, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["time", "monotonic", "perf_counter"])
-def test_a_clock_that_jumps_changes_nothing(name, tmp_path, monkeypatch):
-    whole = run(looks_and_validations, tmp_path / "whole")
+def test_a_clock_that_jumps_changes_nothing(whole, name, tmp_path, monkeypatch):
     clock, jumps = getattr(time, name), np.random.default_rng(0)
     monkeypatch.setattr(time, name, lambda: clock() + jumps.uniform(-1e6, 1e6))
     save = ol.every(ol.minutes(5))
@@ -275,8 +280,7 @@ def test_a_clock_that_jumps_changes_nothing(name, tmp_path, monkeypatch):
     assert run(looks_and_validations, tmp_path / "a", save=save) == whole
 
 
-def test_it_may_be_stopped_again_and_again(tmp_path):
-    whole = run(looks_and_validations, tmp_path / "whole")
+def test_it_may_be_stopped_again_and_again(whole, tmp_path):
     last, kills = None, 0
     while last is None:
         # Each comes one look further than the one before it.
