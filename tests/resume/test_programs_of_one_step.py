@@ -55,9 +55,17 @@ def whole_swap(tmp_path_factory):
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
-@pytest.mark.parametrize("owned", [False, True], ids=["found", "owned"])
-@pytest.mark.parametrize("kills", [[7], [11, 15], [11, 19]])
+@pytest.mark.parametrize(
+    ("owned", "kills", "compile"),
+    [
+        (False, [11, 19], True),
+        (True, [7], True),
+        (False, [11, 15], True),
+        (False, [7], False),
+        (True, [11, 15], False),
+        (True, [11, 19], False),
+    ],
+)
 def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
     tmp_path, whole_swap, owned, kills, compile
 ):
@@ -75,8 +83,7 @@ def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
-@pytest.mark.parametrize("at", [11, 15])
+@pytest.mark.parametrize(("at", "compile"), [(11, True), (15, False), (15, True)])
 def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
     tmp_path, monkeypatch, at, compile
 ):
@@ -221,8 +228,18 @@ def factory(folder, at=None, *, compile, asked=False):
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
-@pytest.mark.parametrize("kills", [[3], [5], [7], [11], [13], [15], [3, 7, 11, 15]])
+@pytest.mark.parametrize(
+    ("kills", "compile"),
+    [
+        ([3], True),
+        ([5], False),
+        ([7], True),
+        ([11], False),
+        ([13], True),
+        ([15], False),
+        ([3, 7, 11, 15], True),
+    ],
+)
 def test_each_step_of_a_factory_goes_on_with_its_own_variable(tmp_path, kills, compile):
     for at in kills:
         with pytest.raises(Killed):
@@ -283,8 +300,7 @@ def test_an_eager_program_has_one_order_which_grows():
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
-@pytest.mark.parametrize("at", [5, 6, 9])
+@pytest.mark.parametrize(("at", "compile"), [(5, True), (6, True), (9, False)])
 def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, compile):
     def play(name, at=None):
         keras.utils.set_random_seed(0)
@@ -324,8 +340,7 @@ def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, comp
 
 
 @pytest.mark.in_turn
-@pytest.mark.parametrize("compile", [True, False], ids=["compiled", "eager"])
-@pytest.mark.parametrize("at", [7, 9, 12])
+@pytest.mark.parametrize(("at", "compile"), [(7, True), (9, False), (12, True)])
 def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
     tmp_path, monkeypatch, at, compile
 ):
