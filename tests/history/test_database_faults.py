@@ -55,7 +55,7 @@ while True:
 
 
 def test_what_was_marked_survives_kill_9_at_any_moment(path, opened, table):
-    kills, chance = 32, random.Random(1)
+    kills, chance = 16, random.Random(1)
     mark = Mark.of_nothing()
     for kill in range(kills):
         arguments = [path, json.dumps(mark.to_json())]

@@ -1,5 +1,7 @@
 """Models without `keras.Input` are built in another process as they were in the run."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -82,10 +84,19 @@ def play(folder, make, at=None, *, freeze=False, scale=False, compile=False):
     return heads, loop.history.steps["train_loss"].tolist(), value_of(model)
 
 
+STOPS = [(3, False), (5, True), (10, False)], [(5, False), (10, True), (3, True)]
+"""For one model and for the next: at which step, and whether a part is frozen."""
+
+
 @pytest.mark.in_turn
-@pytest.mark.parametrize("freeze", [False, True])
-@pytest.mark.parametrize("at", [3, 5, 10])
-@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize(
+    ("make", "at", "freeze"),
+    [
+        (make, *stop)
+        for make, stops in zip(MODELS, itertools.cycle(STOPS))
+        for stop in stops
+    ],
+)
 def test_a_model_that_its_first_call_builds_goes_on(tmp_path, make, at, freeze):
     if make is TwoInputs and freeze and at != 3:
         pytest.skip("refused: see below")
