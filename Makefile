@@ -92,8 +92,8 @@ test: $(VENV)/.test
 	done; \
 	exit $$failed
 
-# The cases run in `make test` as well. Here every one is compiled on PyTorch, too, and a
-# table says what passed, failed and was left out, and why.
+# The cases run in `make test` as well. Here every one is compiled on TensorFlow and
+# PyTorch, too, and a table says what passed, failed and was left out, and why.
 tape: $(VENV)/.test
 	@failed=0; mkdir -p $(VENV)/log; \
 	for backend in $(BACKENDS); do \

@@ -2,10 +2,10 @@
 
     KERAS_BACKEND=jax python -m pytest tests/tape/conformance
 
-Many cases share one compiled step. On PyTorch, whose compiler is slow, and in some
-categories on TensorFlow, only marked cases are compiled; on JAX, which compiles
-operations one by one, those with many operations are not run eagerly. `CONFORMANCE=all`
-in the environment, as in `make tape`, runs every case in both ways.
+Many cases share one compiled step. On PyTorch, whose compiler is slow, and on
+TensorFlow, whose own tape is below ours, only marked cases are compiled; on JAX, which
+compiles operations one by one, those with many operations are not run eagerly.
+`CONFORMANCE=all` in the environment, as in `make tape`, runs every case in both ways.
 """
 
 import os
@@ -27,17 +27,10 @@ from ownloop import errors
 BACKEND = os.environ["KERAS_BACKEND"]
 EVERY_CASE = os.environ.get("CONFORMANCE") == "all"
 
-# Where compiling takes long, and where all is run eagerly anyway.
-MARKED_CASES_ONLY = {
-    "jax": set(),
-    "tensorflow": {"control_flow", "jacobians", "layers", "operations"},
-    "torch": {case.category for case in CASES.values()},
-}[BACKEND]
-
 COMPILED = [
     case
     for case in CASES.values()
-    if EVERY_CASE or case.always_compiled or case.category not in MARKED_CASES_ONLY
+    if EVERY_CASE or case.always_compiled or BACKEND == "jax"
 ]
 
 # Where TensorFlow fails by accident (`None` has no attribute), the name of the error
