@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() == "tensorflow",
     reason="as on JAX: there, too, the loader's generator is not the backend's",
 )
+IN_TURN = pytest.mark.in_turn(of=("jax", "torch"))
 
 
 class Rows(torch_data.Dataset):
@@ -177,6 +178,7 @@ def kill(folder, make, at, **options):
         time.sleep(0.02)
 
 
+@IN_TURN
 @pytest.mark.parametrize(
     ("steps", "at"), [(None, 2), (None, 11), (None, 21), (6, 11), (6, 17)]
 )
@@ -242,6 +244,7 @@ def test_ctrl_c_that_a_loaders_workers_hear_too_is_no_error(tmp_path):
     assert int(saved.name.removeprefix("step-")) >= 3
 
 
+@IN_TURN
 @pytest.mark.parametrize("at", [4, 13])
 @pytest.mark.parametrize("stream", ["loader", "by python", "by numpy"])
 def test_what_bodies_draw_in_between_is_not_drawn_again(tmp_path, stream, at):
@@ -388,6 +391,7 @@ def whole_script(tmp_path_factory):
     return functools.cache(lambda script: act(script, tmp_path_factory.mktemp("whole")))
 
 
+@IN_TURN
 @pytest.mark.parametrize("at", [4, 12, 17, 23, 29])
 @pytest.mark.parametrize(
     "script", [two_of_one_name, one_of_two_names, one_generator_of_two, also_validated]
