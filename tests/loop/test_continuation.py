@@ -1,5 +1,6 @@
 """A run is only gone on with where its objects have the settings that they had."""
 
+import functools
 import os
 import signal
 
@@ -151,6 +152,86 @@ def test_data_that_two_epochs_had_are_expected_in_the_third(tmp_path):
         train(tmp_path, always_main, same_data, killed_in=3)
     with pytest.raises(FolderError, match="pass 'train': data values was"):
         train(tmp_path, always_main, new_data)
+
+
+def take_turns(tmp_path, makes, *, at=None, name="run", ends=False):
+    """Train four epochs with two steps of one name in each; perhaps each within one."""
+    weight = keras.Variable(1.0, name="weight")
+    steps = [make(weight) for make in makes]
+    options = {"save": None, "keep": ol.Keep(best=1, by="train_loss")}
+    loop = ol.Loop(
+        folder=tmp_path / name, compile=False, observers=[], weight=weight, **options
+    )
+    try:
+        for epoch in loop.epochs(4):
+            for number, step in enumerate(steps):
+                for chunk in epoch.train(step, DATA, every=1):
+                    if (epoch.number, number, chunk.batch) == at:
+                        if not ends:
+                            raise Killed
+                        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        loop._run.home._files.close()
+        as_another_process(tmp_path / name)
+    return loop.history.steps["train_loss"].tolist()
+
+
+def generator(weight):
+    def train_step(x):
+        weight.assign(weight * 0.9 + 0.1 * keras.ops.mean(x))
+        return {"loss": weight.value}
+
+    return train_step
+
+
+def discriminator(weight):
+    def train_step(x):
+        weight.assign(weight * 0.5 - keras.ops.mean(x))
+        return {"loss": weight.value}
+
+    return train_step
+
+
+def decay(weight):
+    def train_step(x):
+        weight.assign(weight * 0.25)
+        return {"loss": weight.value}
+
+    return train_step
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("at", [(2, 0, 2), (2, 1, 2), (3, 0, 2), (3, 1, 4)])
+@pytest.mark.parametrize("kind", ["functions", "lambdas", "partials"])
+def test_steps_may_take_turns_under_one_name(tmp_path, kind, at, ends):
+    makes = [generator, discriminator]
+    if kind == "lambdas":
+        makes = [
+            lambda weight: lambda x: {"loss": weight.assign(weight * 0.9) * 1},
+            lambda weight: lambda x: {"loss": weight.assign(weight - 0.5) * 1},
+        ]
+    if kind == "partials":
+        makes = [lambda w, m=make: functools.partial(m(w)) for make in makes]
+    expected = take_turns(tmp_path, makes, name="whole")
+    with pytest.raises(SystemExit if ends else Killed):
+        take_turns(tmp_path, makes, at=at, ends=ends)
+    assert take_turns(tmp_path, makes) == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "makes"),
+    [
+        ((3, 0, 2), [decay, discriminator]),  # At an epoch's begin: a new one.
+        ((2, 0, 2), [discriminator, generator]),  # Within the first one.
+        ((2, 1, 2), [discriminator, generator]),  # Within the second one.
+    ],
+)
+def test_another_step_under_the_name_of_two_is_refused(tmp_path, at, makes):
+    ends = at[0] == 2
+    with pytest.raises(SystemExit if ends else Killed):
+        take_turns(tmp_path, [generator, discriminator], at=at, ends=ends)
+    with pytest.raises(FolderError, match="exactly: pass 'train': code was"):
+        take_turns(tmp_path, makes)
 
 
 def play(tmp_path, layers, *, resume=True):

@@ -36,8 +36,9 @@ class Tracked:
         calls: Where it stands in the user's code.
         waiting: Values whose variables have not been found yet.
         fingerprint: What the process runs on.
-        passes: By name, what each pass depends on, where it was met last, and whether
-            its data vary: whether they were others in another epoch.
+        passes: By name, what each pass depends on, the code of all steps that it had,
+            where it was met last, and whether its data vary: whether they were others
+            in another epoch.
         kinds: By step and shape, and by what it reads, the kind of its program.
         frozen: By step, the numbers and code that its latest program took from outside.
         inexact: Whether it was continued although something differed.

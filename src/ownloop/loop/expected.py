@@ -56,8 +56,9 @@ class Expected:
         """Compares a pass with what the run had at this call, or under its name.
 
         A step of another name may be another one, which the run has not come to yet,
-        and data may be made anew for each epoch, or be others in the next round. Only
-        at the call that the run was in must both be what they were.
+        steps may take turns under one name, and data may be made anew for each epoch,
+        or be others in the next round. Only at the call that the run was in must both
+        be what they were.
 
         Args:
             key: The pass and its step.
@@ -77,8 +78,10 @@ class Expected:
             self._unmet.discard(earlier)
             is_of_this_round = _round_of(before["call"]) == _round_of(place)
             is_known = bool(here) or (before["varies"] is False and is_of_this_round)
+            # One name may stand for several steps, such as two lambdas, in turns.
+            is_one_of_them = not here and now["code"] in _codes_of(before)
             was = {
-                "code": before["code"],
+                "code": now["code"] if is_one_of_them else before["code"],
                 "data": before["data"] if is_known else now["data"],
             }
             self._exactness.compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
@@ -88,6 +91,7 @@ class Expected:
         passes.pop(earlier, None)
         passes[key] = {
             **now,
+            "codes": sorted({*_codes_of(before), now["code"]}),
             "call": place,
             "varies": None if before is None else _varies(before, section, now),
         }
@@ -151,6 +155,11 @@ class Expected:
             where = f"{words} than before the run was interrupted: "
             self._exactness.tell(where, common, now_of_these)
         self._tracked.frozen[step] = now
+
+
+def _codes_of(before: Mapping[str, Any] | None) -> list[str]:
+    """Returns the codes of all steps that a pass had; once only the last was kept."""
+    return [] if before is None else before.get("codes", [before["code"]])
 
 
 def _round_of(place: str) -> str:
