@@ -11,7 +11,7 @@ import pytest
 import ownloop as ol
 from killed import Killed
 from ownloop.checkpoints import writing
-from ownloop.errors import LoopError
+from ownloop.errors import DataError, LoopError
 from ownloop.events import PassDone
 from ownloop.resume.calls import Calls
 
@@ -424,3 +424,74 @@ def test_what_was_loaded_before_an_optimizer_was_built_is_loaded_on_the_way_back
     with pytest.raises(Killed):
         two_phases(tmp_path / "killed", at)
     assert two_phases(tmp_path / "killed") == two_phases(tmp_path / "whole")
+
+
+def raises(x):
+    raise ValueError("the user's own")
+
+
+def fails(kind, loop, epoch, data):
+    """Make a call that raises, and go on behind it."""
+    with contextlib.suppress(ValueError, DataError):
+        if kind == "validation":
+            epoch.validate(raises, data)
+        elif kind == "no batch":
+            epoch.validate(raises, [], name="nothing")
+        elif kind == "first step":
+            epoch.train(raises, data, name="bad").run()
+        elif kind == "later step":
+            first = iter([None])
+            bad = lambda x: next(first, 1) or raises(x)  # noqa: E731
+            epoch.train(lambda x: bad(x) or x[0], data, every=1, name="bad").run()
+
+
+FAILURES = ["validation", "no batch", "first step", "later step"]
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.parametrize("at", [2, 5, 7])
+def test_after_a_failed_call_a_signal_leaves_and_the_epoch_is_done_anew(
+    tmp_path, small_run, capsys, kind, at
+):
+    def play(name, at=None):
+        _, data, step, loop = small_run(tmp_path / name)
+        for epoch in loop.epochs(2):
+            fails(kind, loop, epoch, data)
+            losses = []
+            for chunk in epoch.train(step, data, every=1):
+                losses.append(chunk.last.loss)
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        return losses
+
+    expected = play("whole")
+    with pytest.raises(SystemExit):
+        play("asked", at=at)
+    assert "saving the run" not in capsys.readouterr().err
+    assert play("asked") == expected
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_call_that_fails_in_the_body_of_a_pass_hinders_no_save(
+    tmp_path, small_run, kind
+):
+    def play(name, seen, at=None):
+        _, data, step, loop = small_run(tmp_path / name)
+        for epoch in loop.epochs(2):
+            for chunk in epoch.train(step, data, every=1):
+                fails(kind, loop, epoch, data)
+                seen.append(chunk.batch)
+                if chunk.batch == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            if at == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+            epoch.validate(step, data)
+        return loop.history.steps["train_loss"].tolist()
+
+    whole, asked = [], []
+    expected = play("whole", whole)
+    for at in (2, 0):
+        with pytest.raises(SystemExit):
+            play("asked", asked, at=at)
+    assert play("asked", asked) == expected
+    assert asked == whole

@@ -185,3 +185,18 @@ def test_an_observer_that_fails_too_does_not_hide_the_error(tmp_path, small_run)
             epoch.train(fail, data).run()
     assert any("An observer failed" in note for note in raised.value.__notes__)
     assert list((tmp_path / "run/checkpoints").glob("step-4*"))
+
+
+def test_a_signal_is_obeyed_in_a_pass_that_was_made_after_one_not_begun(
+    tmp_path, small_run, capsys
+):
+    _, data, step, loop = small_run(tmp_path / "run")
+    with pytest.raises(SystemExit):  # noqa: PT012
+        for epoch in loop.epochs(1):
+            later = epoch.train(step, data, name="later")
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.batch == 2:
+                    signal.raise_signal(signal.SIGTERM)
+            later.run()
+    assert loop.step == 2
+    assert "the run cannot be saved" in capsys.readouterr().err

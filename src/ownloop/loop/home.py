@@ -115,12 +115,17 @@ class AbstractHome(ABC):
 
     @abstractmethod
     def fail(
-        self, call: Call, where: Callable[[], Open | None], error: Exception
+        self, call: Call, where: Callable[[], Open | None], error: BaseException
     ) -> None:
         """Saves where a step has raised, and the state is as it was before it.
 
-        Where even that fails, the error that is on its way says so in a note.
+        Where even that fails, the error that is on its way says so in a note. Where it
+        is caught, the rest of the epoch is saved at its end only.
         """
+
+    @abstractmethod
+    def drop(self, call: Call) -> None:
+        """Takes note that a call ended without a result, such as one without data."""
 
     @abstractmethod
     def is_interrupted(self, call: Call) -> bool:
@@ -244,8 +249,10 @@ class Nowhere(AbstractHome):
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None: ...
 
     def fail(
-        self, call: Call, where: Callable[[], Open | None], error: Exception
+        self, call: Call, where: Callable[[], Open | None], error: BaseException
     ) -> None: ...
+
+    def drop(self, call: Call) -> None: ...
 
     def is_interrupted(self, call: Call) -> bool:
         return False

@@ -295,6 +295,16 @@ class RunFolder(AbstractHome):
             raise SystemExit(0)
 
     def fail(
+        self, call: Call, where: Callable[[], Open | None], error: BaseException
+    ) -> None:
+        if isinstance(error, Exception):
+            self._save_before(call, where, error)
+        self.drop(call)
+
+    def drop(self, call: Call) -> None:
+        self._tracked.calls.fail(call)
+
+    def _save_before(
         self, call: Call, where: Callable[[], Open | None], error: Exception
     ) -> None:
         if self._lacks_evidence or not self._can_save(call):

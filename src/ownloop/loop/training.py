@@ -156,9 +156,13 @@ class Pass:
             self._feed.close()
         if self._is_left_by_a_signal:
             return
-        if self._runner is not None and self.batch > 0:
-            self._runner.tell_of_changes()
-            self._run.home.finish(self._call, self._record.close(self._runner))
+        if self._runner is None:
+            return
+        if self.batch == 0:
+            self._run.home.drop(self._call)
+            return
+        self._runner.tell_of_changes()
+        self._run.home.finish(self._call, self._record.close(self._runner))
 
     def _start(self) -> Runner | None:
         """Makes ready to run; None if an earlier process has finished this pass."""
@@ -220,8 +224,7 @@ class Pass:
                 # Such as a Ctrl-C that has reached the workers of a loader, too.
                 self._pause(runner)
             run.fail(error, step_name(self._step), self.name, self.batch)
-            if isinstance(error, Exception):
-                run.home.fail(self._call, lambda: self._where(runner), error)
+            run.home.fail(self._call, lambda: self._where(runner), error)
             raise
         if not self._parts:
             with run.refusals():

@@ -9,6 +9,7 @@ from ownloop.loop.record import Record
 from ownloop.loop.run import Run
 from ownloop.loop.supply import count_batches
 from ownloop.loop.values import Values
+from ownloop.resume.calls import Call
 from ownloop.resume.plain import unpack
 
 
@@ -22,6 +23,16 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
     if call.is_over:
         return Values(unpack(call.result))
     run.home.start(call)
+    try:
+        values = _go_through(run, call, step, data, name=name)
+    except BaseException:
+        run.home.drop(call)
+        raise
+    run.home.finish(call, values)
+    return values
+
+
+def _go_through(run: Run, call: Call, step: Step, data: Any, *, name: str) -> Values:
     run.pause(call, lambda: None)
     feed = run.data.feed(data, name=name, steps=None, epoch=run.current or run.epoch)
     runner = run.runner(step, feed, name=name, keep=True)
@@ -46,8 +57,7 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
             # Such as a Ctrl-C that has reached the workers of a loader, too.
             run.pause(call, lambda: None)
         run.fail(error, step_name(step), name, record.batch)
-        if isinstance(error, Exception):
-            run.home.fail(call, lambda: None, error)
+        run.home.fail(call, lambda: None, error)
         raise
     finally:
         feed.close()
@@ -57,6 +67,4 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
             "data, and pass something that can be read again, such as a list or "
             "`ownloop.Batches`."
         )
-    values = record.close(runner)
-    run.home.finish(call, values)
-    return values
+    return record.close(runner)

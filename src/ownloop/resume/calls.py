@@ -159,6 +159,7 @@ class Calls:
         self._results: dict[int, Any] = {}
         self._bodies: dict[int, int] = {}
         self._running: list[int] = []
+        self._failed: set[int] = set()
         self._between: list[Mapping[int, Any]] = []
         self._endings: list[str | None] = []
         self._left: set[int] = set()
@@ -225,15 +226,16 @@ class Calls:
         What the body of a pass calls is over when the body is.
         """
         unfinished = set(range(self._made)) - self._results.keys() - self._bodies.keys()
-        return len(unfinished) <= 1
+        return len(unfinished) <= 1 and not self._failed
 
     def is_alone(self, call: Call) -> bool:
         """Whether all calls but this one are finished: it can be entered again."""
-        return self._results.keys() == set(range(self._made)) - {call.number}
+        others = set(range(self._made)) - {call.number}
+        return self._results.keys() == others and not self._failed
 
     def is_within_another(self, call: Call) -> bool:
-        """Whether it was made in the body of a pass that is not finished."""
-        return any(number not in self._results for number in range(call.number))
+        """Whether it runs in the body of a pass, or beside one that began before."""
+        return bool(self._running) and self._running[0] != call.number
 
     def enter_round(self, total: int | None, done: int) -> tuple[bool, str | None]:
         """Says whether a call of `loop.epochs` is to be gone through, else its ending.
@@ -327,6 +329,19 @@ class Calls:
         if call.number in self._running:
             self._running.remove(call.number)
 
+    def fail(self, call: Call) -> None:
+        """Says that a call ended without a result, or by an error that may be caught.
+
+        Run again, the code would not get the error, so this epoch cannot be come back
+        to any more; but for a call in the body of a pass, which is not made again.
+        """
+        if call.number in self._running:
+            self._running.remove(call.number)
+        if call.number in self._bodies:
+            self._results.setdefault(call.number, {})
+        else:
+            self._failed.add(call.number)
+
     def check_returned(self) -> None:
         """Refuses an epoch whose body made fewer calls than it did before.
 
@@ -355,7 +370,7 @@ class Calls:
 
     def _clear(self) -> None:
         self._made, self._results = 0, {}
-        self._bodies, self._running = {}, []
+        self._bodies, self._running, self._failed = {}, [], set()
 
     def _known(self) -> tuple[Mapping[int, Any], bool]:
         """Returns the results of this section, and whether the run was within it."""
