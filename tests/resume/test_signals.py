@@ -1,5 +1,6 @@
 """A run listens to signals while it can be saved, and says what comes of them."""
 
+import contextlib
 import os
 import signal
 import time
@@ -200,3 +201,38 @@ def test_a_signal_is_obeyed_in_a_pass_that_was_made_after_one_not_begun(
             later.run()
     assert loop.step == 2
     assert "the run cannot be saved" in capsys.readouterr().err
+
+
+def test_a_signal_that_an_error_has_overtaken_is_sent_again(tmp_path, small_run):
+    def step(x):
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("the step's own")
+
+    before = signal.getsignal(signal.SIGINT)
+    _, data, _, loop = small_run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes in a moment
+        with contextlib.suppress(ValueError):
+            for epoch in loop.epochs(1):
+                epoch.train(step, data).run()
+        time.sleep(10)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_signal_waits_until_a_step_is_counted(tmp_path, small_run):
+    _, data, step, loop = small_run(tmp_path / "run")
+
+    def ask(record):
+        if not asked and loop.step == 2:
+            asked.append(record)
+            for _ in range(2):
+                signal.raise_signal(signal.SIGTERM)
+
+    asked = []
+    for epoch in loop.epochs(1):
+        train = epoch.train(step, data, every=1)
+        loop._run.history.follow(ask)  # Told in the midst of the count.
+        with pytest.raises(SystemExit):
+            train.run()
+        break
+    assert asked
+    assert loop.history.steps["train_loss"].size == loop.step == train.batch == 3

@@ -1,4 +1,4 @@
-"""Ctrl-C, held back while state is being put in order, and known again.
+"""Ctrl-C and SIGTERM, held back while state is being put in order; Ctrl-C known again.
 
 A framework may make another error of one.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Delays an interrupt until the end of a block that must not be cut in two.
+    """Delays both until the end of a block that must not be cut in two.
 
     Signals reach Python's main thread only, so elsewhere nothing has to be done.
 
@@ -23,18 +23,28 @@ def held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # One within the other: what one of them raises leaves no handler behind.
+    with _held(signal.SIGINT), _held(signal.SIGTERM):
+        yield
+
+
+@contextlib.contextmanager
+def _held(number: signal.Signals) -> Iterator[None]:
     waiting: list[tuple[Any, ...]] = []
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     if before is None:  # Set from outside Python, which cannot be put back.
         yield
         return
-    signal.signal(signal.SIGINT, lambda *details: waiting.append(details))
+    signal.signal(number, lambda *details: waiting.append(details))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if waiting and callable(before):
-            before(*waiting[-1])
+        signal.signal(number, before)
+        for details in waiting:  # Of two the second may mean more.
+            if callable(before):
+                before(*details)
+            else:
+                signal.raise_signal(number)
 
 
 @contextlib.contextmanager

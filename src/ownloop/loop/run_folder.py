@@ -169,9 +169,12 @@ class RunFolder(AbstractHome):
         self._signals.stop()
         if not isinstance(self._run.failed, SystemExit):  # Which ends this process.
             self._changes.note()
-        self._files.flush()
-        self._files.drain()
-        self._tell_of_trouble()
+        try:
+            self._files.flush()
+            self._files.drain()
+            self._tell_of_trouble()
+        finally:
+            self._signals.send_again()
 
     def enter_epoch(self, number: int) -> None:
         self._has_single_steps = False
