@@ -6,6 +6,7 @@ own, random generators, counters, the place in the user's code, `loop.memory`, w
 files of their own; here is only how long they were.
 """
 
+import contextlib
 import copy
 import itertools
 import json
@@ -161,6 +162,15 @@ def memory_text(memory: Mapping[str, Any]) -> str:
     return _text("loop.memory", memory)
 
 
+def memory_texts(memory: Mapping[str, Any]) -> dict[str, str]:
+    """Writes each entry of `loop.memory` by its key, but for what cannot be saved."""
+    texts = {}
+    for key, value in memory.items():
+        with contextlib.suppress(LoopError):
+            texts[str(key)] = memory_text({key: value})
+    return texts
+
+
 def saved_entries(run: Run) -> dict[str, Entry]:
     """Returns the arrays that `loop.save` has kept, by their names in a checkpoint."""
     return {
@@ -244,7 +254,21 @@ def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> Non
     }
     for observer, state in zip(_stateful(run), meta["observers"], strict=True):
         observer.set_state(json.loads(state))
-    refill(run.memory, json.loads(meta["memory"]))
+
+
+def assign_memory(run: Run, checkpoint: Checkpoint) -> None:
+    """Puts back `loop.memory`, which code on its way back has as it was there."""
+    refill(run.memory, json.loads(checkpoint.meta["memory"]))
+
+
+def put_texts(memory: dict[str, Any], texts: Mapping[str, str | None]) -> None:
+    """Puts entries, as `memory_texts` wrote them, into `loop.memory`; None: none."""
+    new = {
+        key: value for key, value in memory.items() if texts.get(key, "") is not None
+    }
+    for text in texts.values():
+        new |= {} if text is None else json.loads(text)
+    refill(memory, new)
 
 
 def _generators(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:

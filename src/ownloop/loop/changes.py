@@ -121,7 +121,19 @@ class Changes:
                     tensors |= {f"{prefix}{n}": e for n, e in value.entries.items()}
                     words[kind][name] = json.dumps(value.states)
         words["memory"] = json.dumps(memory)
+        words["place"] = self._put_into_place(words["place"])
         return replace(checkpoint, tensors=tensors, meta=words)
+
+    def _put_into_place(self, place: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Puts it into what `loop.memory` held when the epoch under way began."""
+        if not place.get("begun") or place["begun"][-1] is None:
+            return place
+        *counts, text = place["begun"]
+        memory = json.loads(text)
+        for (kind, name), value in self._changed.items():
+            if kind == "memory":
+                _put(memory, name, value, json.loads)
+        return {**place, "begun": [*counts, json.dumps(memory)]}
 
     def __str__(self) -> str:
         """Names what was changed; empty if nothing was."""

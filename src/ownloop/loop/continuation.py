@@ -13,7 +13,14 @@ import keras
 
 from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.checkpoints import Checkpoint
-from ownloop.loop.capture import Tracked, assign, assign_flags, place_of, restore
+from ownloop.loop.capture import (
+    Tracked,
+    assign,
+    assign_flags,
+    assign_memory,
+    place_of,
+    restore,
+)
 from ownloop.loop.changes import Changes
 from ownloop.loop.exactness import Exactness
 from ownloop.loop.expected import Expected
@@ -21,7 +28,7 @@ from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume import fingerprint, optimizers, owned
-from ownloop.resume.calls import Call
+from ownloop.resume.calls import Answer, Call
 from ownloop.resume.newcomers import Newcomers
 from ownloop.step import Surroundings, in_both, settings_of
 
@@ -97,7 +104,8 @@ class Continuation:
             else:
                 self._compare_settings(found.checkpoint, is_again=is_again)
                 self._changes.forget_saved(found.name)
-                self._continue(found.name, self._changes.put_into(found.checkpoint))
+                checkpoint = self._changes.put_into(found.checkpoint)
+                self._continue(found.name, checkpoint, is_again=is_again)
                 # Not before: a run that is refused stays as it is.
                 for name, reason in found.refused:
                     run.say(f"the checkpoint {name} is left out: {reason}")
@@ -117,11 +125,13 @@ class Continuation:
             print(text)
         self._early.clear()
 
-    def _continue(self, name: str, checkpoint: Checkpoint) -> None:
+    def _continue(self, name: str, checkpoint: Checkpoint, *, is_again: bool) -> None:
         run, tracked = self._run, self._tracked
         self._files.verify(checkpoint.meta["files"])
         tracked.names.is_new_process = not self._files.was_kept_here
         restore(run, tracked, checkpoint, name)
+        if is_again:  # Else the code is at its begin, with what it had there.
+            assign_memory(run, checkpoint)
         # Not before: whoever hands in other objects is refused, and nothing changes.
         run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
         self._found = name, checkpoint
@@ -150,6 +160,7 @@ class Continuation:
         self.put_flags()
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
+        assign_memory(self._run, checkpoint)
         self._newcomers.begin()
         # Perhaps the body of a pass said so, which is not gone through again.
         self._run.stop_reason = checkpoint.meta["stopping"]
@@ -222,17 +233,34 @@ class Continuation:
             FolderError: The step's code or the data are not those of the run.
         """
         words, calls = f"{name}: {step_name(step)}", self._tracked.calls
-        call = calls.enter()
+        call = calls.enter(words)
         place = calls.place()
         section = f"{place.round}/{place.epoch}/"
         self._reach(step, words, section, call)
-        if not call.is_over:
+        if call.answer is not None:
+            self._check_same_call(call, call.answer)
+        else:
             if self._unsure is not None:
                 unsure, self._unsure = self._unsure, None
                 self._tell_of_flags(unsure)
             now = fingerprint.of_pass(step, data)
             self.expected.enter(words, section, call, now)
         return call
+
+    def _check_same_call(self, call: Call, answer: Answer) -> None:
+        """Refuses to answer a call with what another one gave.
+
+        Raises:
+            FolderError: The code came to another call than the run had there.
+        """
+        if answer.name not in ("", call.name):
+            current = self._run.current
+            where = "outside of any epoch" if current is None else f"of epoch {current}"
+            self.exactness.refuse(
+                f"call {call.number + 1} {where} was {answer.name!r} and is "
+                f"{call.name!r}; perhaps a branch depends on a Python variable, which "
+                "is lost, where `loop.memory` is kept"
+            )
 
     def _reach(
         self, step: Callable[..., Any], words: str, section: str, call: Call

@@ -80,11 +80,13 @@ class Expected:
             is_known = bool(here) or (before["varies"] is False and is_of_this_round)
             # One name may stand for several steps, such as two lambdas, in turns.
             is_one_of_them = not here and now["code"] in _codes_of(before)
+            name = _name_of(key)
             was = {
+                "name": name if call.open is None else _name_of(earlier),
                 "code": now["code"] if is_one_of_them else before["code"],
                 "data": before["data"] if is_known else now["data"],
             }
-            self._exactness.compare(f"pass {key.partition(': ')[0]!r}: ", was, now)
+            self._exactness.compare(f"pass {name!r}: ", was, {"name": name, **now})
         if call.number == 0:
             self._before.clear()
         self._before[call.number] = key, {} if before is None else {earlier: before}
@@ -160,6 +162,10 @@ class Expected:
 def _codes_of(before: Mapping[str, Any] | None) -> list[str]:
     """Returns the codes of all steps that a pass had; once only the last was kept."""
     return [] if before is None else before.get("codes", [before["code"]])
+
+
+def _name_of(key: str) -> str:
+    return key.partition(": ")[0]
 
 
 def _round_of(place: str) -> str:

@@ -96,7 +96,7 @@ class AbstractHome(ABC):
 
     @abstractmethod
     def skip(self, call: Call) -> None:
-        """Takes note that a pass is not gone through: an earlier process has."""
+        """Takes note that a call is not gone through: an earlier process has."""
 
     @abstractmethod
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:

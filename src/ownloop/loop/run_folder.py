@@ -6,6 +6,7 @@ Owns when a run is saved and left. What is there at its begin is gone on with by
 
 import contextlib
 import copy
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,18 @@ import keras
 
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
+from ownloop.errors import LoopError
 from ownloop.guards import Evidence
-from ownloop.loop.capture import Draws, Tracked, capture, of_objects, refill
+from ownloop.loop.capture import (
+    Draws,
+    Tracked,
+    capture,
+    memory_text,
+    memory_texts,
+    of_objects,
+    put_texts,
+    refill,
+)
 from ownloop.loop.changes import Changes
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
@@ -70,6 +81,8 @@ class RunFolder(AbstractHome):
         self._was_broken = False
         # The call that began last, and what had been drawn then.
         self._start: tuple[Call, Draws] | None = None
+        # By call under way, what was in `loop.memory` when it began, by key.
+        self._memory_before: dict[int, Mapping[str, str]] = {}
         # This epoch takes steps on batches of the user's own, which no file has.
         self._has_single_steps = False
         # A step that went wrong could not be kept.
@@ -90,6 +103,7 @@ class RunFolder(AbstractHome):
             if self._must_reload:
                 self._keep_what_is_there()
         round = calls.round
+        self._check_same_round(total)
         answer = calls.enter_round(total, self._run.epoch)
         if calls.is_returning and answer[0]:
             self._continuation.put_flags()
@@ -104,6 +118,20 @@ class RunFolder(AbstractHome):
         self._was_broken = False
         self._signals.start()
         return answer
+
+    def _check_same_round(self, total: int | None) -> None:
+        """Refuses to answer a round with another one.
+
+        Raises:
+            FolderError: The code asks for another number of epochs than it did there.
+        """
+        calls = self._tracked.calls
+        if words := calls.other_total(total):
+            self._continuation.exactness.refuse(
+                f"round {calls.round + 1} of `loop.epochs`, which is over, {words}; "
+                "perhaps a branch depends on a Python variable, which is lost, where "
+                "`loop.memory` is kept"
+            )
 
     def _open(self) -> None:
         try:
@@ -135,7 +163,8 @@ class RunFolder(AbstractHome):
 
     def leave_round(self, ending: str | None) -> None:
         was_returning = self._tracked.calls.is_returning
-        self._tracked.calls.leave_round(ending, self._run.done)
+        self._tracked.calls.leave_round(ending, self._here())
+        self._go_back_to(self._tracked.calls.position(self._run.done))
         if not was_returning:
             self._commit_now()
         self._files.drain()
@@ -149,7 +178,7 @@ class RunFolder(AbstractHome):
         self._leave_if_asked()
 
     def break_round(self, ending: str | None) -> None:
-        self._tracked.calls.leave_round(ending, self._run.done, is_left=True)
+        self._tracked.calls.leave_round(ending, self._here(), is_left=True)
         self._was_broken = True
         # Also where the body has caught what a signal raised.
         self._must_reload = False
@@ -178,7 +207,25 @@ class RunFolder(AbstractHome):
 
     def enter_epoch(self, number: int) -> None:
         self._has_single_steps = False
-        self._tracked.calls.enter_epoch(number)
+        calls = self._tracked.calls
+        calls.enter_epoch(number)
+        if calls.is_returning:
+            self._go_back_to(calls.begun)
+        else:
+            calls.begin(self._here())
+
+    def _here(self) -> Done:
+        """Says how far the run is, with what is in `loop.memory` now."""
+        memory: str | None = None
+        with contextlib.suppress(LoopError):  # It is refused where it is saved.
+            memory = memory_text(self._run.memory)
+        return self._run.done._replace(memory=memory)
+
+    def _go_back_to(self, then: Done | None) -> None:
+        """Lets the code, on its way back, find in `loop.memory` what was there."""
+        memory = None if then is None else then.memory
+        if memory is not None and self._tracked.calls.is_returning:
+            refill(self._run.memory, json.loads(memory))
 
     def leave_epoch(self) -> None:
         calls = self._tracked.calls
@@ -255,14 +302,29 @@ class RunFolder(AbstractHome):
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
+        before = None if call.open is None else call.open.get("memory")
+        if before is None:
+            before = memory_texts(self._run.memory)
+        self._memory_before[call.number] = before
         with self._run.data.streams.held():
             self._start = call, Draws.until_now(self._run)
 
     def skip(self, call: Call) -> None:
         self._tracked.calls.skip(call)
+        if call.answer is not None and self._tracked.calls.is_returning:
+            put_texts(self._run.memory, call.answer.memory)
 
     def finish(self, call: Call, values: Values) -> None:
-        self._tracked.calls.finish(call, pack(values))
+        before = self._memory_before.pop(call.number, {})
+        now = memory_texts(self._run.memory)
+        self._tracked.calls.finish(
+            call,
+            pack(values),
+            steps=self._run.step,
+            memory={
+                k: now.get(k) for k in {**before, **now} if before.get(k) != now.get(k)
+            },
+        )
         if self._run.current is None:
             self._files.flush()  # Perhaps it was the last call of all.
 
@@ -364,12 +426,18 @@ class RunFolder(AbstractHome):
             where: Says where the call under way stands.
             call: That one, if there is one.
         """
+        before = None if call is None else self._memory_before.get(call.number)
+
+        def here() -> Open | None:
+            open = where()
+            return None if open is None else {**open, "memory": before}
+
         latest, start = self._start or (None, None)
         start = start if call is not None and latest is call else None
         self._changes.forget_saved(self._files.newest)
         self._tell_of_trouble()
         self._files.begin_commit(
-            lambda files: capture(self._run, self._tracked, where, files, start),
+            lambda files: capture(self._run, self._tracked, here, files, start),
             self._run.history,
             self._run.step,
         )

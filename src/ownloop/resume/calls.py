@@ -8,6 +8,7 @@ record; the call that it was in goes on where it stood.
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 from ownloop.errors import LoopError
@@ -17,10 +18,30 @@ Open = Mapping[str, Any]
 
 
 class Done(NamedTuple):
-    """How far a run is."""
+    """How far a run is.
+
+    With what `loop.memory` held there, as JSON; None: that is not known.
+    """
 
     epochs: int
     steps: int
+    memory: str | None = None
+
+
+class Answer(NamedTuple):
+    """What a finished call gave, for code that comes to it again.
+
+    Attributes:
+        result: What it returned.
+        name: Of its pass and step.
+        steps: How many steps the run had done then; None: that is not known.
+        memory: What changed in `loop.memory` meanwhile, by key, each as JSON or None.
+    """
+
+    result: Any
+    name: str = ""
+    steps: int | None = None
+    memory: Mapping[str, str | None] = MappingProxyType({})
 
 
 @final
@@ -33,6 +54,7 @@ class Place:
         epoch: The epoch under way, or about to begin; None between two rounds.
         results: By number, what each finished call in this epoch, or since that round,
             gave. A pass is one call; what its body calls is counted after it.
+        begun: How far the run was when this epoch began.
         bodies: By number, in the body of which pass a call was made, if in any.
         made: How many calls there were, the open one included.
         open: Where the call stands that was under way, if one was.
@@ -40,18 +62,21 @@ class Place:
         endings: Why each finished round was stopped; None: nothing has stopped it.
         left: Which finished rounds were left by `break`, and are not gone on with.
         ends: How far the run was when each finished round was over.
+        totals: How many epochs each round asked for, the present one included.
     """
 
     round: int = 0
     epoch: int | None = None
-    results: Mapping[int, Any] = field(default_factory=dict)
+    results: Mapping[int, Answer] = field(default_factory=dict)
     made: int = 0
     open: Open | None = None
-    between: tuple[Mapping[int, Any], ...] = ()
+    between: tuple[Mapping[int, Answer], ...] = ()
     endings: tuple[str | None, ...] = ()
     bodies: Mapping[int, int] = field(default_factory=dict)
     left: tuple[int, ...] = ()
     ends: tuple[Done, ...] = ()
+    begun: Done | None = None
+    totals: tuple[int | None, ...] = ()
 
     @property
     def is_inside(self) -> bool:
@@ -68,14 +93,16 @@ class Place:
         return {
             "round": self.round,
             "epoch": self.epoch,
-            "results": _with_words(self.results),
+            "results": _answers_with_words(self.results),
             "made": self.made,
             "open": None if self.open is None else dict(self.open),
-            "between": [_with_words(results) for results in self.between],
+            "between": [_answers_with_words(results) for results in self.between],
             "endings": list(self.endings),
             "bodies": _with_words(self.bodies),
             "left": list(self.left),
             "ends": [list(done) for done in self.ends],
+            "begun": None if self.begun is None else list(self.begun),
+            "totals": list(self.totals),
         }
 
     @classmethod
@@ -89,14 +116,16 @@ class Place:
         return cls(
             packed["round"],
             packed["epoch"],
-            _with_numbers(packed["results"]),
+            _answers_with_numbers(packed["results"]),
             packed["made"],
             packed["open"],
-            tuple(map(_with_numbers, packed["between"])),
+            tuple(map(_answers_with_numbers, packed["between"])),
             tuple(packed["endings"]),
             _with_numbers(packed["bodies"]),
             tuple(packed.get("left", ())),
             tuple(Done(*done) for done in packed.get("ends", ())),
+            Done(*packed["begun"]) if packed.get("begun") else None,
+            tuple(packed.get("totals", ())),
         )
 
 
@@ -108,6 +137,19 @@ def _with_numbers(results: Mapping[str, Any]) -> dict[int, Any]:
     return {int(number): result for number, result in results.items()}
 
 
+def _answers_with_words(answers: Mapping[int, Answer]) -> dict[str, Any]:
+    plain = {n: [*a[:-1], dict(a.memory)] for n, a in answers.items()}
+    return _with_words(plain)
+
+
+def _answers_with_numbers(packed: Mapping[str, Any]) -> dict[int, Answer]:
+    # A list; once it was the result alone.
+    answers = {
+        n: Answer(*a) if isinstance(a, list) else Answer(a) for n, a in packed.items()
+    }
+    return _with_numbers(answers)
+
+
 @final
 @dataclass
 class Call:
@@ -115,17 +157,27 @@ class Call:
 
     Attributes:
         number: Its place among the calls of its epoch, or since a round.
-        is_over: Whether an earlier process has finished it.
-        result: What it gave there.
+        name: Of its pass and step.
+        answer: What it gave in an earlier process, if that has finished it.
         open: Where an earlier process left it.
         is_target: Whether it is the one that was interrupted.
     """
 
     number: int
-    is_over: bool = False
-    result: Any = None
+    name: str = ""
+    answer: Answer | None = None
     open: Open | None = None
     is_target: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether an earlier process has finished it."""
+        return self.answer is not None
+
+    @property
+    def result(self) -> Any:
+        """What it returned there."""
+        return None if self.answer is None else self.answer.result
 
 
 @final
@@ -156,14 +208,18 @@ class Calls:
         self._round = 0
         self._epoch: int | None = None
         self._made = 0
-        self._results: dict[int, Any] = {}
+        self._results: dict[int, Answer] = {}
         self._bodies: dict[int, int] = {}
         self._running: list[int] = []
         self._failed: set[int] = set()
-        self._between: list[Mapping[int, Any]] = []
+        self._between: list[Mapping[int, Answer]] = []
         self._endings: list[str | None] = []
         self._left: set[int] = set()
         self._ends: list[Done] = []
+        self._begun: Done | None = None
+        self._totals: list[int | None] = []
+        # How many steps were done where the code is on its way back through an epoch.
+        self._steps: int | None = None
         self._is_in_round = False
 
     def go_to(self, place: Place, *, round: int = 0) -> None:
@@ -175,6 +231,7 @@ class Calls:
         self._endings = list(place.endings[:round])
         self._left = set(place.left)
         self._ends, self._is_in_round = list(place.ends[:round]), False
+        self._totals = list(place.totals[:round])
 
     def give_up(self) -> None:
         """Ends the return where it is: what is called now was not called before."""
@@ -195,25 +252,42 @@ class Calls:
             dict(self._bodies),
             tuple(sorted(self._left)),
             tuple(self._ends),
+            self._begun,
+            tuple(self._totals),
         )
 
     def position(self, now: Done) -> Done:
         """Says how far the run is for the code, which may not be there yet.
 
         Before and between rounds that an earlier process has finished, the code counts
-        with what was done then, as in `loop.epochs(loop.epoch + 2)`.
+        with what was done then, as in `loop.epochs(loop.epoch + 2)`; so between the
+        finished calls of an epoch.
 
         Args:
             now: How far it is indeed.
         """
-        if self._is_in_round or not self.is_returning:
+        if not self.is_returning:
             return now
+        if self._is_in_round:
+            return now if self._steps is None else now._replace(steps=self._steps)
         return self._ends[-1] if self._ends else Done(0, 0)
 
     @property
     def round(self) -> int:
         """How many rounds are over."""
         return self._round
+
+    def other_total(self, total: int | None) -> str:
+        """Says that the next round, if it is over, was for other epochs; else nothing.
+
+        Of the last round more or fewer may be asked for.
+        """
+        target = self._target
+        last = target.round - (target.epoch is None)
+        if not self.is_returning or self._round >= min(last, len(target.totals)):
+            return ""
+        before = target.totals[self._round]
+        return "" if before == total else f"was for {before} epochs and is for {total}"
 
     @property
     def left(self) -> Set[int]:
@@ -244,7 +318,9 @@ class Calls:
         and more of them are asked for now, it goes on.
         """
         is_entered, ending = self._enter_round(total, done)
-        self._is_in_round = is_entered
+        self._is_in_round, self._steps = is_entered, None
+        if len(self._totals) == self._round:
+            self._totals.append(total)
         return is_entered, ending
 
     def _enter_round(self, total: int | None, done: int) -> tuple[bool, str | None]:
@@ -281,18 +357,47 @@ class Calls:
             self._left.add(self._round)
         self._is_in_round = False
         self._round, self._epoch = self._round + 1, None
+        self._begun = None
         self._begin_section()
         if self.is_returning and self._round > self._target.round:
+            self._check_not_inside(done)
             self._arrive()  # Fewer epochs were asked for than before.
+
+    def _check_not_inside(self, done: Done) -> None:
+        """Refuses to end a round before the epoch that the run was in the middle of.
+
+        Raises:
+            LoopError: It has begun, and no state is left of how it was before.
+        """
+        if self._target.is_inside and self._target.epoch is not None:
+            raise LoopError(
+                f"`loop.epochs` was at its end with epoch {done.epochs}; the run in "
+                f"this folder was interrupted in epoch {self._target.epoch}. Expected "
+                "the code that began the run, and at least as many epochs. Ask for "
+                f"{self._target.epoch} epochs to end that one, keep what branches "
+                "depend on in `loop.memory`, or choose another folder."
+            )
 
     def enter_epoch(self, number: int) -> None:
         """Counts the calls of an epoch from here."""
         self._epoch = number
         self._begin_section()
+        if self.is_returning:
+            self._begun = self._target.begun
+            self._steps = None if self._begun is None else self._begun.steps
 
-    def enter(self) -> Call:
+    def begin(self, here: Done) -> None:
+        """Keeps how far the run is as an epoch begins, to which the code has come."""
+        self._begun = here
+
+    @property
+    def begun(self) -> Done | None:
+        """How far the run was when this epoch began."""
+        return self._begun
+
+    def enter(self, name: str = "") -> Call:
         """Counts a call; says what an earlier process has done of it."""
-        call = Call(self._made)
+        call = Call(self._made, name)
         self._made += 1
         if self._running:
             # The outermost: of passes within passes, none is gone through again.
@@ -301,8 +406,7 @@ class Calls:
         if is_there and call.number == self._target.number:
             call.open, call.is_target = self._target.open, True
         elif call.number in known:
-            call.is_over, call.result = True, known[call.number]
-            self._results[call.number] = call.result
+            call.answer = self._results[call.number] = known[call.number]
         return call
 
     def start(self, call: Call) -> None:
@@ -316,16 +420,25 @@ class Calls:
             self._arrive()
 
     def skip(self, call: Call) -> None:
-        """Says that a finished pass is not gone through, nor what its body called."""
+        """Says that a finished call is not gone through, nor what its body called."""
+        if call.answer is not None:
+            self._steps = call.answer.steps
         known, _ = self._known()
         for number, body in self._target.bodies.items():
             if body == call.number and number in known and number >= self._made:
                 self._bodies[number], self._results[number] = body, known[number]
         self._made = max([self._made, *(number + 1 for number in self._bodies)])
 
-    def finish(self, call: Call, result: Any) -> None:
-        """Keeps what a call gave."""
-        self._results[call.number] = result
+    def finish(
+        self,
+        call: Call,
+        result: Any,
+        *,
+        steps: int | None = None,
+        memory: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        """Keeps what a call gave; see `Answer`."""
+        self._results[call.number] = Answer(result, call.name, steps, memory)
         if call.number in self._running:
             self._running.remove(call.number)
 
@@ -338,7 +451,7 @@ class Calls:
         if call.number in self._running:
             self._running.remove(call.number)
         if call.number in self._bodies:
-            self._results.setdefault(call.number, {})
+            self._results.setdefault(call.number, Answer({}, call.name))
         else:
             self._failed.add(call.number)
 
@@ -372,7 +485,7 @@ class Calls:
         self._made, self._results = 0, {}
         self._bodies, self._running, self._failed = {}, [], set()
 
-    def _known(self) -> tuple[Mapping[int, Any], bool]:
+    def _known(self) -> tuple[Mapping[int, Answer], bool]:
         """Returns the results of this section, and whether the run was within it."""
         target = self._target
         if not self.is_returning:
