@@ -1,6 +1,9 @@
 """On its way back the code sees what it saw there, and so takes the same branches."""
 
+import atexit
 import copy
+import re
+import signal
 
 import keras
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import ownloop as ol
 from killed import Killed
 from ownloop.errors import FolderError, LoopError
+from ownloop.resume.calls import Calls, Done, Place
 
 
 class Script:
@@ -125,10 +129,11 @@ def play(way, folder=None, killed_at=None):
 @pytest.mark.parametrize("way", SCRIPTS)
 def test_a_branch_on_memory_or_steps_goes_the_same_way(tmp_path, way):
     whole, seen = play(way)
-    for at in range(1, whole[0] + 1):
+    for at in range(1, whole[0] - 1, 2):
         folder = tmp_path / str(at)
-        with pytest.raises(Killed):
-            play(way, folder, killed_at=at)
+        for kill in (at, at + 1, at + 2):
+            with pytest.raises(Killed):
+                play(way, folder, killed_at=kill)
         end, again = play(way, folder)
         assert end == whole
         # Heads of finished rounds and epochs are not come by.
@@ -216,3 +221,69 @@ def test_a_pass_is_not_gone_on_with_under_another_name(tmp_path):
     with pytest.raises(FolderError, match=words):
         play(None, "other")
     play(None, "train")
+
+
+def test_what_a_cell_puts_into_memory_is_seen_on_the_way_back(tmp_path):
+    script, seen, asked = Script(tmp_path, None), [], []
+
+    def cell():
+        for epoch in script.loop.epochs(1):
+            seen.append(script.memory.get("rate"))
+            script.train(epoch)
+            for _ in epoch.train(script.step, script.data, every=1, name="second"):
+                if not asked:
+                    asked.append(signal.raise_signal(signal.SIGINT))
+
+    with pytest.raises(KeyboardInterrupt):
+        cell()
+    script.memory["rate"] = 0.5
+    cell()
+    assert seen == [None, 0.5]
+    assert script.memory == {"rate": 0.5, "chunks of train": 2}
+    assert script.loop.step == 4
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_script_that_ends_before_it_is_back_is_told_so(
+    tmp_path, monkeypatch, is_lost
+):
+    ends, said = [], []
+    monkeypatch.setattr(atexit, "register", lambda *end: ends.append(end))
+
+    def play(killed_at, turns):
+        script = Script(tmp_path, killed_at)
+        script.loop._run.observers.append(said.append)
+        for _ in range(turns):
+            for epoch in script.loop.epochs(script.loop.epoch + 2):
+                script.train(epoch)
+        return script
+
+    with pytest.raises(Killed):
+        play(11, 3)
+    script = play(None, 1 if is_lost else 3)
+    ((tell, home),) = ends
+    said.clear()
+    tell(home)
+    words = r"the script has ended, and has not come to epoch [56], in round 3.*\. Exp"
+    assert [bool(re.search(words, notice.text)) for notice in said] == [True] * is_lost
+    assert script.loop.step == (4 if is_lost else 12)
+
+
+def test_a_place_without_what_was_not_kept_once_is_a_place():
+    earlier = Calls()
+    earlier.enter_round(3, done=0)
+    earlier.enter_epoch(2)
+    earlier.begin(Done(1, 4, "{}"))
+    earlier.finish(earlier.enter("train: step"), "result", steps=8)
+    earlier.start(earlier.enter("val: step"))
+    packed = earlier.place().to_json()
+    del packed["begun"], packed["totals"]
+    packed["results"] = {"0": "result"}
+    calls = Calls()
+    calls.go_to(Place.from_json(packed))
+    assert calls.enter_round(3, done=1) == (True, None)
+    calls.enter_epoch(2)
+    call = calls.enter("train: step")
+    calls.skip(call)
+    assert call.result == "result"
+    assert calls.position(Done(1, 8)) == Done(1, 8)

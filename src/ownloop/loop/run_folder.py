@@ -4,10 +4,12 @@ Owns when a run is saved and left. What is there at its begin is gone on with by
 `continuation.py`; the files themselves are in `run_files.py`.
 """
 
+import atexit
 import contextlib
 import copy
 import json
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -47,6 +49,12 @@ from ownloop.step import Surroundings
 
 def _nowhere() -> None:
     """Says that no pass is under way."""
+
+
+def _tell_at_exit(reference: "weakref.ref[RunFolder]") -> None:
+    home = reference()
+    if home is not None:
+        home.tell_what_is_missing()
 
 
 @final
@@ -142,9 +150,20 @@ class RunFolder(AbstractHome):
             raise
         if is_continued:
             self._saved_step = self._run.step
+            atexit.register(_tell_at_exit, weakref.ref(self))
         self._saved_time = time.monotonic()
         self._run.guard.keep_evidence = self._keep_evidence
         self._must_reload = self._was_broken = self._lacks_evidence = False
+
+    def tell_what_is_missing(self) -> None:
+        """Says that the script was at its end, and not where the run was saved."""
+        if missing := self._tracked.calls.missing:
+            self._run.say(
+                f"the script has ended, and has not come to {missing}, where the run "
+                f"in {self._files.folder} was saved. Expected the code that began the "
+                "run: what came out here is no run's end. Keep what its branches "
+                "depend on in `loop.memory`, and run it again"
+            )
 
     def _keep_evidence(self, evidence: Evidence) -> None:
         # Where that fails nothing is saved, and the run meets the step once more.

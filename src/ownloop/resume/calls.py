@@ -290,6 +290,15 @@ class Calls:
         return "" if before == total else f"was for {before} epochs and is for {total}"
 
     @property
+    def missing(self) -> str:
+        """Says where an earlier process was that this code, on its way, is not yet."""
+        target = self._target
+        if not self.is_returning or (self._round == 0 and not self._is_in_round):
+            return ""  # Such as a script that only validates.
+        where = f"round {target.round + 1} of `loop.epochs`"
+        return where if target.epoch is None else f"epoch {target.epoch}, in {where}"
+
+    @property
     def left(self) -> Set[int]:
         """The rounds that were left by `break`, or by an exception in their body."""
         return self._left
