@@ -292,3 +292,31 @@ def test_who_follows_is_not_told_of_what_was_refused_or_came_after():
     history.follow(None)
     history.record_epoch(1, step=1)
     assert records == []
+
+
+def test_what_it_held_before_grows_by_itself_and_leaves_the_whole():
+    history = History()
+    history.record_steps("train", {"loss": [1.0, 2.0]}, np.array([1, 2]))
+    history.record_pass("val", {"loss": 1.0}, step=2, epoch=1)
+    history.record_epoch(1, step=2)
+    history.record_pass("val", {"loss": 2.0}, step=2, epoch=2)
+    counts = history.counts
+    history.record_steps("train", {"loss": [3.0]}, np.array([3]))
+    history.record_pass("val", {"loss": 3.0}, step=3, epoch=2)
+    history.record_pass("late", {"loss": 4.0}, step=3, epoch=2)
+    history.record_epoch(2, step=3)
+
+    before = history.until(counts, epochs=1, steps=2)
+    assert before.names == ("val_loss",)
+    assert before.origins.keys() == {"train_loss", "val_loss"}
+    assert before.to_dict() == {"epoch": [1], "step": [2], "val_loss": [1.0]}
+    assert dict(before.row(2)) == {"val_loss": 2.0}
+    before.record_steps("train", {"loss": [9.0]}, np.array([3]))
+    before.record_pass("val", {"loss": 9.0}, step=3, epoch=2)
+    before.record_epoch(2, step=3)
+    assert before.looks("val_loss").value.tolist() == [1.0, 2.0, 9.0]
+    assert history.looks("val_loss").value.tolist() == [1.0, 2.0, 3.0]
+    assert history.steps["train_loss"].tolist() == [1.0, 2.0, 3.0]
+    assert history["val_loss"].tolist() == [1.0, 3.0]
+    empty = history.until({}, epochs=0, steps=0)
+    assert (len(empty), empty.names, dict(empty.steps)) == (0, (), {})

@@ -35,18 +35,25 @@ class Script:
         self.memory[name] = self.memory.get(name, 0) + 1
 
     def look(self, place):
-        loop = self.loop
-        self.seen.append((place, loop.step, loop.epoch, copy.deepcopy(loop.memory)))
+        loop, history = self.loop, self.loop.history
+        steps = {name: column.tolist() for name, column in history.steps.items()}
+        looks = {name: history.looks(name).value.tolist() for name in history.names}
+        row = dict(history.row(loop.epoch + 1))
+        counts, rows = (loop.step, loop.epoch), history.to_dict()
+        # As text, in which NaN equals NaN.
+        self.seen.append(repr((place, counts, loop.memory, steps, looks, row, rows)))
 
     def step(self, x):
         self.weight.assign(self.weight * 0.9 + 0.1 * keras.ops.sum(x))
         return {"loss": keras.ops.sum(self.weight.value)}
 
-    def train(self, epoch, name="train"):
+    def train(self, epoch, name="train", *, looks=False):
         for _ in epoch.train(self.step, self.data, every=1, name=name):
             if self.loop.step == self.killed_at:
                 raise Killed
             self.count(f"chunks of {name}")
+            if looks:
+                epoch.validate(self.step, self.data)
 
 
 def a_round_between_two(script):
@@ -95,6 +102,26 @@ def a_head_that_is_done_once(script):
         script.train(epoch, "third")
 
 
+def branches_on_the_history(script):
+    for epoch in script.loop.epochs(2):
+        script.train(epoch)
+        script.train(epoch, "second", looks=True)
+        script.look("behind the body")
+        if script.loop.history.lowest("val_loss").age == 2 * epoch.number - 1:
+            script.train(epoch, "third")
+        epoch.validate(script.step, script.data)
+        script.look("behind it")
+        if "val_loss" in script.loop.history and epoch["val_loss"] > 0.65:
+            script.train(epoch, "fourth")
+    script.look("between")
+    if script.loop.history["train_loss"].size < 3:
+        script.loop.validate(script.step, script.data)
+        for epoch in script.loop.epochs(3):
+            script.train(epoch)
+    for epoch in script.loop.epochs(5):
+        script.train(epoch)
+
+
 def rounds_within_the_body_of_a_for(script):
     script.memory["turns"] = 0
     while script.memory["turns"] < 3:
@@ -112,6 +139,7 @@ SCRIPTS = [
     a_round_between_two,
     a_validation_before_and_between,
     a_head_that_is_done_once,
+    branches_on_the_history,
     rounds_within_the_body_of_a_for,
 ]
 

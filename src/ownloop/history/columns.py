@@ -52,6 +52,14 @@ class Column:
         view.flags.writeable = False
         return view
 
+    def until(self, length: int) -> "Column":
+        """Give a column of its first entries, which grows by itself."""
+        part = Column.__new__(Column)
+        # Full, so that whatever is added goes into a room of its own.
+        part._room = self.array[:length]
+        part._length = len(part._room)
+        return part
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one entry."""
@@ -119,6 +127,15 @@ class StepColumns(Mapping[str, np.ndarray]):
     def step(self, name: str) -> np.ndarray:
         """Give the run's step number of each value of this name, int64."""
         return self._find(self._steps, name).array
+
+    def until(self, step: int) -> "StepColumns":
+        """Give the columns as they were after a step."""
+        part = StepColumns()
+        for name, column in self._steps.items():
+            if length := int(np.searchsorted(column.array, step, side="right")):
+                part._steps[name] = column.until(length)
+                part._values[name] = self._values[name].until(length)
+        return part
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._find(self._values, name).array

@@ -172,7 +172,51 @@ class History:
         self._origins, self._looks = other._origins, other._looks
         self._rows = other._rows
 
+    def until(self, looks: Mapping[str, int], *, epochs: int, steps: int) -> "History":
+        """Give what it held before, without a copy; what is added there stays there.
+
+        Args:
+            looks: by name, how many looks there were; see ``counts``.
+            epochs: the last epoch that was closed.
+            steps: how many steps the run had done.
+
+        Example:
+            >>> history = History()
+            >>> for step in (10, 20):
+            ...     history.record_pass("val", {"loss": 1 / step}, step=step)
+            >>> before = history.until({"val_loss": 1}, epochs=0, steps=10)
+            >>> before.looks("val_loss").step
+            array([10])
+        """
+        part = History()
+        part.steps = self.steps.until(steps)
+        closed = int(np.searchsorted(self._epochs.array, epochs, side="right"))
+        part._epochs, part._ends = self._epochs.until(closed), self._ends.until(closed)
+        part._looks = {
+            name: (
+                at.until(looks[name]),
+                value.until(looks[name]),
+                epoch.until(looks[name]),
+            )
+            for name, (at, value, epoch) in self._looks.items()
+            if looks.get(name)
+        }
+        known = {*part.steps, *part._looks}
+        part._origins = {n: o for n, o in self._origins.items() if n in known}
+        part._rows = {n: row for n, row in self._rows.items() if n <= epochs}
+        for name, (_, value, epoch) in part._looks.items():
+            for place in np.flatnonzero(epoch.array == epochs + 1)[-1:]:
+                last = value.array[place]
+                row = part._rows.setdefault(epochs + 1, {})
+                row[name] = last if last.ndim else float(last)
+        return part
+
     # ------------------------------------------------------------------ reading
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many looks there were of each name."""
+        return {name: len(at) for name, (at, _, _) in self._looks.items()}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ownloop.errors import LoopError
 from ownloop.loop.capture import Tracked, memory_text, words_of
 from ownloop.loop.run import Run
 from ownloop.resume import owned
+from ownloop.resume.calls import Done
 
 _GONE: Final = object()
 """What is not there."""
@@ -126,14 +127,14 @@ class Changes:
 
     def _put_into_place(self, place: Mapping[str, Any]) -> Mapping[str, Any]:
         """Puts it into what `loop.memory` held when the epoch under way began."""
-        if not place.get("begun") or place["begun"][-1] is None:
+        begun = Done(*place["begun"]) if place.get("begun") else None
+        if begun is None or begun.memory is None:
             return place
-        *counts, text = place["begun"]
-        memory = json.loads(text)
+        memory = json.loads(begun.memory)
         for (kind, name), value in self._changed.items():
             if kind == "memory":
                 _put(memory, name, value, json.loads)
-        return {**place, "begun": [*counts, json.dumps(memory)]}
+        return {**place, "begun": list(begun._replace(memory=json.dumps(memory)))}
 
     def __str__(self) -> str:
         """Names what was changed; empty if nothing was."""

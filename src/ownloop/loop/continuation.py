@@ -27,8 +27,9 @@ from ownloop.loop.expected import Expected
 from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
+from ownloop.loop.way_back import WayBack
 from ownloop.resume import fingerprint, optimizers, owned
-from ownloop.resume.calls import Answer, Call
+from ownloop.resume.calls import Answer, Call, Done
 from ownloop.resume.newcomers import Newcomers
 from ownloop.step import Surroundings, in_both, settings_of
 
@@ -42,6 +43,7 @@ class Continuation:
         run: The run that is put back.
         tracked: What is known of it beside its numbers: put back, and compared.
         changes: What was changed since this process has left it.
+        way_back: What the code sees until it has come back.
         resume: Whether it is continued: True, False or "inexact".
 
     Attributes:
@@ -55,6 +57,7 @@ class Continuation:
         run: Run,
         tracked: Tracked,
         changes: Changes,
+        way_back: WayBack,
         *,
         resume: bool | str,
     ) -> None:
@@ -62,6 +65,7 @@ class Continuation:
         self._run = run
         self._tracked = tracked
         self._changes = changes
+        self._way_back = way_back
         self._may_continue = resume is not False
         self.exactness = Exactness(files.folder, run, tracked, resume)
         self.expected = Expected(tracked, self.exactness)
@@ -134,6 +138,9 @@ class Continuation:
             assign_memory(run, checkpoint)
         # Not before: whoever hands in other objects is refused, and nothing changes.
         run.history.take_over(self._files.cut_back(checkpoint.meta["files"]))
+        self._way_back.begin()
+        if not is_again:
+            self._way_back.go_to(Done(0, 0, None, {}))
         self._found = name, checkpoint
         self.expected.expect(is_new_process=tracked.names.is_new_process)
         built_for = checkpoint.meta["optimizers"]
@@ -161,6 +168,7 @@ class Continuation:
         self._found = None
         assign(self._run, self._tracked, checkpoint, name)
         assign_memory(self._run, checkpoint)
+        self._way_back.end()
         self._newcomers.begin()
         # Perhaps the body of a pass said so, which is not gone through again.
         self._run.stop_reason = checkpoint.meta["stopping"]

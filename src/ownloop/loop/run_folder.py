@@ -7,7 +7,6 @@ Owns when a run is saved and left. What is there at its begin is gone on with by
 import atexit
 import contextlib
 import copy
-import json
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +26,6 @@ from ownloop.loop.capture import (
     memory_text,
     memory_texts,
     of_objects,
-    put_texts,
     refill,
 )
 from ownloop.loop.changes import Changes
@@ -39,6 +37,7 @@ from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
+from ownloop.loop.way_back import WayBack
 from ownloop.resume import owned
 from ownloop.resume.calls import Call, Done, Open, Place
 from ownloop.resume.names import Names
@@ -75,8 +74,14 @@ class RunFolder(AbstractHome):
         self._run = run
         self._tracked = Tracked(Names(run.objects))
         self._changes = Changes(run, self._tracked)
+        self._way_back = WayBack(run)
         self._continuation = Continuation(
-            self._files, run, self._tracked, self._changes, resume=how.resume
+            self._files,
+            run,
+            self._tracked,
+            self._changes,
+            self._way_back,
+            resume=how.resume,
         )
         run.data.streams.differs = self._continuation.exactness.other_batches
         self._trial = trial
@@ -183,7 +188,8 @@ class RunFolder(AbstractHome):
     def leave_round(self, ending: str | None) -> None:
         was_returning = self._tracked.calls.is_returning
         self._tracked.calls.leave_round(ending, self._here())
-        self._go_back_to(self._tracked.calls.position(self._run.done))
+        if self._tracked.calls.is_returning:
+            self._way_back.go_to(self._tracked.calls.position(self._run.done))
         if not was_returning:
             self._commit_now()
         self._files.drain()
@@ -214,6 +220,7 @@ class RunFolder(AbstractHome):
         # process begins there, as another process would.
         self._must_reload = True
         self._tracked.calls.give_up()
+        self._way_back.end()
         self._signals.stop()
         if not isinstance(self._run.failed, SystemExit):  # Which ends this process.
             self._changes.note()
@@ -229,7 +236,7 @@ class RunFolder(AbstractHome):
         calls = self._tracked.calls
         calls.enter_epoch(number)
         if calls.is_returning:
-            self._go_back_to(calls.begun)
+            self._way_back.go_to(calls.begun)
         else:
             calls.begin(self._here())
 
@@ -238,13 +245,8 @@ class RunFolder(AbstractHome):
         memory: str | None = None
         with contextlib.suppress(LoopError):  # It is refused where it is saved.
             memory = memory_text(self._run.memory)
-        return self._run.done._replace(memory=memory)
-
-    def _go_back_to(self, then: Done | None) -> None:
-        """Lets the code, on its way back, find in `loop.memory` what was there."""
-        memory = None if then is None else then.memory
-        if memory is not None and self._tracked.calls.is_returning:
-            refill(self._run.memory, json.loads(memory))
+        looks = self._run.history.counts
+        return self._run.done._replace(memory=memory, looks=looks)
 
     def leave_epoch(self) -> None:
         calls = self._tracked.calls
@@ -321,6 +323,7 @@ class RunFolder(AbstractHome):
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
+        self._way_back.end()  # Also of what was not called before.
         before = None if call.open is None else call.open.get("memory")
         if before is None:
             before = memory_texts(self._run.memory)
@@ -329,9 +332,10 @@ class RunFolder(AbstractHome):
             self._start = call, Draws.until_now(self._run)
 
     def skip(self, call: Call) -> None:
-        self._tracked.calls.skip(call)
-        if call.answer is not None and self._tracked.calls.is_returning:
-            put_texts(self._run.memory, call.answer.memory)
+        calls = self._tracked.calls
+        answers = calls.skip(call)
+        if calls.is_returning:
+            self._way_back.go_over(answers, calls.position(self._run.done))
 
     def finish(self, call: Call, values: Values) -> None:
         before = self._memory_before.pop(call.number, {})

@@ -20,12 +20,14 @@ Open = Mapping[str, Any]
 class Done(NamedTuple):
     """How far a run is.
 
-    With what `loop.memory` held there, as JSON; None: that is not known.
+    With what `loop.memory` held there, as JSON, and how many looks of each name
+    `loop.history` had; None: that is not known.
     """
 
     epochs: int
     steps: int
     memory: str | None = None
+    looks: Mapping[str, int] | None = None
 
 
 class Answer(NamedTuple):
@@ -428,15 +430,22 @@ class Calls:
             self._made = max(self._made, self._target.made)
             self._arrive()
 
-    def skip(self, call: Call) -> None:
-        """Says that a finished call is not gone through, nor what its body called."""
+    def skip(self, call: Call) -> list[Answer]:
+        """Says that a finished call is not gone through, nor what its body called.
+
+        Returns:
+            What these have given, beginning with the call.
+        """
+        answers = [] if call.answer is None else [call.answer]
         if call.answer is not None:
             self._steps = call.answer.steps
         known, _ = self._known()
         for number, body in self._target.bodies.items():
             if body == call.number and number in known and number >= self._made:
                 self._bodies[number], self._results[number] = body, known[number]
+                answers.append(known[number])
         self._made = max([self._made, *(number + 1 for number in self._bodies)])
+        return answers
 
     def finish(
         self,
