@@ -81,8 +81,11 @@ def a_validation_before_and_between(script):
     if "late" not in script.memory:
         script.memory["late"] = script.loop.validate(script.step, script.data).loss
     script.look("between")
+    script.memory["later"] = script.loop.validate(script.step, script.data).loss
+    script.look("behind another one")
     for epoch in script.loop.epochs(3):
-        script.train(epoch)
+        script.train(epoch, looks=True)
+        script.train(epoch, "second")
 
 
 def a_head_that_is_done_once(script):

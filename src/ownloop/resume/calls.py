@@ -207,6 +207,8 @@ class Calls:
         self.on_return: Callable[[], None] = lambda: None
         self.is_returning = False
         self._target = Place()
+        # By call, which calls its body made, where the run was interrupted.
+        self._within: dict[int, list[int]] = {}
         self._round = 0
         self._epoch: int | None = None
         self._made = 0
@@ -227,6 +229,9 @@ class Calls:
     def go_to(self, place: Place, *, round: int = 0) -> None:
         """Takes over where a run stood, for code that begins with this round."""
         self._target, self.is_returning = place, True
+        self._within = {}
+        for number, body in place.bodies.items():
+            self._within.setdefault(body, []).append(number)
         self._round, self._epoch = round, None
         self._clear()
         self._between = list(place.between[: round + 1])
@@ -275,6 +280,11 @@ class Calls:
         return self._ends[-1] if self._ends else Done(0, 0)
 
     @property
+    def section(self) -> str:
+        """Names the epoch, or the time since a round, in which calls are counted."""
+        return f"{self._round}/{self._epoch}/"
+
+    @property
     def round(self) -> int:
         """How many rounds are over."""
         return self._round
@@ -315,8 +325,8 @@ class Calls:
 
     def is_alone(self, call: Call) -> bool:
         """Whether all calls but this one are finished: it can be entered again."""
-        others = set(range(self._made)) - {call.number}
-        return self._results.keys() == others and not self._failed
+        is_open = call.number not in self._results
+        return is_open and len(self._results) == self._made - 1 and not self._failed
 
     def is_within_another(self, call: Call) -> bool:
         """Whether it runs in the body of a pass, or beside one that began before."""
@@ -439,12 +449,14 @@ class Calls:
         answers = [] if call.answer is None else [call.answer]
         if call.answer is not None:
             self._steps = call.answer.steps
-        known, _ = self._known()
-        for number, body in self._target.bodies.items():
-            if body == call.number and number in known and number >= self._made:
-                self._bodies[number], self._results[number] = body, known[number]
+        known, is_there = self._known()
+        first, within = self._made, self._within.get(call.number, [])
+        for number in within if is_there else []:
+            if number in known and number >= first:
+                self._bodies[number] = call.number
+                self._results[number] = known[number]
                 answers.append(known[number])
-        self._made = max([self._made, *(number + 1 for number in self._bodies)])
+                self._made = max(self._made, number + 1)
         return answers
 
     def finish(
