@@ -10,6 +10,7 @@ import pytest
 
 import ownloop as ol
 from killed import Killed
+from ownloop.checkpoints import Store, writing
 from ownloop.errors import LoopError
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume.names import Names
@@ -380,3 +381,20 @@ def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
     with pytest.raises(Killed):
         play("killed", at)
     assert play("killed") == expected
+
+
+def test_what_many_calls_of_an_epoch_reach_is_written_once(tmp_path, monkeypatch):
+    # The words of a checkpoint have a limit, and an epoch may have any number of calls.
+    monkeypatch.setattr(writing, "META_LIMIT", 60_000)
+    weights = [keras.Variable(1.0, name=f"weight_{i}") for i in range(50)]
+    data = ol.Batches(np.ones(1, "float32"), batch_size=1)
+
+    def step(x):
+        return {"loss": sum(weight.value for weight in weights)}
+
+    loop = ol.Loop(compile=False, observers=[], folder=tmp_path, save=150)
+    for epoch in loop.epochs(1):
+        for _ in range(151):
+            epoch.train(step, data).run()
+    names = Store(tmp_path / "checkpoints", run=None).names()
+    assert any(name.startswith("step-150") for name in names)

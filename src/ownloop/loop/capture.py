@@ -191,7 +191,10 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     meta = checkpoint.meta
     _check_parts(meta["parts"], _parts(run), name)
     paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
-    tracked.names.expect(meta["steps"], meta["calls"], paths)
+    calls = meta["calls"]
+    if isinstance(calls, Mapping):  # Once each place had names of its own.
+        calls = [[names, [place]] for place, names in calls.items()]
+    tracked.names.expect(meta["steps"], calls, paths)
     # First: by its place a variable is known only in what is built.
     models.build(run.objects, meta["models"])
     optimizers.build(run.objects, meta["optimizers"], tracked.names.variables())

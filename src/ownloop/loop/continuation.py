@@ -242,8 +242,7 @@ class Continuation:
         """
         words, calls = f"{name}: {step_name(step)}", self._tracked.calls
         call = calls.enter(words)
-        place = calls.place()
-        section = f"{place.round}/{place.epoch}/"
+        section = calls.section
         self._reach(step, words, section, call)
         if call.answer is not None:
             self._check_same_call(call, call.answer)

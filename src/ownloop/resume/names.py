@@ -51,7 +51,10 @@ class Names:
         self._recorded: dict[str, list[str]] = {}
         self._paths: dict[str, str] = {}
         self._met: set[str] = set()
-        self._reached: dict[str, Sequence[keras.Variable]] = {}
+        # By place, the identities of what was within reach; by these, the variables.
+        self._reached: dict[str, tuple[int, ...]] = {}
+        self._reaches: dict[tuple[int, ...], Sequence[keras.Variable]] = {}
+        self._section = ""
         self.steps: dict[str, list[list[str]]] = {}
         self.is_new_process = True
         self.emptied: set[int] = set()
@@ -60,7 +63,7 @@ class Names:
     def expect(
         self,
         steps: Mapping[str, Sequence[Sequence[str]]],
-        calls: Mapping[str, Sequence[str]],
+        calls: Sequence[Sequence[Sequence[str]]],
         paths: Mapping[str, str],
     ) -> None:
         """Takes over the names that an earlier process gave.
@@ -71,18 +74,22 @@ class Names:
             paths: By name, the paths that Keras gave the variables there.
         """
         self._expected = {key: list(map(list, orders)) for key, orders in steps.items()}
-        self._recorded = {key: list(names) for key, names in calls.items()}
+        self._recorded = {
+            place: list(names) for names, places in calls for place in places
+        }
         self._paths, self._met = dict(paths), set()
         self.steps = {key: list(map(list, orders)) for key, orders in steps.items()}
 
     @property
-    def calls(self) -> dict[str, list[str]]:
-        """By place, what was within reach of each call of the epoch under way."""
-        known = self._known()
-        return {
-            place: [known[id(v)] for v in variables if id(v) in known]
-            for place, variables in self._reached.items()
-        }
+    def calls(self) -> list[list[list[str]]]:
+        """What was within reach of calls of the epoch under way, and their places.
+
+        Once for all that had the same: of an epoch with many calls, most have.
+        """
+        places: dict[tuple[int, ...], list[str]] = {}
+        for place, reach in self._reached.items():
+            places.setdefault(reach, []).append(place)
+        return [[self.of(self._reaches[reach]), p] for reach, p in places.items()]
 
     def variables(self) -> dict[str, keras.Variable]:
         """Returns all variables that have a name, each once."""
@@ -160,7 +167,8 @@ class Names:
             for variable in variables:
                 if id(variable) not in known:
                     self._add(variable)
-        self._reached[place] = variables
+        reach = tuple(map(id, variables))
+        self._reached[place], self._reaches[reach] = reach, variables
         if len(names := self.of(variables)) == len(variables):
             self._keep(key, names, is_grown=True)
 
@@ -170,10 +178,16 @@ class Names:
         Args:
             section: What the places of its calls begin with.
         """
+        if section == self._section:
+            return
+        self._section = section
         self._reached = {
-            place: variables
-            for place, variables in self._reached.items()
+            place: reach
+            for place, reach in self._reached.items()
             if place.startswith(section) or BETWEEN in place
+        }
+        self._reaches = {
+            reach: self._reaches[reach] for reach in self._reached.values()
         }
 
     def _unmet(self, step: str) -> list[list[str]]:
