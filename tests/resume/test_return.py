@@ -495,3 +495,26 @@ def test_a_call_that_fails_in_the_body_of_a_pass_hinders_no_save(
             play("asked", asked, at=at)
     assert play("asked", asked) == expected
     assert asked == whole
+
+
+def test_nothing_is_saved_on_the_way_back(tmp_path, small_run):
+    def play(name, at=None, *, is_killed_on_the_way=False):
+        _, data, step, loop = small_run(tmp_path / name)
+        for epoch in loop.epochs(2):
+            epoch.train(step, data).run()
+        with contextlib.suppress(ValueError):
+            loop.validate(raises, data)
+        if is_killed_on_the_way:
+            raise Killed
+        for epoch in loop.epochs(4):
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.step == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        return loop.step, loop.history.steps["train_loss"].tolist()
+
+    expected = play("whole")
+    with pytest.raises(SystemExit):
+        play("killed", at=14)
+    with pytest.raises(Killed):
+        play("killed", is_killed_on_the_way=True)
+    assert play("killed") == expected

@@ -323,7 +323,8 @@ class RunFolder(AbstractHome):
 
     def start(self, call: Call) -> None:
         self._tracked.calls.start(call)
-        self._way_back.end()  # Also of what was not called before.
+        if self._tracked.calls.is_returning:
+            self._way_back.show_all()  # It was not called before, or has failed.
         before = None if call.open is None else call.open.get("memory")
         if before is None:
             before = memory_texts(self._run.memory)
@@ -410,7 +411,9 @@ class RunFolder(AbstractHome):
         # After an error the code is nowhere that another process could come back to.
         is_refused = self._continuation.exactness.has_refused
         is_somewhere = not (self._must_reload or self._has_single_steps or is_refused)
-        return is_somewhere and self._tracked.calls.is_alone(call)
+        calls = self._tracked.calls
+        # On the way back the state is a later one than the code has come to.
+        return is_somewhere and calls.is_alone(call) and not calls.is_returning
 
     def _can_ever_save(self) -> bool:
         """Whether the next moment to leave will be one to save, by what is known."""

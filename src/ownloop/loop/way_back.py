@@ -59,11 +59,15 @@ class WayBack:
         put_texts(self._run.memory, answers[0].memory)
         self._show(self._whole, then)
 
-    def end(self) -> None:
-        """Shows all that the run has recorded."""
+    def show_all(self) -> None:
+        """Shows all that the run has recorded, to which more can be added."""
         if self._whole is not None:
             self._run.history.take_over(self._whole)
-            self._whole = None
+
+    def end(self) -> None:
+        """Shows all from now on."""
+        self.show_all()
+        self._whole = None
 
     def _show(self, whole: History, then: Done) -> None:
         part = whole.until(self._looks, epochs=then.epochs, steps=then.steps)
