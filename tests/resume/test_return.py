@@ -437,6 +437,8 @@ def fails(kind, loop, epoch, data):
             epoch.validate(raises, data)
         elif kind == "no batch":
             epoch.validate(raises, [], name="nothing")
+        elif kind == "no data":
+            epoch.train(raises, np.ones(3), name="nothing").run()
         elif kind == "first step":
             epoch.train(raises, data, name="bad").run()
         elif kind == "later step":
@@ -445,7 +447,7 @@ def fails(kind, loop, epoch, data):
             epoch.train(lambda x: bad(x) or x[0], data, every=1, name="bad").run()
 
 
-FAILURES = ["validation", "no batch", "first step", "later step"]
+FAILURES = ["validation", "no batch", "no data", "first step", "later step"]
 
 
 @pytest.mark.parametrize("kind", FAILURES)

@@ -122,15 +122,19 @@ class Epoch:
             call = run.home.enter(name, step, data)
             # Of the outermost pass: when that is over, its body is not gone through.
             body = next(iter(run.under_way.values()), "")
-            feed = run.data.feed(
-                data,
-                name=name,
-                steps=steps,
-                epoch=self.number,
-                done=done_of(call),
-                body=body,
-                bookmark=(call.open or {}).get("stream"),
-            )
+            try:
+                feed = run.data.feed(
+                    data,
+                    name=name,
+                    steps=steps,
+                    epoch=self.number,
+                    done=done_of(call),
+                    body=body,
+                    bookmark=(call.open or {}).get("stream"),
+                )
+            except BaseException:
+                run.home.drop(call)  # Perhaps it is caught, and the epoch goes on.
+                raise
             batches = count_batches(data) if steps is None else steps
             made = Pass(
                 run,
