@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-from killed import Killed
+from killed import Killed, end_of_process
 from ownloop.checkpoints import Store
 from ownloop.errors import FolderError
 from ownloop.events import Notice
-from ownloop.loop import continuation, run_files
+from ownloop.loop import continuation
 
 Dense = keras.layers.Dense
 DATA = ol.Batches(np.arange(8, dtype="float32"), batch_size=2)
@@ -42,7 +42,7 @@ def run_with(tmp_path, rate, *, decay=0.0, leave=True, resume=True):
             layer.rate = 0.9  # What the script changes on its way is its own.
     finally:
         if leave:
-            loop._run.home._files.close()
+            end_of_process(loop)
     return said
 
 
@@ -246,7 +246,7 @@ def play(tmp_path, layers, *, resume=True):
         for epoch in loop.epochs(1 + len(list(tmp_path.glob("checkpoints/*")))):
             epoch.train(lambda x: {"mean": keras.ops.mean(model(x))}, data).run()
     finally:
-        loop._run.home._files.close()
+        end_of_process(loop)
 
 
 @pytest.mark.parametrize(
@@ -307,10 +307,6 @@ PICTURES = ol.Batches(np.ones((4, 6, 6, 1), "float32"), batch_size=2)
 ONE_KIND = keras.backend.backend() != "jax"
 
 
-def as_another_process(folder):
-    run_files._KEPT_HERE.discard(folder.resolve())
-
-
 def kinds_of(folder):
     store = Store(folder / "checkpoints", run=None)
     kinds = store.newest().checkpoint.meta["kinds"]
@@ -326,12 +322,14 @@ def augment(folder, *, epochs, kill=None, begin=3):
         return {"mean": keras.ops.mean(blur(x) if blurs else x) * weight}
 
     loop = ol.Loop(folder=folder, observers=[], save=1, weight=weight)
-    for epoch in loop.epochs(epochs):
-        blurs = epoch.number >= begin
-        for chunk in epoch.train(step, PICTURES, every=1):
-            if chunk.step == kill:
-                os.kill(os.getpid(), signal.SIGTERM)
-    loop._run.home._files.close()
+    try:
+        for epoch in loop.epochs(epochs):
+            blurs = epoch.number >= begin
+            for chunk in epoch.train(step, PICTURES, every=1):
+                if chunk.step == kill:
+                    os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        end_of_process(loop)
     return loop.history["train_mean"].tolist()
 
 
@@ -342,7 +340,6 @@ def test_a_flag_may_make_another_kind_of_program_on_the_way(tmp_path, kill):
     if kill is not None:
         with pytest.raises(SystemExit):
             augment(tmp_path / "killed", epochs=4, kill=kill)
-        as_another_process(tmp_path / "killed")
         assert augment(tmp_path / "killed", epochs=4) == whole
 
 
@@ -360,10 +357,9 @@ def test_two_steps_of_one_name_may_be_programs_of_two_kinds(tmp_path):
         for epoch in loop.epochs(epochs):
             for step in steps:
                 epoch.train(step, PICTURES).run()
-        loop._run.home._files.close()
+        end_of_process(loop)
 
     train(1)
-    as_another_process(tmp_path)
     train(2)
 
 
@@ -373,7 +369,6 @@ def test_another_kind_of_program_for_what_was_read_before_is_refused(
 ):
     monkeypatch.setattr(continuation.fingerprint, "of_program", lambda seen: "same")
     augment(tmp_path, epochs=1)
-    as_another_process(tmp_path)
     words = r"train: step float32\[2, 6, 6, 1\]: program was '.*' and is '.*'\. Expect"
     with pytest.raises(FolderError, match=words):
         augment(tmp_path, epochs=2, begin=1)
@@ -407,8 +402,7 @@ def anneal(tmp_path, rates, *, at=None, resume=True, compile=True):
     except Killed:
         pass
     finally:
-        loop._run.home._files.close()
-        as_another_process(tmp_path / "run")
+        end_of_process(loop)
     return [text for text in said if "reads other values or code" in text]
 
 
@@ -495,8 +489,7 @@ def test_a_layers_code_is_the_same_in_the_middle_of_a_pass(tmp_path, change, wor
                     if chunk.step == at:
                         raise Killed
         finally:
-            loop._run.home._files.close()
-            as_another_process(tmp_path / "run")
+            end_of_process(loop)
         return loop.step
 
     with pytest.raises(Killed):

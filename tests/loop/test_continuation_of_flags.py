@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-from killed import Killed
+from killed import Killed, end_of_process
 from ownloop.errors import FolderError
 from ownloop.events import Notice
 
@@ -51,7 +51,7 @@ class Script:
         try:
             return self._run(killed_in, asked_in)
         finally:
-            self.loop._run.home._files.close()  # As the end of a process does.
+            end_of_process(self.loop)
 
     def _run(self, killed_in, asked_in):
         for epoch in self.loop.epochs(6):

@@ -1,11 +1,15 @@
 """What lies in a run's folder is cut only by the run that it belongs to."""
 
+import gc
 import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -244,3 +248,100 @@ def test_a_run_whose_log_was_altered_leaves_the_loops_objects_alone(tmp_path):
     weight = keras.ops.convert_to_numpy(again._run.objects["weight"])
     assert weight.tolist() == [0.0, 0.0, 0.0]
     assert kept(folder)[1] == ["altered"] * 20
+
+
+def open_files(folder):
+    """Name the files under a folder that this process has open."""
+    names = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that listed them
+            names.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return sorted(Path(name).name for name in names if name.startswith(str(folder)))
+
+
+def go_to_the_end(loop):
+    play(loop)
+
+
+def leave_by_break(loop):
+    for epoch in loop.epochs(2):
+        epoch.train(sum_of, DATA).run()
+        break
+
+
+def leave_by_ctrl_c(loop):
+    with pytest.raises(KeyboardInterrupt):
+        play(loop, at=5)
+
+
+def validate_only(loop):
+    loop.validate(sum_of, DATA)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux shows them")
+@pytest.mark.parametrize(
+    "use", [go_to_the_end, leave_by_break, leave_by_ctrl_c, validate_only]
+)
+def test_what_a_loop_holds_of_its_folder_goes_with_the_loop(tmp_path, use):
+    loop = make(tmp_path / "run")
+    use(loop)
+    assert {"lock", "log.txt", "history.db"} <= set(open_files(tmp_path))
+    history, names = loop.history, loop.history.names
+    gc.disable()  # A search makes loops faster than Python looks for cycles.
+    try:
+        del loop
+        if use is leave_by_ctrl_c:
+            gc.collect()  # The loop knows its error, and the error the loop.
+        assert open_files(tmp_path) == []
+    finally:
+        gc.enable()
+    assert history.names == names
+
+
+GOING_ON = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_run_files import make, play
+
+play(make(sys.argv[2]), epochs=3)
+"""
+
+
+def test_a_run_goes_on_in_another_process_when_its_loop_is_gone(tmp_path):
+    play(make(whole := tmp_path / "whole"), epochs=4)
+    loop = make(folder := tmp_path / "run")
+    play(loop)
+    del loop
+    here = os.path.dirname(__file__)
+    subprocess.run([sys.executable, "-c", GOING_ON, here, folder], check=True)
+    loop = make(folder)
+    play(loop, epochs=4)
+    assert kept(folder) == kept(whole)
+    assert loop._run.home._tracked.names.is_new_process  # who had named what is there
+
+
+def test_epochs_that_are_held_hold_their_loop(tmp_path):
+    rounds = make(tmp_path / "run").epochs(2)
+    for epoch in rounds:
+        gc.collect()
+        epoch.train(sum_of, DATA).run()
+    assert kept(tmp_path / "run")[0] == 8
+
+
+# Other tests of this process may have imported JAX, which warns of every fork.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_that_forgets_a_loop_leaves_the_run_to_its_parent(tmp_path):
+    loop = make(tmp_path / "run", save=1)
+    rounds = loop.epochs(2)
+    next(rounds).train(sum_of, DATA).run()
+    loop.print("before")
+    if os.fork() == 0:
+        del rounds, loop
+        gc.collect()
+        os._exit(0)
+    assert os.wait()[1] == 0
+    loop.print("after")
+    next(rounds).train(sum_of, DATA).run()
+    rounds.close()
+    assert kept(tmp_path / "run") == (8, ["before", "after"])

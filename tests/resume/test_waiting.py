@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from killed import end_of_process
 from ownloop.errors import CheckpointError, LoopError
 from ownloop.resume import owned
 
@@ -52,7 +53,7 @@ def run(folder, objects, epochs, count=None):
     loop = ol.Loop(folder=folder, observers=[], compile=False, **objects)
     for epoch in loop.epochs(epochs):
         epoch.train(step, DATA).run()
-    loop._run.home._files.close()
+    end_of_process(loop)
     return float(keras.ops.convert_to_numpy(total)), loop.history["train_mean"].tolist()
 
 

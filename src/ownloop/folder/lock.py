@@ -83,12 +83,13 @@ class RunLock:
         if other is not None and not other.is_in_place:
             other.release()  # The folder was deleted, and made again by somebody.
             other = None
-        if other is None or other is self:
-            self.acquire()
-            return False
-        self._file, other._file = other._file, None
-        _HELD[self._path] = self
-        return True
+        if other is not None and other is not self:
+            self._file, other._file = other._file, None
+            if self.held:  # It was not let go of just now, by a loop that is forgotten.
+                _HELD[self._path] = self
+                return True
+        self.acquire()
+        return False
 
     @property
     def is_in_place(self) -> bool:

@@ -339,7 +339,7 @@ class Continuation:
         """
         before, now = dict(checkpoint.meta["fingerprint"]), self._fingerprint()
         objects = before.pop("objects")
-        if not (self._files.is_taken_over or is_again):
+        if not (self._files.was_kept_here or is_again):
             common = in_both(objects, settings_of(self._run.objects))
             before["objects"] = {name: then for name, (then, _) in common.items()}
             now["objects"] = {name: value for name, (_, value) in common.items()}

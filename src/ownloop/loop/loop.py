@@ -126,7 +126,8 @@ class Loop:
         elif folder is not None:
             # Here, since it needs SQLite, which not every Python has.
             home = import_module("ownloop.loop.run_folder")
-            self._run.home = home.RunFolder(Path(folder), self._run, how)
+            self._run.home = kept = home.RunFolder(Path(folder), self._run, how)
+            kept.close_with(self)
 
     @property
     def memory(self) -> dict[str, Any]:

@@ -28,8 +28,11 @@ KEPT_EVIDENCE = 10
 _FLUSH_SECONDS = 1.0
 """The history's rows are written about once a second, and before each checkpoint."""
 
-_KEPT_HERE: Final[set[Path]] = set()
-"""Where this process has kept runs. A lock tells less: who is refused gives it back."""
+_KEPT_HERE: Final[dict[Path, set[str | None]]] = {}
+"""Where this process has kept runs, with the checkpoints that it saved or began with.
+
+A lock tells less: who is refused gives it back, and so does a loop that is gone.
+"""
 
 _WRITERS: "Final[weakref.WeakValueDictionary[Path, Writer]]" = (
     weakref.WeakValueDictionary()
@@ -47,13 +50,11 @@ class RunFiles:
 
     Attributes:
         folder: Where, from the root of the file system.
-        is_taken_over: Whether another loop of this process had the folder before.
     """
 
     def __init__(self, folder: Path, keep: Keep) -> None:
         # Once for all: the script may change its directory on its way.
         self.folder = folder.absolute()
-        self.is_taken_over = False
         self._layout = Layout(self.folder)
         self._keep = keep
         self._lock = RunLock(self._layout.lock)
@@ -86,8 +87,11 @@ class RunFiles:
 
     @property
     def was_kept_here(self) -> bool:
-        """Whether this process has kept a run here, perhaps by another loop."""
-        return self.folder.resolve() in _KEPT_HERE
+        """Whether this process has kept the run that is here, perhaps by another loop.
+
+        Not where another process has saved it since.
+        """
+        return self._saved in _KEPT_HERE.get(self.folder.resolve(), ())
 
     @property
     def newest(self) -> str | None:
@@ -122,7 +126,7 @@ class RunFiles:
             CheckpointError: There are checkpoints, and none can be trusted.
         """
         self._layout.prepare()
-        self.is_taken_over = self._lock.take_over()
+        self._lock.take_over()
         self._wait_for_others()
         run = self._layout.identify()
         store = Store(self._layout.checkpoints, run=run)
@@ -180,6 +184,21 @@ class RunFiles:
         self._lock.release()
         self._store = None
 
+    def close_with(self, owner: object) -> None:
+        """Lets go of everything when the owner is gone; at Python's end nothing does.
+
+        Args:
+            owner: Nothing that is known here, or it would stay for ever.
+        """
+        weakref.finalize(owner, self._let_go).atexit = False
+
+    def _let_go(self) -> None:
+        # In a cycle with its loop, a round that nobody ended is ended after this.
+        with contextlib.suppress(FolderError):
+            self.flush()
+        self._writer.wait()
+        self.close()
+
     def begin_anew(self) -> None:
         """Takes away what a process left that was killed before it first saved."""
         self._records.clear()
@@ -210,7 +229,7 @@ class RunFiles:
 
     def follow(self, history: History) -> None:
         """Keeps a run here: writes down what its history records from now on."""
-        _KEPT_HERE.add(self.folder.resolve())
+        self._note_kept()
         history.follow(self._records.append)
 
     def write(self, line: str) -> None:
@@ -363,6 +382,7 @@ class RunFiles:
         """Commits a checkpoint and deletes those that are not kept; in the thread."""
         assert self._store is not None
         self._saved = name = self._store.commit(checkpoint)
+        self._note_kept()
         self._note_value(name, checkpoint.meta)
         try:
             kept = names_to_keep(self._store.names(), self._keep, self._values)
@@ -371,6 +391,9 @@ class RunFiles:
         except CheckpointError as error:
             # The new one is safe. An old one takes room, and no run ends for that.
             self._trouble = str(error)
+
+    def _note_kept(self) -> None:
+        _KEPT_HERE.setdefault(self.folder.resolve(), set()).add(self._saved)
 
     def _value(self, history: History, step: int) -> str | None:
         """Returns the value of this very state by which it is kept, exactly."""

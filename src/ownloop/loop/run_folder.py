@@ -102,6 +102,10 @@ class RunFolder(AbstractHome):
         self._lacks_evidence = False
         self._is_warned = False
 
+    def close_with(self, loop: object) -> None:
+        """Lets go of the folder when the loop is gone."""
+        self._files.close_with(loop)
+
     # ------------------------------------------------------------------- rounds
 
     def enter_round(self, total: int | None) -> tuple[bool, str | None]:
