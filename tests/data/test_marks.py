@@ -205,6 +205,47 @@ def test_an_error_of_the_stream_is_the_users_own(open_feed):
         feed.take(1)
 
 
+class Flickering(Stream):
+    """Fails behind its third batch, some times."""
+
+    def __init__(self, generator, *, times):
+        super().__init__(generator)
+        self.times = times
+
+    def __iter__(self):
+        for i, batch in enumerate(super().__iter__()):
+            if i == 3 and self.times:
+                self.times -= 1
+                raise OSError("away")
+            yield batch
+
+
+@pytest.mark.parametrize("ahead", [0, 5])
+def test_a_stream_that_failed_goes_on_in_the_next_pass(generator, open_feed, ahead):
+    feed = open_feed(steps=7, stream=Flickering(generator, times=2), ahead=ahead)
+    assert take(feed, 1) == [10]
+    time.sleep(0.05)  # It has failed, where it is read ahead.
+    feed.begin(6)
+    assert take(feed, 2) == [11, 12]
+    for _ in range(2):
+        for _ in range(2):
+            with pytest.raises(OSError, match="away"):
+                take(feed, 1)
+        generator.draw()  # What others draw stays drawn.
+        feed.begin(4)
+    assert take(feed, 4) == [13, 14, 40, 41]
+    later = open_feed(feed.bookmark(6), steps=4)
+    assert take(later, 4) == [41, 42, 43, 44]
+
+
+def test_one_that_can_be_read_once_has_failed_for_good(generator, open_feed):
+    feed = open_feed(steps=5, stream=iter(Flickering(generator, times=1)))
+    for _ in range(2):
+        with pytest.raises(OSError, match="away"):
+            take(feed, 5)
+        feed.begin(5)
+
+
 def test_a_stream_that_is_left_is_not_closed(open_feed):
     def endless():
         number = 0

@@ -63,6 +63,8 @@ class Marks:
         self._differs = differs
         self._first = start
         self._start = start
+        # Whether what is gone on with was opened here, and has failed.
+        self._is_here = False
         # Of batches that were handed out and not used yet, as far as is known: the
         # reading, the batch in it, the digest, and the generators behind it.
         self._noted: deque[_Note] = deque()
@@ -110,9 +112,8 @@ class Marks:
     def note(self, leaves: list[np.ndarray]) -> None:
         """Take note of a batch that is about to be handed out."""
         self._batches += 1
-        if self._differs is None:
-            return
-        self._digest = add_to_digest(self._digest, leaves)
+        if self._differs is not None:
+            self._digest = add_to_digest(self._digest, leaves)
         self._read += 1
         note = self._reading, self._batches, self._digest, self._states
         self._noted.append(note)
@@ -136,10 +137,19 @@ class Marks:
         if self._differs is None:
             return None
         self.forget(used)
-        if self._latest is None:
-            return self._first
-        reading, batches, digest, states = self._latest
-        ahead = {name for _, names in list(self._moved) for name in names}
+        return self._first if self._latest is None else self._place(self._latest, used)
+
+    def go_back(self) -> None:
+        """Let the next reading go on behind the latest batch, since this one failed."""
+        latest = self._noted[-1] if self._noted else self._latest
+        if latest is None:
+            self._start = self._first
+        else:
+            self._start, self._is_here = self._place(latest, self._read), True
+
+    def _place(self, note: _Note, used: int) -> Bookmark:
+        reading, batches, digest, states = note
+        ahead = {name for n, names in list(self._moved) if n > used for name in names}
         begin, opening = self._begins[reading]
         pack = self._generators.pack
         return Bookmark(
@@ -180,6 +190,7 @@ class Marks:
         self._by_others |= others
         self._last = now
         if self._differs is None:
+            self._drawn[self._reading] |= drawn
             return drawn
         changed = drawn | others
         # What has not changed is kept once for all batches.
@@ -211,15 +222,22 @@ class Marks:
         return opened.iterator, opened.first
 
     def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
-        """Open a stream, and read what an earlier process has used."""
+        """Open a stream, and read what an earlier process, or reading, has used."""
         generators = self._generators
         now, before = generators.read(), generators.unpack(start.generators)
         generators.write(before)
-        self._begins[self._reading] = before, start.opening
+        opening = self._openings.count + 1 if self._is_here else start.opening
+        self._begins[self._reading] = before, opening
         self._drawn[self._reading] |= before.keys()
         self._batches, self._digest = start.batches, start.digest
-        iterator = self._opener.go_to(iterable, start)
-        # What others have drawn since, but for what was drawn to read ahead.
-        generators.write({**now, **generators.unpack(start.ahead)})
+        try:
+            if self._is_here:
+                iterator, self._digest = self._opener.open_again(iterable, start)
+            else:
+                iterator = self._opener.go_to(iterable, start)
+        finally:
+            # What others have drawn since, but for what was drawn to read ahead.
+            generators.write({**now, **generators.unpack(start.ahead)})
         self._states = self._last = generators.read()
+        self._is_here = True
         return iterator

@@ -120,6 +120,19 @@ class Opener:
         openings.go_back(place.opening)
         return iterator
 
+    def open_again(
+        self, iterable: Iterable[Any], place: Bookmark
+    ) -> tuple[Iterator[Any], int]:
+        """Open a stream that has failed, and leave out as many batches as it gave.
+
+        Gives their digest, too. It is one opening more, and may come otherwise.
+        """
+        opened = open_stream(iterable)
+        first = self._digest_of(opened.first)
+        self._openings.note(None if place.generators else first)
+        rest = self._go_through(opened.iterator, place.batches - 1, first)
+        return opened.iterator, rest or 0
+
     def take_complaint(self) -> str:
         """Say, once, that other batches have come; empty where they have not."""
         complaint, self._complaint = self._complaint, ""

@@ -63,6 +63,7 @@ class Prefetch:
         self._ended = False
         self._is_between = False  # at the iterable's end, and it is to be read again
         self._failure: BaseException | None = None
+        self._is_told = False  # of the failure
         self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -74,7 +75,13 @@ class Prefetch:
         self._open: _Block | None = None  # the block that is being written
 
     def begin(self, steps: int) -> None:
-        """Begin a pass of ``steps`` batches; what was read ahead comes first."""
+        """Begin a pass of ``steps`` batches; what was read ahead comes first.
+
+        Where the last one ended with a failure, and the data can be read again, they
+        are: what comes next is behind what was handed out.
+        """
+        if self._is_told:
+            self._forget_failure()
         with self._changed:
             self._left = steps
             self._ended = False
@@ -98,6 +105,7 @@ class Prefetch:
             if self._blocks:
                 return self._collect(wanted)
             if self._failure is not None:
+                self._is_told = True
                 raise self._failure
             return None
 
@@ -110,6 +118,17 @@ class Prefetch:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_PATIENCE_SECONDS)
+
+    def _forget_failure(self) -> None:
+        """Let another thread read on, if it is known which batches to leave out."""
+        can_be_read_again = not isinstance(self._iterable, Iterator)
+        if self._thread is None or self._marks is None or not can_be_read_again:
+            return
+        self._thread.join()
+        if not self._is_between:
+            self._marks.go_back()
+        self._thread = self._failure = None
+        self._is_told = False
 
     # The reader's side, with the lock held.
 

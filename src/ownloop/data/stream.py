@@ -23,7 +23,8 @@ class StreamFeed(AbstractFeed):
 
     One background thread reads and stacks them; the iterable is used by no other
     thread. An exception in the iterable comes out of ``take`` as the same object, after
-    the batches before it were handed out, and again from each later ``take``.
+    the batches before it were handed out, and again from each later ``take``. Where a
+    pass begins after that, an iterable that can be read again is, up to there.
 
     A pass without ``steps`` reads the iterable once; for another pass make another
     feed. With ``steps`` keep the feed and call ``begin``: the iterator stays open, what
