@@ -464,6 +464,44 @@ def test_a_save_behind_a_validation_is_from_before_its_draws(tmp_path, stream):
     assert killed == validated(tmp_path / "whole", make)
 
 
+def two_in_turn(epoch, step, vals):
+    epoch.train(step, loader()).run()
+    yield from vals
+
+
+def one_in_a_body(epoch, step, vals):
+    for _ in epoch.train(step, loader(), every=4):
+        yield vals[0]
+    yield vals[1]
+
+
+@pytest.mark.parametrize("order", [two_in_turn, one_in_a_body])
+def test_validations_that_are_over_shift_no_other(tmp_path, order):
+    """Each of two loaders under one name goes on with its own random numbers."""
+
+    def play(folder, *, is_left=False):
+        torch.manual_seed(0)
+        vals = [loader(generator=torch.Generator().manual_seed(i)) for i in (4, 5)]
+        seen = []
+
+        def val_step(x):
+            seen.append(0)
+            if is_left and epoch.number == 2 and val is vals[1] and len(seen) == 4:
+                signal.raise_signal(signal.SIGTERM)
+            return {"x": keras.ops.sum(x) * len(seen)}  # so that the order matters
+
+        loop = ol.Loop(compile=False, observers=[], folder=folder, save=None)
+        for epoch in loop.epochs(4):
+            for val in order(epoch, lambda x: {"x": keras.ops.sum(x)}, vals):
+                seen.clear()
+                epoch.validate(val_step, val)
+        return loop.history.looks("val_x").value.tolist()
+
+    with pytest.raises(SystemExit):
+        play(tmp_path / "left", is_left=True)
+    assert play(tmp_path / "left") == play(tmp_path / "whole")
+
+
 def test_a_pass_that_failed_at_once_draws_the_same_again(tmp_path):
     with pytest.raises(ValueError, match="mine"):
         validated(tmp_path / "failed", loader, "first step")

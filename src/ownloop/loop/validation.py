@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from ownloop.data import AbstractFeed
 from ownloop.errors import DataError
 from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import Record
@@ -21,6 +22,7 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
     """
     call = run.home.enter(name, step, data)
     if call.is_over:
+        _open(run, data, name).close()  # By their places, other data are known.
         run.home.skip(call)
         return Values(unpack(call.result))
     run.home.start(call)
@@ -35,7 +37,7 @@ def validate(run: Run, step: Step, data: Any, *, name: str) -> Values:
 
 def _go_through(run: Run, call: Call, step: Step, data: Any, *, name: str) -> Values:
     run.pause(call, lambda: None)
-    feed = run.data.feed(data, name=name, steps=None, epoch=run.current or run.epoch)
+    feed = _open(run, data, name)
     runner = run.runner(step, feed, name=name, keep=True)
     record = Record(run, name, batches=count_batches(data))
     begin = time.perf_counter()
@@ -69,3 +71,10 @@ def _go_through(run: Run, call: Call, step: Step, data: Any, *, name: str) -> Va
             "`ownloop.Batches`."
         )
     return record.close(runner)
+
+
+def _open(run: Run, data: Any, name: str) -> AbstractFeed:
+    # Of the outermost pass: when that is over, its body is not gone through.
+    body = next(iter(run.under_way.values()), "")
+    epoch = run.current or run.epoch
+    return run.data.feed(data, name=name, steps=None, epoch=epoch, body=body)
