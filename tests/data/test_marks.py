@@ -22,6 +22,9 @@ class OneGenerator:
     def read(self):
         return {"one": self.state}
 
+    def glance(self):
+        return ()  # of the stream's own, of which there is none
+
     def write(self, states):
         self.state = states.get("one", self.state)
 

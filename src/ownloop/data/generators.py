@@ -28,6 +28,16 @@ class Generators(Protocol):
         """Give back what was packed."""
 
 
+class OwnGenerators(Generators, Protocol):
+    """Some of them are a stream's own."""
+
+    def read_own(self) -> Mapping[str, Any]:
+        """Give the states of these."""
+
+    def glance(self) -> tuple[bytes, ...]:
+        """Give what differs where one of these was drawn from; quickly."""
+
+
 @final
 class StreamGenerators:
     """Those of the process, and those that a loader of PyTorch's was made with.
@@ -54,6 +64,10 @@ class StreamGenerators:
     def read_own(self) -> dict[str, Any]:
         """Give the states of the stream's own."""
         return {name: (_read_state(g),) for name, g in self.own.items()}
+
+    def glance(self) -> tuple[bytes, ...]:
+        """Give what differs where one of the stream's own was drawn from; quickly."""
+        return tuple(g.get_state().numpy().tobytes() for g in self.own.values())
 
     def write(self, states: Mapping[str, Any]) -> None:
         """Put back the states of those that are named."""

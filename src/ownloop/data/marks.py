@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from ownloop.data.bookmark import Bookmark, add_to_digest
-from ownloop.data.generators import Generators, is_own
+from ownloop.data.generators import OwnGenerators, is_own
 from ownloop.data.opener import END, Opener, open_stream
 from ownloop.data.openings import Openings
 
@@ -47,7 +47,7 @@ class Marks:
 
     def __init__(
         self,
-        generators: Generators,
+        generators: OwnGenerators,
         *,
         openings: Openings,
         float_type: str,
@@ -65,6 +65,11 @@ class Marks:
         self._start = start
         # Whether what is gone on with was opened here, and has failed.
         self._is_here = False
+        # The generators behind what was used before this feed, or where none is known,
+        # behind its first batch.
+        self._behind: Mapping[str, Any] = (
+            {} if start is None else generators.unpack(start.ahead)
+        )
         # Of batches that were handed out and not used yet, as far as is known: the
         # reading, the batch in it, the digest, and the generators behind it.
         self._noted: deque[_Note] = deque()
@@ -81,9 +86,16 @@ class Marks:
         self._draws_along = False
         self._last: Mapping[str, Any] = {}
         self._by_others: set[str] = set()
+        self._glance: tuple[bytes, ...] = ()  # as the latest batch has left them
+        self._is_own_shared = False  # others have drawn from one, too
         self._reading = 0
         self._batches = 0
         self._digest = 0
+
+    @property
+    def has_own(self) -> bool:
+        """Whether the stream has generators of its own."""
+        return bool(self._generators.glance())
 
     @property
     def behind(self) -> int:
@@ -117,6 +129,7 @@ class Marks:
         self._read += 1
         note = self._reading, self._batches, self._digest, self._states
         self._noted.append(note)
+        self._behind = self._behind or self._states
 
     def forget(self, used: int) -> None:
         """Drop what was noted of so many batches, but of the latest one.
@@ -147,6 +160,23 @@ class Marks:
         else:
             self._start, self._is_here = self._place(latest, self._read), True
 
+    def put_back(self, *, is_over: bool) -> None:
+        """Let the stream's own generators have drawn for what was used, and no more.
+
+        How far it was read ahead hung on the clock. Where others drew from one, too,
+        all stays drawn. The thread that reads must have ended.
+
+        Args:
+            is_over: whether whoever reads was told of the stream's end.
+        """
+        now = self._generators.glance()
+        if self._is_own_shared or self._glance not in ((), now):
+            return
+        if is_over and not self._noted:
+            return
+        behind = self._behind if self._latest is None else self._latest[3]
+        self._generators.write({n: s for n, s in behind.items() if is_own(n)})
+
     def _place(self, note: _Note, used: int) -> Bookmark:
         reading, batches, digest, states = note
         ahead = {name for n, names in list(self._moved) if n > used for name in names}
@@ -171,7 +201,7 @@ class Marks:
     def _next(self, iterator: Iterator[Any]) -> Any:
         """Read the next batch, and note what was drawn for it."""
         if self._differs is None and self._batches > _WATCHED:
-            return next(iterator, END)
+            return self._next_unwatched(iterator)
         with self.lock:
             before = self._generators.read()
             batch = next(iterator, END)
@@ -182,15 +212,27 @@ class Marks:
             self.may_read_ahead = not self._draws_along
         return batch
 
+    def _next_unwatched(self, iterator: Iterator[Any]) -> Any:
+        """Read the next batch, and note what its own generators are behind it."""
+        before = self._generators.glance()
+        batch = next(iterator, END)
+        self._is_own_shared |= before != self._glance
+        self._glance = self._generators.glance()
+        if self._glance != before:
+            self._states = self._generators.read_own()
+        return batch
+
     def _note_drawn(self, before: Mapping[str, Any]) -> set[str]:
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
         # Between two batches only others can have drawn.
         others = self._generators.drawn(self._last, before)
         self._by_others |= others
-        self._last = now
+        self._last, self._glance = now, self._generators.glance()
+        self._is_own_shared |= any(map(is_own, others))
         if self._differs is None:
             self._drawn[self._reading] |= drawn
+            self._states = {name: now[name] for name in now if is_own(name)}
             return drawn
         changed = drawn | others
         # What has not changed is kept once for all batches.
@@ -238,6 +280,7 @@ class Marks:
         finally:
             # What others have drawn since, but for what was drawn to read ahead.
             generators.write({**now, **generators.unpack(start.ahead)})
-        self._states = self._last = generators.read()
+        self._behind = self._states = self._last = generators.read()
+        self._glance = generators.glance()
         self._is_here = True
         return iterator

@@ -61,6 +61,7 @@ class Prefetch:
         self._wanted = 0  # what a take is waiting for, just now
         self._blocks: deque[_Block] = deque()  # those with batches to read
         self._ended = False
+        self._is_over = False  # and that was told
         self._is_between = False  # at the iterable's end, and it is to be read again
         self._failure: BaseException | None = None
         self._is_told = False  # of the failure
@@ -107,7 +108,18 @@ class Prefetch:
             if self._failure is not None:
                 self._is_told = True
                 raise self._failure
+            self._is_over = self._ended
             return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was told that there are no more batches."""
+        return self._is_over
+
+    def join(self) -> None:
+        """Wait for the thread of a closed buffer, however long the next batch takes."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
 
     def close(self) -> None:
         """End the thread and drop what was read ahead."""

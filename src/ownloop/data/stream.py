@@ -68,6 +68,7 @@ class StreamFeed(AbstractFeed):
     ) -> None:
         check_stream(iterable)
         self._marks = marks
+        self._goes_on = steps is not None
         self._prefetch = Prefetch(
             iterable,
             float_type=float_type,
@@ -103,7 +104,16 @@ class StreamFeed(AbstractFeed):
             self._marks.forget(used)
 
     def close(self) -> None:
+        """Let go of threads and buffers; may be called twice.
+
+        A stream with generators of its own has then drawn from them for the batches
+        that were used, however far it was read ahead; but not with ``steps``.
+        """
+        is_left = self._finalizer.alive and not self._goes_on
         self._finalizer()
+        if is_left and self._marks is not None and self._marks.has_own:
+            self._prefetch.join()
+            self._marks.put_back(is_over=self._prefetch.is_over)
 
 
 def check_stream(iterable: Any) -> None:
