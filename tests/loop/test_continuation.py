@@ -171,8 +171,7 @@ def take_turns(tmp_path, makes, *, at=None, name="run", ends=False):
                             raise Killed
                         os.kill(os.getpid(), signal.SIGTERM)
     finally:
-        loop._run.home._files.close()
-        as_another_process(tmp_path / name)
+        end_of_process(loop)
     return loop.history.steps["train_loss"].tolist()
 
 
