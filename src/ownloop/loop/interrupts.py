@@ -24,27 +24,34 @@ def held() -> Iterator[None]:
         yield
         return
     # One within the other: what one of them raises leaves no handler behind.
-    with _held(signal.SIGINT), _held(signal.SIGTERM):
+    with _Held(signal.SIGINT), _Held(signal.SIGTERM):
         yield
 
 
-@contextlib.contextmanager
-def _held(number: signal.Signals) -> Iterator[None]:
-    waiting: list[tuple[Any, ...]] = []
-    before = signal.getsignal(number)
-    if before is None:  # Set from outside Python, which cannot be put back.
-        yield
-        return
-    signal.signal(number, lambda *details: waiting.append(details))
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
-        for details in waiting:  # Of two the second may mean more.
-            if callable(before):
-                before(*details)
+class _Held:
+    """One of them. It is entered for each chunk, and a generator would cost more."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+        self._waiting: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> None:
+        self._before = signal.getsignal(self._number)
+        if self._before is not None:  # Else it was set from outside Python.
+            signal.signal(self._number, self._wait)
+
+    def _wait(self, *details: Any) -> None:
+        self._waiting.append(details)
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is None:
+            return
+        signal.signal(self._number, self._before)
+        for details in self._waiting:  # Of two the second may mean more.
+            if callable(self._before):
+                self._before(*details)
             else:
-                signal.raise_signal(number)
+                signal.raise_signal(self._number)
 
 
 @contextlib.contextmanager

@@ -300,7 +300,8 @@ def _shelf_of(step: Step) -> _Shelf:
 
 def _within_reach(seen: Surroundings, own: set[int]) -> tuple[int, ...]:
     """Returns which of some variables are within reach, by identity and in order."""
-    return tuple(id(v) for v in seen.variables() if id(v) in own)
+    within = [id(variable) for variable in seen.variables()]
+    return tuple([variable for variable in within if variable in own])
 
 
 def _holders_of(seen: Surroundings, reached: tuple[int, ...]) -> _Holders:
