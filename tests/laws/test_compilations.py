@@ -278,6 +278,7 @@ def test_a_number_that_changed_compiles_once_more_and_going_back_does_not(number
     assert not bodies.ran()
 
 
+@pytest.mark.once
 def test_a_number_that_keeps_changing_is_told_to_become_a_variable(numbers):
     step, setters, _, _ = numbers
     notices = Notices()
@@ -395,6 +396,7 @@ def test_programs_of_models_that_have_gone_go_too():
     assert [kernel() is not None for kernel in kernels] == [False, False, False, True]
 
 
+@pytest.mark.once
 def test_two_models_of_one_name_may_change_places():
     def build(value):
         kernel = keras.initializers.Constant(value)
@@ -421,6 +423,7 @@ def test_two_models_of_one_name_may_change_places():
     assert train() == (-19.0, [])
 
 
+@pytest.mark.once
 def test_another_function_under_the_same_name_is_called():
     def loss_of(x):
         return keras.ops.mean(x)
@@ -449,6 +452,7 @@ def test_another_function_under_the_same_name_is_called():
     assert train() == ([], [1.5])
 
 
+@pytest.mark.once
 def test_what_a_layer_was_given_to_call_is_not_frozen():
     factor, notices = 1.0, Notices()
     twice = keras.layers.Lambda(lambda x: factor * x, output_shape=(), name="twice")
@@ -476,6 +480,7 @@ def test_what_a_layer_was_given_to_call_is_not_frozen():
     assert train() == (6.0, [])
 
 
+@pytest.mark.once
 def test_what_decides_how_a_layer_computes_is_not_frozen():
     dense = keras.layers.Dense(1, name="dense")
     dense.build((None, 1))
