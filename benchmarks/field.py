@@ -241,7 +241,7 @@ class Worker:
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.terminate()
+        self._process.kill()  # Lightning hears no SIGTERM
         self._process.wait()
 
 
