@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -296,6 +297,34 @@ def test_what_a_loop_holds_of_its_folder_goes_with_the_loop(tmp_path, use):
     finally:
         gc.enable()
     assert history.names == names
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux shows them")
+def test_a_loop_that_is_found_to_be_gone_while_it_saves_saves_and_lets_go(
+    tmp_path, monkeypatch
+):
+    gone, commit = threading.Event(), Store.commit
+
+    def commit_then(store, checkpoint):
+        gone.wait(timeout=60)
+        gc.collect()  # As Python may by itself, in this thread as well.
+        return commit(store, checkpoint)
+
+    monkeypatch.setattr(Store, "commit", commit_then)
+    gc.disable()
+    try:
+        loop = make(folder := tmp_path / "run", save=3)
+        loop.rounds = loop.epochs(2)
+        next(loop.rounds).train(sum_of, DATA).run()
+        del loop
+        assert {"lock", "log.txt", "history.db"} <= set(open_files(tmp_path))
+        gone.set()
+        while threading.active_count() > 1:
+            time.sleep(0.01)
+    finally:
+        gc.enable()
+    assert open_files(tmp_path) == []
+    assert os.listdir(folder / "checkpoints")
 
 
 GOING_ON = """

@@ -44,6 +44,11 @@ class Writer:
         """Whether a checkpoint is being written now."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def is_this_thread(self) -> bool:
+        """Whether the caller is the thread that writes."""
+        return self._thread is threading.current_thread()
+
     def submit(self, checkpoint: Checkpoint) -> None:
         """Begin to write a checkpoint; first wait for the one before.
 
@@ -81,8 +86,9 @@ class Writer:
         """Wait until nothing is being written, where nothing can be raised.
 
         An error is kept for the next call; if none comes, it is shown as Python ends.
+        The thread that writes does not wait for itself.
         """
-        if self._thread is not None:
+        if self._thread is not None and not self.is_this_thread:
             self._thread.join()
         if self._error is not None and not self._is_shown_at_exit:
             self._is_shown_at_exit = True

@@ -6,6 +6,7 @@ checkpoint deleted. Knows nothing of what the state is.
 """
 
 import contextlib
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -193,10 +194,14 @@ class RunFiles:
         weakref.finalize(owner, self._let_go).atexit = False
 
     def _let_go(self) -> None:
+        # Python looks for what is gone in whatever thread runs, so also in this one.
+        if self._writer.is_this_thread:
+            threading.Thread(target=self._let_go, name="ownloop-let-go").start()
+            return
+        self._writer.wait()
         # In a cycle with its loop, a round that nobody ended is ended after this.
         with contextlib.suppress(FolderError):
             self.flush()
-        self._writer.wait()
         self.close()
 
     def begin_anew(self) -> None:
