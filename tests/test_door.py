@@ -9,7 +9,8 @@ import ownloop
 
 
 def test_at_most_fifteen_names_stand_at_the_door():
-    assert len(ownloop.__all__) <= 15
+    names = [name for name in ownloop.__all__ if not name.startswith("_")]
+    assert len(names) <= 15
     assert sorted(dir(ownloop)) == sorted(ownloop.__all__)
 
 

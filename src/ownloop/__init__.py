@@ -22,7 +22,7 @@ _HOMES = {
     "minutes": "ownloop.clock",
     "value_and_grad": "ownloop.tape",
 }
-_MODULES = ("datasets", "errors", "events", "guards")
+_MODULES = ("datasets", "errors", "events", "guards", "observers")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 

@@ -17,7 +17,7 @@ file names where it does the same thing: compile, finite, gradient, place, state
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, final
 
 import keras
 import numpy as np
@@ -30,6 +30,7 @@ STEPWISE = "step by step"
 EAGER = "eager"
 
 
+@final
 @dataclass(frozen=True)
 class LeafSpec:
     """The shape and dtype of one array of a batch, for example (32, 784) float32."""
@@ -38,6 +39,7 @@ class LeafSpec:
     dtype: str
 
 
+@final
 @dataclass(frozen=True)
 class Placed:
     """Whole arrays, one per leaf of a batch, where the device can gather from them."""
@@ -60,6 +62,7 @@ class Segment(Protocol):
     def leaves(self) -> Sequence[np.ndarray] | None: ...
 
 
+@final
 @dataclass(frozen=True)
 class StepValues:
     """What one call of a step returns, flat: the form that a backend can carry.
@@ -76,6 +79,7 @@ StepFunction = Callable[[Sequence[Tensor]], StepValues]
 """The user's step, taking a batch's leaves and returning flat values."""
 
 
+@final
 @dataclass(frozen=True)
 class ChunkValues:
     """The values of a run of steps, on the host.
@@ -90,6 +94,7 @@ class ChunkValues:
     finite: np.ndarray | None = None
 
 
+@final
 @dataclass(frozen=True)
 class Snapshot:
     """The values of some variables at one instant, safe against later changes.
@@ -102,6 +107,7 @@ class Snapshot:
     random: Any = None
 
 
+@final
 @dataclass(frozen=True)
 class Description:
     """What a backend runs on: what a run must record to be repeated exactly.

@@ -7,7 +7,7 @@ last one has stopped listening, the class is as Keras made it.
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import keras
 
@@ -17,6 +17,7 @@ Listener = Callable[[keras.Variable, Any], Any]
 """Told of a variable and its stored value; returns the value that is to be served."""
 
 
+@final
 class _Listening(threading.local):
     """Who listens in this thread, in the order in which they began."""
 

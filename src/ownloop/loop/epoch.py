@@ -99,6 +99,7 @@ class Epoch:
                 sense, or there are neither data nor `steps`.
             DataError: `steps` makes no sense, or the data give no batches, as a bare
                 array does.
+            FolderError: The run in the folder had another step or other data here.
 
         Example:
             >>> import keras, numpy as np
@@ -174,6 +175,7 @@ class Epoch:
             LoopError: The epoch is over, or the step cannot be called.
             DataError: There is no batch, or one that cannot be used.
             StepError: The step returns what cannot be logged.
+            FolderError: The run in the folder had another step or other data here.
 
         Example: see `Epoch`.
         """
@@ -204,6 +206,8 @@ class Epoch:
             LoopError: The epoch is over, or the step cannot be called.
             DataError: The batch is not made of numbers.
             StepError: The step returns what cannot be logged.
+            NonFiniteError: It made something NaN or infinite, and `nonfinite` is
+                "raise", or a limit is reached.
 
         Example: see `Epoch`.
         """

@@ -43,7 +43,9 @@ class Loop:
             the same numbers to rounding, and can be debugged.
         observers: Callables that are told what happens (`ownloop.events`). None
             stands for `[ownloop.observers.Console()]`, which says what is compiled, and
-            why again; a list takes its place.
+            why again; a list takes its place. One that has `get_state()` and
+            `set_state(state)` is saved with the run, and must be there when that goes
+            on.
         folder: Where the run is kept: its state, history and log. The same script run
             again continues there, to the same bits. Nothing is read or written before
             the first epoch or validation. None: nothing is kept.
@@ -181,7 +183,12 @@ class Loop:
                 on until `stop`.
 
         Raises:
-            LoopError: `total` is not a whole number from 0 up.
+            LoopError: `total` is not a whole number from 0 up. While it is iterated:
+                the script is not the one that began the run in the folder.
+            FolderError: While it is iterated: the folder cannot be used, or its run
+                cannot be gone on with exactly.
+            CheckpointError: While it is iterated: no checkpoint in it can be trusted,
+                or one cannot be written.
         """
         if total is not None and (
             isinstance(total, bool) or not isinstance(total, int) or total < 0
@@ -268,6 +275,13 @@ class Loop:
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
         """Runs a step over data outside of any epoch; see `Epoch.validate`.
+
+        Raises:
+            LoopError: The step cannot be called.
+            DataError: There is no batch, or one that cannot be used.
+            StepError: The step returns what cannot be logged.
+            FolderError: The folder cannot be used, or its run had another step or other
+                data here.
 
         Example:
             >>> import keras, numpy as np

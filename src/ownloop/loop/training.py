@@ -107,6 +107,10 @@ class Pass:
             LoopError: The pass was iterated before, or its epoch is over.
             DataError: There is no batch, or one that cannot be used.
             StepError: The step returns what cannot be logged.
+            NonFiniteError: A step made something NaN or infinite, and `nonfinite` is
+                "raise", or a limit is reached.
+            FolderError: The run in the folder cannot go on with this step or data, or
+                the folder cannot be written.
         """
         with self._run.refusals():
             runner = self._start()

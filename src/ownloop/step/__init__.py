@@ -1,7 +1,8 @@
 """The step: what a user's function for one batch takes, returns, and reads.
 
 This room turns a plain Python function into the flat form that a backend can compile,
-and knows nothing of loops, data sets or files.
+and knows nothing of data sets or files; of loops only what a step may read of them
+(`_OURS` in `walk.py`).
 """
 
 from ownloop.step.branch import cond as cond

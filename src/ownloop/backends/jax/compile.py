@@ -121,6 +121,7 @@ class JaxProgram(AbstractProgram):
         return carry, None
 
 
+@final
 @dataclass(frozen=True)
 class _Traced:
     """One step as a jaxpr: state and leaves in; state, every and final out."""

@@ -8,6 +8,7 @@ compiled for each length of the data and does no arithmetic.
 
 import functools
 from collections.abc import Sequence
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,7 @@ def _copy(array: np.ndarray) -> jax.Array:
     return jnp.copy(placed) if shares else placed
 
 
+@final
 class BlockRoom:
     """Two sets of block buffers: one is filled while the device reads the other."""
 

@@ -170,6 +170,7 @@ class JaxTape(AbstractTape):
         return _conjugate(sum(found[1:], start=found[0])) if found else None
 
 
+@final
 class _RecordingTrace(Trace):
     """Runs primitives in the outer trace and records them on a tape."""
 

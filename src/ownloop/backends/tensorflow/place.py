@@ -6,6 +6,7 @@ the length of a chunk.
 """
 
 from collections.abc import Sequence
+from typing import final
 
 import keras
 import numpy as np
@@ -30,6 +31,7 @@ def place(arrays: Sequence[np.ndarray]) -> Placed:
     return Placed(tuple(placed))
 
 
+@final
 class BlockRoom:
     """Makes blocks for one program.
 

@@ -5,7 +5,7 @@ TensorFlow's graphs read and assign variables, so nothing has to be carried.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import keras
 import tensorflow as tf
@@ -16,6 +16,7 @@ from ownloop.backends.scope import stored_value, stored_values
 from ownloop.backends.tensorflow.small_graphs import SmallGraphs
 
 
+@final
 @dataclass(frozen=True)
 class Found:
     """What tracing a step has shown.
@@ -67,6 +68,7 @@ def discover(step: StepFunction, batch: Sequence[LeafSpec]) -> Found:
     )
 
 
+@final
 class _Watching(keras.StatelessScope):
     """Notes each variable that is used, and lets the graph use the real one."""
 

@@ -23,6 +23,7 @@ from ownloop.backends.torch.recording import (
 from ownloop.errors import TapeError
 
 
+@final
 class _Depth(threading.local):
     """How many tapes are recording in this thread."""
 

@@ -1,6 +1,7 @@
 """What is done to a traced graph before it is compiled; nothing changes a result."""
 
 from collections.abc import Iterator
+from typing import final
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -20,6 +21,7 @@ class CannotTrace(BaseException):
     """
 
 
+@final
 class PastKeras(CannotTrace):
     """A step reaches a variable's tensor by another way than the variable."""
 

@@ -12,7 +12,7 @@ PyTorch's own names for these numbers have an underscore (`_get_sequence_nr`,
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch.autograd.graph import GradientEdge, get_gradient_edge
@@ -32,6 +32,7 @@ _WITHOUT_SLOPE = frozenset(
 """Operations whose results are constants to a tape, as they are on TensorFlow."""
 
 
+@final
 @dataclass
 class Recording:
     """What a tape has recorded and watched, as numbers and places in the graph.
@@ -74,6 +75,7 @@ class Recording:
         return isinstance(place, int) and self.accessed and place not in switched
 
 
+@final
 class Switched:
     """The leaves whose need for a gradient tapes have switched on, and how many.
 
@@ -117,6 +119,7 @@ def place_of(tensor: Tensor) -> Place:
     return (edge.node, edge.output_nr)
 
 
+@final
 @dataclass(frozen=True)
 class Connection:
     """What a target reaches: places and operations, and where it must be stopped."""
@@ -168,6 +171,7 @@ def holds_lost_values(operation: Node) -> bool:
     )
 
 
+@final
 class _Graph:
     """Autograd's graph, seen by one tape."""
 

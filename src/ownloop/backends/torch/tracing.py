@@ -39,6 +39,7 @@ class _Fork(BaseException):
     """The step goes two ways, which a first trace does not expect."""
 
 
+@final
 @dataclass(frozen=True)
 class Graph:
     """A traced step: (state..., leaves...) -> (every..., final...), state in place."""
@@ -48,6 +49,7 @@ class Graph:
     examples: tuple[Tensor, ...]
 
 
+@final
 @dataclass
 class _Notes:
     """What was seen in one trace. seeds: what each token stands for."""
