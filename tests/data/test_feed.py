@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ownloop.data import Batches, Position, ResidentFeed
+from ownloop.data import Batches, ResidentFeed
 from ownloop.errors import DataError
 
 
@@ -31,7 +31,6 @@ def test_the_limit_never_changes_the_batches_of_a_pass(limit, examples):
     source = feed(batches, epoch=3)
     assert drain(source, limit)[0] == expected
     assert source.take(limit) is None
-    assert source.position == Position(epoch=4, index=0)
 
 
 def test_the_signature_has_the_batch_axis_and_the_float_type():
@@ -67,11 +66,9 @@ def test_passes_of_a_fixed_length_go_on_where_the_last_one_stopped():
     source = feed(batches, steps=4)
     seen = drain(source, 3)[0]
     assert len(seen) == 4
-    assert source.position == Position(2, 1)
     source.begin(5)
     seen += drain(source, 100)[0]
     other = feed(batches, epoch=4, start=0, steps=6)
-    assert source.position == Position(4, 0)
     assert seen + drain(other, 1)[0] == expected
 
 

@@ -12,14 +12,13 @@
     Openings      how often a stream was opened in a run
     StreamGenerators  the generators of random numbers that a stream may draw from
     Segment       what a feed hands out: consecutive batches of one signature
-    Position      where a resident feed stands: two integers
 
 This room knows NumPy and optree, and no framework: a tensor is known by what it can do.
 """
 
 from ownloop.data.batches import Batches
 from ownloop.data.bookmark import Bookmark
-from ownloop.data.feed import AbstractFeed, Position, ResidentFeed, Segment
+from ownloop.data.feed import AbstractFeed, ResidentFeed, Segment
 from ownloop.data.generators import StreamGenerators
 from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.mapped import FromEpoch, is_mapped
@@ -37,7 +36,6 @@ __all__ = [
     "Marks",
     "NoDataFeed",
     "Openings",
-    "Position",
     "ResidentFeed",
     "Segment",
     "Signature",

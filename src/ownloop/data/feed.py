@@ -40,20 +40,6 @@ class Segment:
     leaves: list[np.ndarray] | None = None
 
 
-@final
-@dataclass(frozen=True, order=True)
-class Position:
-    """Where the next batch stands in its data: two integers, enough to resume.
-
-    Attributes:
-        epoch: which time through the data, counted from 1. It decides the order.
-        index: the batch within it, counted from 0.
-    """
-
-    epoch: int
-    index: int
-
-
 class AbstractFeed(abc.ABC):
     """The batches of one pass after another over the same data.
 
@@ -164,11 +150,6 @@ class ResidentFeed(AbstractFeed):
     def resident(self) -> list[np.ndarray]:
         """The whole arrays, converted where they must be; always the same objects."""
         return self._batches.resident(self._float_type)
-
-    @property
-    def position(self) -> Position:
-        """Where the next batch stands: ``epoch`` and ``start`` for another feed."""
-        return Position(self._epoch, self._index)
 
     def begin(self, steps: int, *, done: int = 0) -> None:
         self._left = check_steps(steps) - done
