@@ -37,9 +37,6 @@ class Position:
     def __str__(self) -> str:
         return f"step-{self.step}" + (f".{self.number}" if self.number > 1 else "")
 
-    def next(self) -> "Position":
-        return Position(self.step, self.number + 1)
-
 
 def parse(name: str) -> Position | None:
     """Give the position that a committed name stands for; None for any other name.

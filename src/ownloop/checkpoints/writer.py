@@ -7,7 +7,6 @@ until it has been written: it is the caller who takes the snapshot.
 import atexit
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import final
 
 from ownloop.checkpoints.content import Checkpoint
@@ -17,8 +16,8 @@ from ownloop.checkpoints.content import Checkpoint
 class Writer:
     """Saves checkpoints in a thread, one after the other and never two at a time.
 
-    At the end of a program that did not close it, Python waits for the thread, so a
-    checkpoint that was submitted is written or its writer was killed.
+    At the end of a program that did not wait for it, Python waits for the thread, so a
+    checkpoint that was submitted is written, or the process was killed.
 
     Args:
         save: what writes a checkpoint; ``Store.commit``, or a function that prunes as
@@ -26,9 +25,10 @@ class Writer:
 
     Example:
         >>> written = []
-        >>> with Writer(lambda checkpoint: written.append(checkpoint.step)) as writer:
-        ...     writer.submit(Checkpoint(1, {}, {}))
-        ...     writer.submit(Checkpoint(2, {}, {}))
+        >>> writer = Writer(lambda checkpoint: written.append(checkpoint.step))
+        >>> writer.submit(Checkpoint(1, {}, {}))
+        >>> writer.submit(Checkpoint(2, {}, {}))
+        >>> writer.drain()
         >>> written
         [1, 2]
     """
@@ -93,28 +93,6 @@ class Writer:
         if self._error is not None and not self._is_shown_at_exit:
             self._is_shown_at_exit = True
             atexit.register(self.check)
-
-    def close(self) -> None:
-        """Do as ``drain``: nothing else is held."""
-        self.drain()
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-            return
-        try:
-            self.close()
-        except Exception as failure:
-            # The user's own error is the one that they must see.
-            error.add_note(f"A checkpoint could not be saved either: {failure}")
 
     def _run(self, checkpoint: Checkpoint) -> None:
         try:
