@@ -12,7 +12,7 @@ import pytest
 from ownloop.checkpoints import Checkpoint, Store
 from ownloop.cli import main
 from ownloop.cli.show import place_in_words
-from ownloop.cli.stored import Saved, newest
+from ownloop.cli.stored import SavedRun, newest
 from ownloop.errors import CheckpointError
 from ownloop.folder import Layout
 from ownloop.history import History
@@ -79,7 +79,7 @@ def test_a_run_that_was_killed_is_shown_where_it_was_saved(killed, capsys):
 
 def saved(**place):
     epoch = 1 if place.get("epoch") is None else place["epoch"] - 1
-    return Saved(
+    return SavedRun(
         name="step-1200",
         step=1200,
         epoch=epoch,

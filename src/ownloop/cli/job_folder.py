@@ -12,7 +12,7 @@ from typing import Any
 
 from ownloop.checkpoints import Store
 from ownloop.cli.commands import Job
-from ownloop.cli.stored import Saved, newest
+from ownloop.cli.stored import SavedRun, newest
 from ownloop.errors import FolderError
 from ownloop.folder import Layout, find_holder
 from ownloop.history import History
@@ -94,7 +94,7 @@ def tell_finished(job: Job) -> None:
     )
 
 
-def _check_settings(job: Job, saved: Saved) -> None:
+def _check_settings(job: Job, saved: SavedRun) -> None:
     before, now = saved.memory.get(SETTINGS), settings_of(job)
     if not isinstance(before, dict):
         raise FolderError(

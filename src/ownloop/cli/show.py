@@ -13,7 +13,7 @@ from typing import Final
 from ownloop.checkpoints import Store
 from ownloop.cli.commands import ShowRun
 from ownloop.cli.stored import (
-    Saved,
+    SavedRun,
     bytes_below,
     find_run,
     lost_checkpoint,
@@ -106,7 +106,7 @@ def _place(layout: Layout) -> Iterator[str]:
             yield _line("program", f"{kind}: {step}")
 
 
-def place_in_words(saved: Saved) -> str:
+def place_in_words(saved: SavedRun) -> str:
     """Say where in the user's code a run was saved.
 
     Args:

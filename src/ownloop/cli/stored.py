@@ -25,7 +25,7 @@ from ownloop.resume.calls import Place
 
 @final
 @dataclass(frozen=True)
-class Saved:
+class SavedRun:
     """What a checkpoint says of its run.
 
     Attributes:
@@ -86,7 +86,7 @@ def names_in(folder: Path) -> list[str]:
         ) from error
 
 
-def read_saved(store: Store, name: str) -> Saved:
+def read_saved(store: Store, name: str) -> SavedRun:
     """Read what a checkpoint says in words; its arrays are not read.
 
     Raises:
@@ -94,7 +94,7 @@ def read_saved(store: Store, name: str) -> Saved:
     """
     meta = store.meta(name)
     try:
-        return Saved(
+        return SavedRun(
             name=name,
             step=int(name.removeprefix("step-").partition(".")[0]),
             epoch=int(meta["epoch"]),
@@ -115,7 +115,7 @@ def read_saved(store: Store, name: str) -> Saved:
         ) from error
 
 
-def newest(store: Store) -> Saved | None:
+def newest(store: Store) -> SavedRun | None:
     """Read the newest checkpoint whose words can be read; None: nothing is saved yet.
 
     Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ownloop.checkpoints import Store
-from ownloop.cli.stored import Saved, find_run, lost_checkpoint, read_saved
+from ownloop.cli.stored import SavedRun, find_run, lost_checkpoint, read_saved
 from ownloop.cli.table import size_in_words
 from ownloop.errors import CheckpointError, FolderError, OwnloopError
 from ownloop.folder import Layout, verify_log
@@ -101,14 +101,14 @@ def _checkpoints(store: Store) -> Iterator[Finding]:
             yield Finding(found.name, False, found.reason)
 
 
-def _newest(store: Store, whole: list[str]) -> Saved | None:
+def _newest(store: Store, whole: list[str]) -> SavedRun | None:
     for name in reversed(whole):
         with suppress(CheckpointError):
             return read_saved(store, name)
     return None
 
 
-def _history(layout: Layout, identity: str | None, saved: Saved | None) -> Finding:
+def _history(layout: Layout, identity: str | None, saved: SavedRun | None) -> Finding:
     name = layout.history.name
     mark = Mark.of_nothing() if saved is None else saved.history
     try:
@@ -121,7 +121,7 @@ def _history(layout: Layout, identity: str | None, saved: Saved | None) -> Findi
     return Finding(name, True, f"{rows:,} values, as {saved.name} says")
 
 
-def _log(layout: Layout, saved: Saved | None) -> Finding:
+def _log(layout: Layout, saved: SavedRun | None) -> Finding:
     name = layout.log.name
     least = 0 if saved is None else saved.log
     try:
