@@ -26,7 +26,7 @@ _RESERVED = "__metadata__"
 
 @final
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """A file's beginning, and the order and offsets of what follows.
 
     Attributes:
@@ -41,7 +41,7 @@ class Layout:
     size: int
 
 
-def arrange(tensors: Mapping[str, TensorSpec]) -> Layout:
+def arrange(tensors: Mapping[str, TensorSpec]) -> FileLayout:
     """Give the one layout that arrays of these dtypes and shapes have.
 
     The widest dtypes come first, so that every value lies at a multiple of its size.
@@ -76,7 +76,7 @@ def arrange(tensors: Mapping[str, TensorSpec]) -> Layout:
         )
     first = len(text).to_bytes(_LENGTH_BYTES, "little") + text
     offsets = {name: len(first) + start for name, start in starts.items()}
-    return Layout(first, offsets, len(first) + end)
+    return FileLayout(first, offsets, len(first) + end)
 
 
 def _width(spec: TensorSpec) -> int:

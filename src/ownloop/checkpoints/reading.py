@@ -13,7 +13,7 @@ from typing import Any
 from ownloop.checkpoints import dtypes, exact_json, manifest
 from ownloop.checkpoints.content import Checkpoint, Entry
 from ownloop.checkpoints.disk import AbstractDisk, Item
-from ownloop.checkpoints.layout import Layout, arrange
+from ownloop.checkpoints.layout import FileLayout, arrange
 from ownloop.checkpoints.manifest import FILES, MANIFEST, META, STATE, Manifest
 from ownloop.checkpoints.refusal import RefusedError
 
@@ -107,7 +107,7 @@ def _sizes(items: Collection[Item]) -> dict[str, int]:
     return {item.name: item.bytes for item in items}
 
 
-def _layout(found: Manifest) -> Layout:
+def _layout(found: Manifest) -> FileLayout:
     try:
         layout = arrange(found.tensors)
     except ValueError as error:

@@ -18,7 +18,7 @@ from ownloop.checkpoints import exact_json, manifest
 from ownloop.checkpoints.content import Checkpoint, Entry
 from ownloop.checkpoints.disk import AbstractDisk
 from ownloop.checkpoints.dtypes import to_bytes, word_of
-from ownloop.checkpoints.layout import Layout, arrange
+from ownloop.checkpoints.layout import FileLayout, arrange
 from ownloop.checkpoints.manifest import Manifest, Seal, TensorSpec
 from ownloop.errors import CheckpointError
 
@@ -42,7 +42,7 @@ class Plan:
 
     checkpoint: Checkpoint
     specs: dict[str, TensorSpec]
-    layout: Layout
+    layout: FileLayout
     meta: bytes
 
     @property
