@@ -143,7 +143,10 @@ def _checkpoints(layout: Layout) -> Iterator[str]:
 
 
 def _nonfinite(layout: Layout) -> Iterator[str]:
-    """Say which steps made something NaN or infinite; all of them are kept there."""
+    """Yields a table of the steps that made something NaN or infinite and are kept.
+
+    A run keeps the first of them and the latest nine, so there may have been others.
+    """
     store = Store(layout.nonfinite, run=layout.read_identity())
     words = ("epoch", "pass", "batch", "cause")
     rows: list[tuple[str, ...]] = [("not finite", *words)]
