@@ -21,13 +21,15 @@ class Entry:
 
     Attributes:
         array: of any shape, of a dtype that safetensors knows.
-        role: what it is for: ``"trainable"``, ``"optimizer"``, ``"metric"``,
-            ``"seed"``, or whatever the caller tells apart.
+        role: What it is for. A loop writes `"trainable"` and `"state"` for variables,
+            `"random"` for the state of a random generator, `"logged"` for arrays that
+            were logged, `"reading"` for a place in a stream, and `"batch"` for the data
+            of a step that went wrong. Any other word may be used as well.
         path: the path that Keras gives the variable; information for people, never a
             key, since Keras counts names up within a process.
 
     Example:
-        >>> Entry(np.zeros(3), role="metric").path
+        >>> Entry(np.zeros(3), role="state").path
         ''
     """
 
