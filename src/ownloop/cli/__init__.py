@@ -40,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         0 if all went well; 1 if something that was looked at is not well: no backend
         works, or a run is damaged; 2 if something was asked for that cannot be done;
-        130 after Ctrl-C.
+        130 after Ctrl-C; 141 if whoever read what is printed has stopped reading.
     """
     command = parse(words)
     try:
