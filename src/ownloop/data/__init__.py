@@ -8,9 +8,9 @@
     NoDataFeed    a number of steps that take no batch
     FromEpoch     the batches of memory-mapped arrays, to be read as a stream
     Bookmark      where a stream was read to
-    Marks         notes that, and reads a stream again up to there
+    Marks         notes bookmarks, and reads a stream again up to one
     Openings      how often a stream was opened in a run
-    StreamGenerators  the generators of random numbers that a stream may draw from
+    StreamGenerators  the random generators that a stream may draw from
     Segment       what a feed hands out: consecutive batches of one signature
 
 This room knows NumPy and optree, and no framework: a tensor is known by what it can do.

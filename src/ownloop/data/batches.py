@@ -23,21 +23,22 @@ class Batches:
     A loop keeps the arrays on the device, in the dtypes that they have, and picks each
     batch by its row numbers, so that no batch has to be copied there during training.
     Images of uint8 take a quarter of the memory, and a step may scale them.
-    Memory-mapped arrays (``numpy.memmap``) stay on the disk, and are read batch by
+    Memory-mapped arrays (`numpy.memmap`) stay on the disk, and are read batch by
     batch, ahead of the step that takes them.
 
     Args:
-        arrays: a NumPy array, or a tuple, list or dict (nested or not) of arrays with
+        arrays: A NumPy array, or a tuple, list or dict (nested or not) of arrays with
             equal length, kept by reference; a loop reads them once, so after a change
-            in place make new ``Batches``. A step gets its batches in the same
-            structure. float64 becomes ``keras.config.floatx()`` on the device.
-        batch_size: examples in each batch; the last batch holds what is left.
-        shuffle: draw a new order for each epoch; otherwise 0 to n - 1.
+            in place make new `Batches`. A step gets its batches in the same
+            structure. float64 becomes `keras.config.floatx()` on the device.
+        batch_size: The examples in each batch; the last batch holds what is left.
+        shuffle: Whether each epoch has a new order; otherwise it is 0 to n - 1.
         seed: 0 to 2**64 - 1; equal seeds give equal orders, on every machine.
-        drop_remainder: leave out a last batch that is shorter than the others.
+        drop_remainder: Whether a last batch that is shorter than the others is left
+            out.
 
     Raises:
-        DataError: no data, lengths that differ, an array without rows or not made of
+        DataError: No data, lengths that differ, an array without rows or not made of
             numbers, or a batch size that is not a positive integer.
 
     Example:
@@ -78,13 +79,13 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        """Count the batches of one epoch; a short last batch counts as one."""
+        """Counts the batches of one epoch; a short last batch counts as one."""
         if self.drop_remainder:
             return self.examples // self.batch_size
         return -(-self.examples // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        """Give the batches of epoch 1, to look at; each as ``batch`` gives it."""
+        """Yields the batches of epoch 1, to look at; each as `batch` returns it."""
         return (self.batch(1, index) for index in range(len(self)))
 
     def __repr__(self) -> str:
@@ -98,10 +99,10 @@ class Batches:
         )
 
     def rows(self, epoch: int) -> np.ndarray:
-        """Give the order of the examples in one epoch.
+        """Returns the order of the examples in one epoch.
 
         Args:
-            epoch: the epoch's number, counted from 1.
+            epoch: The epoch's number, counted from 1.
 
         Returns:
             Row numbers, read-only, shape (examples,), int32 where they fit else int64.
@@ -124,17 +125,17 @@ class Batches:
         return order[1]
 
     def batch(self, epoch: int, index: int) -> Any:
-        """Give one batch as NumPy arrays, in the structure of the arrays.
+        """Returns one batch as NumPy arrays, in the structure of the arrays.
 
         Args:
-            epoch: the epoch's number, counted from 1.
-            index: the batch's place in that epoch, counted from 0.
+            epoch: The epoch's number, counted from 1.
+            index: The batch's place in that epoch, counted from 0.
 
         Returns:
             Copies of the rows, in their own dtypes.
 
         Raises:
-            DataError: there is no such batch.
+            DataError: There is no such batch.
 
         Example:
             >>> Batches(np.arange(5), 2).batch(1, 2).tolist()
@@ -152,10 +153,10 @@ class Batches:
         )
 
     def resident(self, float_type: str) -> list[np.ndarray]:
-        """Give the whole arrays as a device wants them; the same objects each time.
+        """Returns the whole arrays as a device wants them: the same objects each time.
 
         Args:
-            float_type: what float64 becomes, such as ``"float32"``.
+            float_type: What float64 becomes, such as `"float32"`.
 
         Returns:
             One array per leaf: the user's own where nothing had to change.

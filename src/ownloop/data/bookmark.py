@@ -14,13 +14,15 @@ class Bookmark:
     """A place in a stream.
 
     Attributes:
-        batches: how many were used since it was opened last, at least 1.
-        digest: of them, in order.
-        opening: how often it had been opened then.
-        generators: of random numbers, by name: the packed states before it was opened,
-            of those that it has drawn from since.
-        ahead: so, the states behind the last batch used, of those that it has drawn
-            from to read ahead; that is drawn again.
+        batches: How many batches were used since the stream was opened last; at least
+            1.
+        digest: The digest of these batches, in order.
+        opening: How often the stream had been opened by then.
+        generators: By name, the packed states just before the stream was opened, of the
+            random generators that it has drawn from since.
+        ahead: By name, the packed states just after the last batch used, of the
+            generators that reading ahead has drawn from since; those draws are made
+            again.
 
     Example:
         >>> Bookmark.from_json(Bookmark(3, 99).to_json())
@@ -34,17 +36,17 @@ class Bookmark:
     ahead: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the bookmark as JSON, but for the arrays in it; see ``from_json``."""
+        """Returns the bookmark as JSON, except that arrays in it stay arrays."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, packed: Mapping[str, Any]) -> "Bookmark":
-        """Read what ``to_json`` gave."""
+        """Returns the bookmark of which `to_json` returned this."""
         return cls(**packed)
 
 
 def add_to_digest(digest: int, leaves: list[np.ndarray]) -> int:
-    """Give the digest of the batches so far and of another one.
+    """Returns the digest of the batches so far and one more.
 
     Example:
         >>> one, other = np.arange(4.0), np.arange(4.0)[::-1]

@@ -2,7 +2,7 @@
 
 Owns the cursor: what the next batch is, and when a pass has ended. A segment is a run
 of batches with one signature, so that one compiled program takes all of it. Nothing
-here knows a device; ``stream.py`` has the feed for data that come batch by batch.
+here knows a device; `stream.py` has the feed for data that come batch by batch.
 """
 
 import abc
@@ -24,13 +24,13 @@ class Segment:
     """Consecutive batches with one signature.
 
     Attributes:
-        signature: of each of the batches; None for steps that take no batch.
-        count: how many batches there are, at least 1.
-        sizes: the examples in each batch, shape (count,), int64.
-        rows: row numbers into the feed's ``resident`` arrays, shape (count, batch),
-            or None where ``leaves`` has the batches themselves.
-        leaves: one array per leaf, the batches stacked along a new first axis, or
-            None where ``rows`` says where they are.
+        signature: The signature of each batch; None for steps that take no batch.
+        count: How many batches there are, at least 1.
+        sizes: The examples in each batch, shape (count,), int64.
+        rows: Row numbers into the feed's `resident` arrays, shape (count, batch),
+            or None where `leaves` has the batches themselves.
+        leaves: One array per leaf, the batches stacked along a new first axis, or
+            None where `rows` says where they are.
     """
 
     signature: Signature | None
@@ -44,46 +44,46 @@ class AbstractFeed(abc.ABC):
     """The batches of one pass after another over the same data.
 
     Laws: the segments of a pass, laid end to end, are the same batches whatever the
-    limits were; a pass of ``steps`` batches leaves the feed where the next begins.
+    limits were; a pass of `steps` batches leaves the feed where the next begins.
     """
 
     @property
     @abc.abstractmethod
     def resident(self) -> list[np.ndarray] | None:
-        """The whole arrays that ``Segment.rows`` points into; None for a stream."""
+        """The whole arrays that `Segment.rows` points into; None for a stream."""
 
     @abc.abstractmethod
     def take(self, limit: int) -> Segment | None:
-        """Give the next batches of equal signature, at most ``limit``; None at the end.
+        """Returns the next batches of one signature, at most `limit`; None at the end.
 
         Raises:
-            DataError: the data have no batch, or one that cannot be used.
+            DataError: The data have no batch, or one that cannot be used.
         """
 
     @abc.abstractmethod
     def begin(self, steps: int, *, done: int = 0) -> None:
-        """Begin a pass of exactly ``steps`` batches where the last pass stopped.
+        """Begins a pass of exactly `steps` batches where the last pass stopped.
 
         The data begin again at their end, as often as it takes. Of the batches,
-        ``done`` were handed out by an earlier feed.
+        `done` were handed out by an earlier feed.
         """
 
     def bookmark(self, used: int) -> Bookmark | None:
-        """Give the place behind ``used`` batches, counted since this feed was made.
+        """Returns the place after `used` batches, counted since this feed was made.
 
-        None where the batches say for themselves which they are, or there was none.
+        None where the order is known without a bookmark, or there was no batch.
         """
         return None
 
     def forget(self, used: int) -> None:  # noqa: B027 - most have nothing to drop
-        """Drop what is known of places before ``used`` batches: none will be asked for.
+        """Drops what is known of places before `used` batches, which nobody will need.
 
         Does nothing where nothing is noted.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of threads and buffers; may be called twice."""
+        """Lets go of threads and buffers; may be called twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -102,15 +102,15 @@ class ResidentFeed(AbstractFeed):
     """Batches of arrays in memory, handed out as row numbers.
 
     Args:
-        batches: the data.
-        float_type: what float64 becomes on the device, such as ``"float32"``.
-        epoch: which epoch's order to begin with, counted from 1.
-        start: the first batch of that epoch to hand out, counted from 0; at its end
-            none is left.
-        steps: how many batches make the pass; None for those to the epoch's end.
+        batches: The data.
+        float_type: What float64 becomes on the device, such as `"float32"`.
+        epoch: Which epoch's order to begin with, counted from 1.
+        start: The first batch of that epoch to hand out, counted from 0; as large as
+            the number of batches, none is left.
+        steps: How many batches make the pass; None for those to the epoch's end.
 
     Raises:
-        DataError: there is no such batch, or ``steps`` is not a positive integer.
+        DataError: There is no such batch, or `steps` is not a positive integer.
 
     Example:
         >>> batches = Batches(np.arange(5), batch_size=2)
@@ -143,7 +143,7 @@ class ResidentFeed(AbstractFeed):
 
     @property
     def batches(self) -> Batches:
-        """The data that this feed hands out; feeds over the same share their place."""
+        """The data of this feed; feeds of the same data share one copy on a device."""
         return self._batches
 
     @property
@@ -179,7 +179,7 @@ class ResidentFeed(AbstractFeed):
         """There is nothing to let go of."""
 
     def _next_rows(self, wanted: int) -> np.ndarray:
-        """Give equal batches from here to this epoch's end, without moving on."""
+        """Returns the next batches of equal size in this epoch, without moving on."""
         size = self._batches.batch_size
         start = self._index * size
         whole = self._batches.examples // size - self._index
@@ -203,7 +203,7 @@ class ResidentFeed(AbstractFeed):
 
 
 def check_steps(steps: int) -> int:
-    """Refuse a number of steps that is not a positive integer; else give it back.
+    """Returns a number of steps; refuses one that is not a positive integer.
 
     Example:
         >>> check_steps(1000)
@@ -218,7 +218,7 @@ def check_steps(steps: int) -> int:
 
 
 def check_limit(limit: int) -> None:
-    """Refuse a limit below one batch, with which a pass would never end.
+    """Refuses a limit below one batch, with which a pass would never end.
 
     Example:
         >>> check_limit(1)

@@ -10,47 +10,47 @@ _PATHS = ("generator", "sampler.generator", "batch_sampler.sampler.generator")
 
 
 class Generators(Protocol):
-    """Generators of random numbers, each with a name."""
+    """Random generators, each with a name."""
 
     def read(self) -> Mapping[str, Any]:
-        """Give their states by name."""
+        """Returns the states of the generators by name."""
 
     def write(self, states: Mapping[str, Any]) -> None:
-        """Put back the states of those that are named."""
+        """Puts the states of the named generators back."""
 
     def drawn(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-        """Name those whose states are not what they were."""
+        """Returns the names of the generators whose states have changed."""
 
     def pack(self, states: Mapping[str, Any]) -> dict[str, Any]:
-        """Give states as JSON, but for the arrays in it."""
+        """Returns states as JSON, except that arrays in it stay arrays."""
 
     def unpack(self, packed: Mapping[str, Any]) -> dict[str, Any]:
-        """Give back what was packed."""
+        """Returns the states that `pack` was called with."""
 
 
 class OwnGenerators(Generators, Protocol):
-    """Some of them are a stream's own."""
+    """Random generators, some of which are a stream's own."""
 
     def read_own(self) -> Mapping[str, Any]:
-        """Give the states of these."""
+        """Returns the states of the stream's own."""
 
     def glance(self) -> tuple[bytes, ...]:
-        """Give what differs where one of these was drawn from; quickly."""
+        """Returns, quickly, what changes when one of the stream's own is drawn from."""
 
 
 @final
 class StreamGenerators:
-    """Those of the process, and those that a loader of PyTorch's was made with.
+    """The process's random generators, and those that a PyTorch loader was made with.
 
-    ``DataLoader(shuffle=True, generator=generator)`` is how its orders are made to come
+    `DataLoader(shuffle=True, generator=generator)` is how its orders are made to come
     again. A sampler that was handed in may have one, too.
 
     Args:
-        common: those of the process.
-        stream: the loader, or whatever it is.
+        common: The generators of the process.
+        stream: The loader, or whatever else yields the batches.
 
     Attributes:
-        own: those of the stream, by their names among all.
+        own: The stream's own generators, by their names among all.
     """
 
     def __init__(self, common: Generators, stream: Any) -> None:
@@ -58,39 +58,39 @@ class StreamGenerators:
         self.own = {f"{_OWN}{i}": g for i, g in enumerate(_generators_of(stream))}
 
     def read(self) -> dict[str, Any]:
-        """Give their states by name."""
+        """Returns the states of the generators by name."""
         return {**self._common.read(), **self.read_own()}
 
     def read_own(self) -> dict[str, Any]:
-        """Give the states of the stream's own."""
+        """Returns the states of the stream's own."""
         return {name: (_read_state(g),) for name, g in self.own.items()}
 
     def glance(self) -> tuple[bytes, ...]:
-        """Give what differs where one of the stream's own was drawn from; quickly."""
+        """Returns, quickly, what changes when one of the stream's own is drawn from."""
         return tuple(g.get_state().numpy().tobytes() for g in self.own.values())
 
     def write(self, states: Mapping[str, Any]) -> None:
-        """Put back the states of those that are named."""
+        """Puts the states of the named generators back."""
         self._common.write({n: s for n, s in states.items() if not is_own(n)})
         for name, generator in self.own.items():
             if name in states:
                 _write_state(generator, states[name][0])
 
     def drawn(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-        """Name those whose states are not what they were."""
+        """Returns the names of the generators whose states have changed."""
         return self._common.drawn(before, now)
 
     def pack(self, states: Mapping[str, Any]) -> dict[str, Any]:
-        """Give states as JSON, but for the arrays in it."""
+        """Returns states as JSON, except that arrays in it stay arrays."""
         return self._common.pack(states)
 
     def unpack(self, packed: Mapping[str, Any]) -> dict[str, Any]:
-        """Give back what was packed."""
+        """Returns the states that `pack` was called with."""
         return self._common.unpack(packed)
 
 
 def is_own(name: str) -> bool:
-    """Say whether a generator is a stream's own, by its name.
+    """Says whether a generator is a stream's own, by its name.
 
     Example:
         >>> is_own("own 0"), is_own("python")

@@ -40,7 +40,7 @@ class GivenFeed(AbstractFeed):
         return self._waiting.pop(0) if self._waiting else None
 
     def begin(self, steps: int, *, done: int = 0) -> None:
-        """There is nothing to begin: batches come when they are given."""
+        """Does nothing: batches come when they are given."""
 
     def close(self) -> None:
         self._waiting.clear()

@@ -39,10 +39,10 @@ class _ArrayLike(Protocol):
 
 
 def flatten(tree: Any) -> tuple[list[str], list[Any], optree.PyTreeSpec]:
-    """Take a structure apart into the names of its leaves, the leaves, and the rest.
+    """Returns the names of a structure's leaves, the leaves, and the rest of it.
 
     A list of numbers, nested or not, is one leaf; any other tuple, list, named tuple
-    or dict is structure, and so is ``None``.
+    or dict is structure, and so is `None`.
 
     Example:
         >>> names, leaves, _ = flatten({"image": 1, "label": [2, 3]})
@@ -56,14 +56,14 @@ def flatten(tree: Any) -> tuple[list[str], list[Any], optree.PyTreeSpec]:
 
 
 def as_array(leaf: Any, name: str) -> np.ndarray:
-    """Give a leaf as a NumPy array of numbers, without a copy where that is possible.
+    """Returns a leaf as a NumPy array of numbers, without a copy where possible.
 
     Args:
-        leaf: an array of any library, a number, or a list of numbers.
-        name: where the leaf stands, such as ``"[1]"``; for the messages.
+        leaf: An array of any library, a number, or a list of numbers.
+        name: Where the leaf stands, such as `"[1]"`; for the messages.
 
     Raises:
-        DataError: the leaf is ragged, or not made of real numbers or booleans.
+        DataError: The leaf is ragged, or not made of real numbers or booleans.
 
     Example:
         >>> as_array([1.0, 2.0], "[0]")
@@ -83,10 +83,10 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
 
 
 def check_numeric(array: np.ndarray, name: str) -> None:
-    """Refuse an array that is not made of real numbers or booleans.
+    """Refuses an array that is not made of real numbers or booleans.
 
     Raises:
-        DataError: the dtype is object, string, bytes, date, complex or a record.
+        DataError: The dtype is object, string, bytes, date, complex or a record.
 
     Example:
         >>> check_numeric(np.zeros(3), "[0]")
@@ -104,11 +104,11 @@ def check_numeric(array: np.ndarray, name: str) -> None:
 
 
 def standard(array: np.ndarray, float_type: str) -> np.ndarray:
-    """Give an array as a device wants it: in native byte order, no wider than floatx.
+    """Returns an array as a device wants it: native byte order, no wider than floatx.
 
     Args:
-        array: any array that passed ``check_numeric``.
-        float_type: what 64-bit (and longer) floats become, such as ``"float32"``.
+        array: Any array that passed `check_numeric`.
+        float_type: What 64-bit (and longer) floats become, such as `"float32"`.
 
     Returns:
         The same object where nothing has to change, else a copy.
@@ -126,7 +126,7 @@ def standard(array: np.ndarray, float_type: str) -> np.ndarray:
 
 
 def place(name: str) -> str:
-    """Put a leaf's place into words, for the beginning of a message.
+    """Returns a leaf's place in words, for the beginning of a message.
 
     Example:
         >>> place("[1]"), place("")

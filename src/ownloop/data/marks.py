@@ -1,7 +1,8 @@
 """Notes where a stream was read to, and goes on from such a place.
 
-A stream cannot be told to begin in its middle. It is read again from where it was
-opened last, with the random generators that it has drawn from in the state of then.
+A stream cannot be told to begin in its middle. So it is opened and read again, with the
+random generators that it draws from in the states that they had when it was opened
+last.
 """
 
 import threading
@@ -28,21 +29,21 @@ class Marks:
     """The marks of one feed: the thread that reads writes them, whoever saves asks.
 
     Args:
-        generators: that the stream may draw from.
-        openings: of the stream, in all feeds.
-        float_type: as the feed has it.
-        differs: is told, in words, that other batches came when they were read again;
-            None where nobody goes on from here, and nothing is marked.
-        start: the place that an earlier process has read to; None for the begin.
+        generators: The random generators that the stream may draw from.
+        openings: What is known of how the stream was opened, in all feeds.
+        float_type: What float64 becomes, as in the feed.
+        differs: Is told, in words, that other batches came when the stream was read
+            again; None where nobody goes on from here, and nothing is marked.
+        start: The place that an earlier process has read to; None for the beginning.
 
     Attributes:
-        lock: held while a batch is read, so that whoever holds it finds generators and
+        lock: Held while a batch is read, so that whoever holds it finds generators and
             marks that belong together.
-        may_read_ahead: whether the stream, as far as is known, draws only where it is
-            opened or ends, or from generators of its own. Else what it draws would fall
-            between others' draws by the clock.
-        is_awaited: whether whoever reads waits for the next batch, and so draws nothing
-            in the meantime.
+        may_read_ahead: Whether the stream, as far as is known, draws only where it is
+            opened or ends, or from generators of its own. Otherwise chance would decide
+            which of its draws come before which draws of others.
+        is_awaited: Whether the reader waits for the next batch, and so draws nothing in
+            the meantime.
     """
 
     def __init__(
@@ -63,31 +64,32 @@ class Marks:
         self._differs = differs
         self._first = start
         self._start = start
-        # Whether what is gone on with was opened here, and has failed.
+        # Whether the place to go on from is one of this process, after a failure.
         self._is_here = False
-        # The generators behind what was used before this feed, or where none is known,
-        # behind its first batch.
+        # The states of the generators just after what was used before this feed, or
+        # where they are not known, just after its first batch.
         self._behind: Mapping[str, Any] = (
             {} if start is None else generators.unpack(start.ahead)
         )
-        # Of batches that were handed out and not used yet, as far as is known: the
-        # reading, the batch in it, the digest, and the generators behind it.
+        # Of each batch that was handed out and is not known to be used: the number of
+        # the reading, the number of the batch in it, the digest, and the states of the
+        # generators just after it.
         self._noted: deque[_Note] = deque()
         self._used = 0
         self._latest: _Note | None = None
-        # By reading, the generators before it began, and its opening.
+        # By reading, the states of the generators before it, and which opening it is.
         self._begins: dict[int, tuple[Mapping[str, Any], int]] = {}
-        # By reading, what it has drawn from.
+        # By reading, the generators that it has drawn from.
         self._drawn: dict[int, set[str]] = {}
-        # The reading thread's own, but for the lock.
+        # The reading thread's own, except while somebody else holds the lock.
         self._states: Mapping[str, Any] = {}
         self._moved: deque[tuple[int, set[str]]] = deque()
         self._read = 0
         self._draws_along = False
         self._last: Mapping[str, Any] = {}
         self._by_others: set[str] = set()
-        self._glance: tuple[bytes, ...] = ()  # as the latest batch has left them
-        self._is_own_shared = False  # others have drawn from one, too
+        self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
+        self._is_own_shared = False  # others have drawn from an own one, too
         self._reading = 0
         self._batches = 0
         self._digest = 0
@@ -103,7 +105,7 @@ class Marks:
         return 0 if self._start is None else self._start.batches
 
     def read(self, iterable: Iterable[Any]) -> Iterator[Any]:
-        """Open a stream, and yield its batches from where it is gone on with."""
+        """Opens a stream, and yields its batches from where it is gone on with."""
         start, self._start = self._start, None
         self._reading += 1
         self._batches, self._digest = 0, 0
@@ -122,7 +124,7 @@ class Marks:
             self._openings.whole = self._batches, self._digest
 
     def note(self, leaves: list[np.ndarray]) -> None:
-        """Take note of a batch that is about to be handed out."""
+        """Takes note of a batch that is about to be handed out."""
         self._batches += 1
         if self._differs is not None:
             self._digest = add_to_digest(self._digest, leaves)
@@ -132,9 +134,9 @@ class Marks:
         self._behind = self._behind or self._states
 
     def forget(self, used: int) -> None:
-        """Drop what was noted of so many batches, but of the latest one.
+        """Drops what was noted of the first `used` batches, except of the latest one.
 
-        Each may have kilobytes of generators behind it, and a pass a million batches.
+        A note may hold kilobytes of states, and a pass may have a million batches.
         """
         while self._used < used and self._noted:
             self._latest = self._noted.popleft()
@@ -146,14 +148,14 @@ class Marks:
                 del self._begins[earlier], self._drawn[earlier]
 
     def at(self, used: int) -> Bookmark | None:
-        """Give the place behind so many batches, counted from the first noted."""
+        """Returns the place after `used` batches, counted from the first noted."""
         if self._differs is None:
             return None
         self.forget(used)
         return self._first if self._latest is None else self._place(self._latest, used)
 
     def go_back(self) -> None:
-        """Let the next reading go on behind the latest batch, since this one failed."""
+        """Makes the next reading go on after the latest batch; this one has failed."""
         latest = self._noted[-1] if self._noted else self._latest
         if latest is None:
             self._start = self._first
@@ -161,13 +163,13 @@ class Marks:
             self._start, self._is_here = self._place(latest, self._read), True
 
     def put_back(self, *, is_over: bool) -> None:
-        """Let the stream's own generators have drawn for what was used, and no more.
+        """Puts the stream's own generators back to where the used batches left them.
 
-        How far it was read ahead hung on the clock. Where others drew from one, too,
-        all stays drawn. The thread that reads must have ended.
+        How far the stream was read ahead is chance. Where others drew from one of these
+        generators, too, nothing is put back. The thread that reads must have ended.
 
         Args:
-            is_over: whether whoever reads was told of the stream's end.
+            is_over: Whether the reader was told of the stream's end.
         """
         now = self._generators.glance()
         if self._is_own_shared or self._glance not in ((), now):
@@ -191,7 +193,7 @@ class Marks:
         )
 
     def complain(self) -> None:
-        """Say, once, that other batches have come."""
+        """Tells `differs`, once, that other batches have come."""
         complaint = self._opener.take_complaint()
         if complaint and self._differs is not None:
             self._differs(complaint)
@@ -199,7 +201,7 @@ class Marks:
     # ------------------------------------------------- what the thread does
 
     def _next(self, iterator: Iterator[Any]) -> Any:
-        """Read the next batch, and note what was drawn for it."""
+        """Reads the next batch, and notes which generators were drawn from for it."""
         if self._differs is None and self._batches > _WATCHED:
             return self._next_unwatched(iterator)
         with self.lock:
@@ -207,13 +209,13 @@ class Marks:
             batch = next(iterator, END)
             drawn = self._note_drawn(before)
         if batch is not END:
-            # Or others did, while it was read ahead: that cannot be told.
+            # Or others did while it was read ahead: the two cannot be told apart.
             self._draws_along |= any(not is_own(name) for name in drawn)
             self.may_read_ahead = not self._draws_along
         return batch
 
     def _next_unwatched(self, iterator: Iterator[Any]) -> Any:
-        """Read the next batch, and note what its own generators are behind it."""
+        """Reads the next batch, and notes the states of the own generators after it."""
         before = self._generators.glance()
         batch = next(iterator, END)
         self._is_own_shared |= before != self._glance
@@ -225,7 +227,7 @@ class Marks:
     def _note_drawn(self, before: Mapping[str, Any]) -> set[str]:
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
-        # Between two batches only others can have drawn.
+        # Between two batches only others can have drawn random numbers.
         others = self._generators.drawn(self._last, before)
         self._by_others |= others
         self._last, self._glance = now, self._generators.glance()
@@ -235,7 +237,7 @@ class Marks:
             self._states = {name: now[name] for name in now if is_own(name)}
             return drawn
         changed = drawn | others
-        # What has not changed is kept once for all batches.
+        # A state that has not changed is shared by the notes of all batches.
         self._states = {
             name: now[name] if name in changed else self._states.get(name, now[name])
             for name in now
@@ -246,13 +248,13 @@ class Marks:
             if self.is_awaited or is_own(name) or name not in self._by_others
         }
         if surely:
-            # For the batch that comes next, or for the end behind the latest.
+            # For the batch that comes next, or for the end after the latest one.
             self._moved.append((self._read + 1, surely))
             self._drawn[self._reading] |= surely
         return drawn
 
     def _opened(self, iterable: Iterable[Any]) -> tuple[Iterator[Any], Any]:
-        """Open a stream for another reading; give its first batch, too."""
+        """Opens a stream for another reading, and returns its first batch, too."""
         before = self._generators.read()
         self._begins[self._reading] = before, self._openings.count + 1
         opened = open_stream(iterable)
@@ -264,7 +266,7 @@ class Marks:
         return opened.iterator, opened.first
 
     def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
-        """Open a stream, and read what an earlier process, or reading, has used."""
+        """Opens a stream, and reads what an earlier process, or reading, has used."""
         generators = self._generators
         now, before = generators.read(), generators.unpack(start.generators)
         generators.write(before)
@@ -278,7 +280,7 @@ class Marks:
             else:
                 iterator = self._opener.go_to(iterable, start)
         finally:
-            # What others have drawn since, but for what was drawn to read ahead.
+            # The draws of others since then stay drawn; those to read ahead do not.
             generators.write({**now, **generators.unpack(start.ahead)})
         self._behind = self._states = self._last = generators.read()
         self._glance = generators.glance()

@@ -1,7 +1,7 @@
 """Opens a stream again, as it was opened in the run, and sees whether the same comes.
 
-What comes may hang on generators of random numbers, on how often the stream was opened,
-or on neither; whether it is the same is seen by the digest of the batches.
+What comes may depend on random generators, on how often the stream was opened, or on
+neither; whether it is the same is seen by the digest of the batches.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +28,9 @@ class Opened:
     """A stream that was opened.
 
     Attributes:
-        iterable: what was opened.
-        iterator: gives its batches from the second on.
-        first: its first batch, or `END`.
+        iterable: What was opened.
+        iterator: Yields its batches from the second on.
+        first: Its first batch, or `END`.
     """
 
     iterable: Iterable[Any]
@@ -44,7 +44,7 @@ class Opened:
 
 
 def open_stream(iterable: Iterable[Any]) -> Opened:
-    """Open a stream, and read its first batch.
+    """Opens a stream, and reads its first batch.
 
     Example:
         >>> open_stream([1, 2]).first, open_stream([]).first is END
@@ -59,9 +59,9 @@ class Opener:
     """Opens one stream so that what comes is what came in the run.
 
     Args:
-        generators: that the stream may draw from.
-        openings: of the stream, in all feeds.
-        float_type: as its feed has it.
+        generators: The random generators that the stream may draw from.
+        openings: What is known of how the stream was opened, in all feeds.
+        float_type: What float64 becomes, as in its feed.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Opener:
     def as_in_run(
         self, opened: Opened, *, draws: bool, start: Mapping[str, Any]
     ) -> Opened:
-        """Give the stream as it was at this opening in the run, and note its begin.
+        """Returns the stream as it was at this opening in the run; notes the opening.
 
         Args:
-            opened: the stream.
-            draws: whether it has drawn random numbers when it was opened.
-            start: the states before it, of the generators that it surely draws from.
+            opened: The stream.
+            draws: Whether it drew random numbers when it was opened.
+            start: The states before that, of the generators that it surely draws from.
         """
         openings = self._openings
         if openings.is_behind and not opened.comes_once:
@@ -92,13 +92,13 @@ class Opener:
             self._complain(
                 opened.iterable, "come in another order each time they are opened"
             )
-        # What can be opened once only is not opened again.
+        # The first batch is worth a note only where the stream can be opened again.
         is_known = not (draws or opened.comes_once or opened.first is END)
         openings.note(self._digest_of(opened.first) if is_known else None)
         return opened
 
     def go_to(self, iterable: Iterable[Any], place: Bookmark) -> Iterator[Any]:
-        """Open a stream, and read what an earlier process has used of it."""
+        """Opens a stream, and reads what an earlier process has used of it."""
         openings = self._openings
         iterator = iter(iterable)
         digest = self._go_through(iterator, place.batches)
@@ -123,9 +123,9 @@ class Opener:
     def open_again(
         self, iterable: Iterable[Any], place: Bookmark
     ) -> tuple[Iterator[Any], int]:
-        """Open a stream that has failed, and leave out as many batches as it gave.
+        """Opens a stream that has failed, and leaves out as many batches as it gave.
 
-        Gives their digest, too. It is one opening more, and may come otherwise.
+        Returns their digest, too. It is another opening, and may give other batches.
         """
         opened = open_stream(iterable)
         first = self._digest_of(opened.first)
@@ -134,12 +134,12 @@ class Opener:
         return opened.iterator, rest or 0
 
     def take_complaint(self) -> str:
-        """Say, once, that other batches have come; empty where they have not."""
+        """Returns, once, the complaint that other batches have come; else no words."""
         complaint, self._complaint = self._complaint, ""
         return complaint
 
     def _opened_twice(self, opened: Opened, start: Mapping[str, Any]) -> Opened:
-        """See whether a stream that draws has a state of its own beside."""
+        """Opens a stream that draws once more, to see whether it has a state beside."""
         first = self._digest_of(opened.first)
         self._generators.write(start)
         again = open_stream(opened.iterable)
@@ -151,7 +151,7 @@ class Opener:
         return again
 
     def _turned(self, opened: Opened) -> Opened:
-        """Open a stream as often as in the run, where that decides what comes."""
+        """Opens a stream as often as in the run, where what comes depends on that."""
         openings, iterable = self._openings, opened.iterable
         count, firsts = openings.count, openings.firsts
         may_turn = count == 1 or openings.varies
@@ -168,7 +168,7 @@ class Opener:
             opened = open_stream(iterable)
             again = self._digest_of(opened.first)
             if opening == 1 and again == first != firsts[1]:
-                return opened  # It does not turn, the script has chosen.
+                return opened  # It does not vary by itself: the script varies it.
             if opening < len(firsts) and again != firsts[opening]:
                 self._complain(
                     iterable, "come in another order each time they are opened"
@@ -182,7 +182,7 @@ class Opener:
     def _go_through(
         self, iterator: Iterator[Any], batches: int, digest: int = 0
     ) -> int | None:
-        """Read so many; give their digest, or None where there were fewer."""
+        """Reads batches and returns their digest, or None where there were fewer."""
         for _ in range(batches):
             batch = next(iterator, END)
             if batch is END:

@@ -1,6 +1,6 @@
 """How often a stream was opened in a run, where what comes depends on that.
 
-A ``tf.data.Dataset`` that shuffles gives another order each time it is opened: the
+A `tf.data.Dataset` that shuffles gives another order each time it is opened: the
 third in a process is always the same one. Another process opens it for the first time,
 and must come to that order all the same.
 """
@@ -13,16 +13,17 @@ class Openings:
     """What is known of how one object was opened, in all processes of a run.
 
     Attributes:
-        count: so often so far.
-        firsts: for each opening the digest of the first batch; None where it drew from
-            generators of random numbers, or gave none. While all are the same, two.
-        whole: how many batches the latest opening gave to its end, and their digest;
-            None where it was not read so far.
-        is_anew: whether other objects came in its place before. Those that are made
-            anew are opened as if nothing had been before.
-        is_guess: whether it was taken for the same object as in an earlier process
-            after that had opened one once.
-        is_lost: whether it was opened here, and the run was taken back behind that.
+        count: How often it was opened so far.
+        firsts: For each opening the digest of the first batch; None where the opening
+            drew from random generators, or gave no batch. While all of them are equal,
+            only two are kept.
+        whole: How many batches the latest opening gave up to its end, and their digest;
+            None where it was not read to its end.
+        is_anew: Whether other objects came in its place before. An object that is made
+            anew each time is opened as if nothing had been opened before.
+        is_guess: Whether it is only assumed to be the earlier process's object, since
+            that process had opened it once.
+        is_lost: Whether it was opened here, and the run was taken back to before that.
     """
 
     def __init__(self) -> None:
@@ -36,16 +37,16 @@ class Openings:
 
     @property
     def is_behind(self) -> bool:
-        """Whether it has been opened, and not in this process yet."""
+        """Whether it was opened by earlier processes, and not by this one yet."""
         return self.count > 0 and not (self._is_met or self.is_anew)
 
     @property
     def varies(self) -> bool:
-        """Whether it gave other batches at some opening than at another."""
+        """Whether two of its openings began with different batches."""
         return len(set(self.firsts)) > 1
 
     def note(self, first: int | None) -> None:
-        """Take note that it was opened, and of its first batch."""
+        """Takes note that it was opened, and of its first batch."""
         self.count += 1
         known = len(self.firsts)
         if known < 2 or self.varies or first != self.firsts[0]:
@@ -54,20 +55,20 @@ class Openings:
         self._is_met = True
 
     def go_back(self, count: int) -> None:
-        """Take note that it is open here as it was at an earlier opening."""
+        """Takes note that it is open here as it was at an earlier opening."""
         self.count = count
         del self.firsts[count:]
         self.whole = None
         self._is_met = True
 
     def another(self) -> "Openings":
-        """Give what counts from here on, where another object has come."""
+        """Returns what is known of another object that has come in its place."""
         other = Openings()
         other.is_anew = True
         return other
 
     def to_json(self) -> dict[str, Any]:
-        """Give this as JSON; see ``from_json``."""
+        """Returns what is known as JSON; see `from_json`."""
         return {
             "count": self.count,
             "firsts": list(self.firsts),
@@ -78,7 +79,7 @@ class Openings:
 
     @classmethod
     def from_json(cls, packed: dict[str, Any]) -> "Openings":
-        """Read what ``to_json`` gave, in another process.
+        """Returns what is known, in another process, from what `to_json` returned.
 
         Example:
             >>> openings = Openings()

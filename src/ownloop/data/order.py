@@ -2,7 +2,7 @@
 
 No state is kept, so resuming is arithmetic: the order of any epoch can be asked for
 at any time, on any machine. It is defined here from the raw bits of Philox, whose
-stream NumPy keeps fixed; ``Generator.permutation`` may change between versions of
+stream NumPy keeps fixed; `Generator.permutation` may change between versions of
 NumPy, and with it every run that was to be continued.
 """
 
@@ -10,19 +10,19 @@ import numpy as np
 
 
 def permutation(examples: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Give a shuffled order of ``examples`` row numbers.
+    """Returns a shuffled order of `examples` row numbers.
 
     Each row draws a 64-bit key of which the lowest bits are replaced by its own row
     number. Sorting the keys shuffles the rows, and as no two keys are equal, every
     sorting algorithm gives the same answer.
 
     Args:
-        examples: how many rows there are, at least 0.
+        examples: The number of rows, at least 0.
         seed: 0 to 2**64 - 1.
         epoch: 0 to 2**64 - 1. Each epoch has its own order.
 
     Returns:
-        The numbers 0 to ``examples - 1``, each once; int32 where they fit, else int64.
+        The numbers 0 to `examples - 1`, each once; int32 where they fit, else int64.
 
     Example:
         >>> permutation(5, seed=1, epoch=1).tolist()
@@ -41,7 +41,7 @@ def permutation(examples: int, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def unshuffled(examples: int) -> np.ndarray:
-    """Give the rows 0 to ``examples - 1`` in their own order.
+    """Returns the rows 0 to `examples - 1` in their own order.
 
     Example:
         >>> unshuffled(3).tolist()
@@ -51,7 +51,7 @@ def unshuffled(examples: int) -> np.ndarray:
 
 
 def row_type(examples: int) -> type[np.signedinteger]:
-    """Give the dtype of row numbers: int32 where they fit, else int64.
+    """Returns the dtype of row numbers: int32 where they fit, else int64.
 
     Example:
         >>> row_type(60_000).__name__, row_type(2**31 + 1).__name__

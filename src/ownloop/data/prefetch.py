@@ -26,15 +26,15 @@ _END = object()
 
 @final
 class Prefetch:
-    """The buffer between a reader, who calls ``take``, and the thread that fills it.
+    """The buffer between a reader, who calls `take`, and the thread that fills it.
 
     Args:
-        iterable: where the batches come from.
-        float_type: what float64 becomes, such as ``"float32"``.
-        left: how many batches the pass has; None for all to the iterable's end.
-        ahead: how many batches may wait; None for twice the latest limit.
-        skip: how many batches to read first and throw away.
-        marks: reads the stream, and notes how far; None for neither.
+        iterable: Where the batches come from.
+        float_type: What float64 becomes, such as `"float32"`.
+        left: How many batches the pass has; None for all to the iterable's end.
+        ahead: How many batches may wait; None for twice the latest limit.
+        skip: How many batches to read first and throw away.
+        marks: Reads the stream, and notes how far. Without marks it is only read.
 
     Example:
         >>> prefetch = Prefetch([[1], [2]], float_type="float32", left=3, ahead=0)
@@ -61,10 +61,10 @@ class Prefetch:
         self._wanted = 0  # what a take is waiting for, just now
         self._blocks: deque[_Block] = deque()  # those with batches to read
         self._ended = False
-        self._is_over = False  # and that was told
-        self._is_between = False  # at the iterable's end, and it is to be read again
+        self._is_over = False  # the pass ended, and the reader was told
+        self._is_between = False  # the iterable is at its end, to be read again
         self._failure: BaseException | None = None
-        self._is_told = False  # of the failure
+        self._is_told = False  # the reader knows of the failure
         self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -76,10 +76,10 @@ class Prefetch:
         self._open: _Block | None = None  # the block that is being written
 
     def begin(self, steps: int) -> None:
-        """Begin a pass of ``steps`` batches; what was read ahead comes first.
+        """Begins a pass of `steps` batches; what was read ahead comes first.
 
-        Where the last one ended with a failure, and the data can be read again, they
-        are: what comes next is behind what was handed out.
+        Where the last pass ended with a failure, and the data can be read again, they
+        are read again, and the batches that were handed out already are left out.
         """
         if self._is_told:
             self._forget_failure()
@@ -89,7 +89,7 @@ class Prefetch:
             self._changed.notify_all()
 
     def take(self, limit: int) -> Segment | None:
-        """Give the next batches of equal signature; None at the end of the pass."""
+        """Returns the next batches of equal signature; None at the end of the pass."""
         with self._changed:
             self._check_open()
             wanted = limit if self._left is None else min(limit, self._left)
@@ -117,12 +117,12 @@ class Prefetch:
         return self._is_over
 
     def join(self) -> None:
-        """Wait for the thread of a closed buffer, however long the next batch takes."""
+        """Waits for a closed buffer's thread, however long its next batch takes."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def close(self) -> None:
-        """End the thread and drop what was read ahead."""
+        """Ends the thread and drops what was read ahead."""
         with self._changed:
             self._closed = True
             self._blocks.clear()
@@ -132,7 +132,7 @@ class Prefetch:
             thread.join(_PATIENCE_SECONDS)
 
     def _forget_failure(self) -> None:
-        """Let another thread read on, if it is known which batches to leave out."""
+        """Lets another thread read on, if it is known which batches to leave out."""
         can_be_read_again = not isinstance(self._iterable, Iterator)
         if self._thread is None or self._marks is None or not can_be_read_again:
             return
@@ -160,7 +160,7 @@ class Prefetch:
             self._thread.start()
 
     def _is_ready(self, wanted: int) -> bool:
-        """Say whether the next segment is whole: it can or need not grow any more."""
+        """Says whether the next segment is whole: it can or need not grow any more."""
         if self._ended or self._failure is not None:
             return True
         if self._is_between and self._blocks:
@@ -173,7 +173,7 @@ class Prefetch:
         return count >= wanted
 
     def _collect(self, wanted: int) -> Segment:
-        """Cut the next segment off the front of the buffer."""
+        """Cuts the next segment off the front of the buffer."""
         signature = self._blocks[0].signature
         parts: list[list[np.ndarray]] = []
         count = 0
@@ -212,7 +212,7 @@ class Prefetch:
             self._iterator = None
 
     def _wait_for_room(self) -> bool:
-        """Wait until another batch may be read; False when the feed was closed."""
+        """Waits until another batch may be read; returns False if the feed closes."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._has_room())
             return not self._closed

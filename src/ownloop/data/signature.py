@@ -21,8 +21,8 @@ class Signature:
     it is hashable, and equal exactly where the same program fits.
 
     Attributes:
-        structure: how the leaves make up a batch; ``structure.unflatten(leaves)``.
-        leaves: for each leaf its shape, batch axis included, and its dtype's name.
+        structure: How leaves make up a batch: `structure.unflatten(leaves)` is one.
+        leaves: For each leaf its shape, batch axis included, and its dtype's name.
 
     Example:
         >>> batch = (np.zeros((32, 784)), np.zeros(32, "uint8"))
@@ -38,16 +38,16 @@ class Signature:
     def of_batch(
         cls, batch: Any, *, float_type: str
     ) -> tuple["Signature", list[np.ndarray]]:
-        """Give the signature of a batch, and its leaves as NumPy arrays.
+        """Returns the signature of a batch, and its leaves as NumPy arrays.
 
         Args:
-            batch: arrays of any library, numbers or lists of numbers, bare or in
+            batch: Arrays of any library, numbers or lists of numbers, bare or in
                 tuples, lists and dicts. Arrays are not copied where they fit as they
                 are, so the leaves may share memory with the batch.
-            float_type: what 64-bit floats become, such as ``"float32"``.
+            float_type: What 64-bit floats become, such as `"float32"`.
 
         Raises:
-            DataError: a leaf is ragged, or not made of numbers.
+            DataError: A leaf is ragged, or not made of numbers.
 
         Example:
             >>> signature, leaves = Signature.of_batch([1, 2], float_type="float32")
@@ -65,7 +65,7 @@ class Signature:
     def of_leaves(
         cls, leaves: list[np.ndarray], structure: optree.PyTreeSpec
     ) -> "Signature":
-        """Give the signature of a batch that has been taken apart already.
+        """Returns the signature of a batch that has been taken apart already.
 
         Example:
             >>> _, _, structure = flatten(0)
@@ -75,13 +75,13 @@ class Signature:
         return cls(structure, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves))
 
     def __str__(self) -> str:
-        """Show the batch's structure with dtype and shape in place of each leaf."""
+        """Returns the structure, with dtype and shape in place of each leaf."""
         words = [f"{dtype}{list(shape)}" for shape, dtype in self.leaves]
         return str(self.structure.unflatten(words)).replace("'", "")
 
 
 def examples(leaves: list[np.ndarray]) -> int:
-    """Count the examples of a batch: the length of its first leaf that has one.
+    """Returns the number of examples: the length of the first leaf that has one.
 
     A batch of single values only counts as one example.
 

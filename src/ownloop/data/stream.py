@@ -1,7 +1,7 @@
 """The feed for data that come batch by batch: any iterable, read ahead in a thread.
 
 Owns what counts as a stream, and the words for one that cannot be used. The thread
-and its buffer are in ``prefetch.py``.
+and its buffer are in `prefetch.py`.
 """
 
 import weakref
@@ -22,30 +22,31 @@ class StreamFeed(AbstractFeed):
     """Batches pulled from an iterable, stacked while the device is busy.
 
     One background thread reads and stacks them; the iterable is used by no other
-    thread. An exception in the iterable comes out of ``take`` as the same object, after
-    the batches before it were handed out, and again from each later ``take``. Where a
-    pass begins after that, an iterable that can be read again is, up to there.
+    thread. An exception in the iterable comes out of `take` as the same object, after
+    the batches before it were handed out, and again from each later `take`. Where a
+    pass begins after that, an iterable that can be read again is read up to there.
 
-    A pass without ``steps`` reads the iterable once; for another pass make another
-    feed. With ``steps`` keep the feed and call ``begin``: the iterator stays open, what
-    was read ahead is not lost, and ``iter(iterable)`` is called again at its end: when
-    a batch is needed, and not ahead, since it may draw from generators that others draw
-    from, too. No segment has batches from before and behind.
+    A pass without `steps` reads the iterable once; for another pass make another
+    feed. With `steps` keep the feed and call `begin`: the iterator stays open, and what
+    was read ahead is not lost. At the iterator's end `iter(iterable)` is called again,
+    when a batch is needed and not ahead of that, since it may draw from random
+    generators that others draw from, too. No segment crosses such an end.
 
     Args:
-        iterable: gives batches: arrays of any library, bare or in tuples, lists, dicts.
-        float_type: what float64 becomes, such as ``"float32"``.
-        steps: how many batches make the pass; None for those to the iterable's end.
+        iterable: Yields batches: arrays of any library, bare or in tuples, lists or
+            dicts.
+        float_type: What float64 becomes, such as `"float32"`.
+        steps: How many batches make the pass; None for those to the iterable's end.
             A pass reads no batch beyond its last.
-        ahead: how many batches may be read before they are asked for; None for twice
-            the limit of the latest ``take``, 0 to read only on demand.
-        skip: how many batches to read first and not to hand out, because an earlier
+        ahead: How many batches may be read before they are asked for; None for twice
+            the limit of the latest `take`, 0 to read only on demand.
+        skip: How many batches to read first and not to hand out, because an earlier
             feed did.
-        marks: what is needed to give bookmarks, and to go on behind one; None for
-            neither.
+        marks: What is needed to note bookmarks, and to go on after one; None where no
+            bookmark is needed.
 
     Raises:
-        DataError: the iterable is none, or is arrays rather than batches.
+        DataError: The iterable is none, or is arrays rather than batches.
 
     Example:
         >>> stream = [np.zeros(2), np.zeros(2), np.zeros(1)]
@@ -104,10 +105,10 @@ class StreamFeed(AbstractFeed):
             self._marks.forget(used)
 
     def close(self) -> None:
-        """Let go of threads and buffers; may be called twice.
+        """Lets go of threads and buffers; may be called twice.
 
-        A stream with generators of its own has then drawn from them for the batches
-        that were used, however far it was read ahead; but not with ``steps``.
+        Without `steps`, a stream's own random generators are then where the batches
+        that were used left them, however far the stream was read ahead.
         """
         is_left = self._finalizer.alive and not self._goes_on
         self._finalizer()
@@ -117,10 +118,10 @@ class StreamFeed(AbstractFeed):
 
 
 def check_stream(iterable: Any) -> None:
-    """Refuse data that are arrays, or nothing that batches can be read from.
+    """Refuses data that are arrays, or nothing that batches can be read from.
 
     Raises:
-        DataError: says what was given and how to pass it.
+        DataError: Says what was given and how to pass it.
 
     Example:
         >>> check_stream([(np.zeros(2), np.zeros(2))])
