@@ -25,16 +25,16 @@ _IN_WAL_MODE = b"\x02\x02"  # bytes 18 and 19 of the header: write and read vers
 
 
 def ask(path: Path, question: _Question[_Answer], *, run: str | None) -> _Answer:
-    """Put a question to a database as it is at one moment; nobody waits for it.
+    """Returns a database's answer to a question, as of one moment; nobody has to wait.
 
     Args:
-        path: a file ``history.db``, absolute.
-        question: gets a connection within a transaction.
-        run: whose history it must be; None takes any.
+        path: A file `history.db`, absolute.
+        question: Is called with a connection that is within a transaction.
+        run: The run whose history it must be; None takes any.
 
     Raises:
-        FolderError: there is no such file, it is no history, or of another run, or it
-            is damaged.
+        FolderError: There is no such file, or it is no history, damaged, or of another
+            run.
     """
     with telling(path, "read"):
         before = _stamp(path)
@@ -60,7 +60,7 @@ def _ask(
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Give what tells a file that nobody uses from a later state of it; else None."""
+    """Returns what changes when an unused file is written; None for a file in use."""
     try:
         with open(path, "rb") as file:
             header = file.read(_HEADER_BYTES)

@@ -18,7 +18,7 @@ _FLOAT = np.dtype("<f8")
 
 
 def to_cells(values: np.ndarray) -> list[Cell]:
-    """Give the cell of each value; float64, shape (n,).
+    """Returns the cell of each value; float64, shape (n,).
 
     Example:
         >>> cells = to_cells(np.array([0.5, -0.0, np.nan]))
@@ -34,15 +34,15 @@ def to_cells(values: np.ndarray) -> list[Cell]:
 
 
 def to_cell(value: np.ndarray) -> Cell:
-    """Give the cell of one look, float64, of any shape."""
+    """Returns the cell of one look, float64, of any shape."""
     return _bytes(value) if value.ndim else to_cells(value.reshape(1))[0]
 
 
 def from_cell(cell: object, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """Give back the value of this shape that a cell stands for.
+    """Returns the value that a cell stands for, of the given shape.
 
     Raises:
-        ValueError: it is no cell of such a value.
+        ValueError: The cell is not one of such a value.
 
     Example:
         >>> from_cell(to_cell(np.array([0.5, -0.0])), (2,))

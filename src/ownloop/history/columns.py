@@ -33,7 +33,7 @@ class Column:
         return self._length
 
     def extend(self, values: Any) -> None:
-        """Add the values, shape (n, *shape), at the end."""
+        """Adds the values, shape (n, *shape), at the end."""
         added = np.asarray(values, dtype=self._room.dtype)
         length = self._length + len(added)
         if length > len(self._room):
@@ -53,7 +53,7 @@ class Column:
         return view
 
     def until(self, length: int) -> "Column":
-        """Give a column of its first entries, which grows by itself."""
+        """Returns another column with its first entries, which grows on its own."""
         part = Column.__new__(Column)
         # Full, so that whatever is added goes into a room of its own.
         part._room = self.array[:length]
@@ -72,9 +72,9 @@ class Looks:
     """Every finished pass that gave a value of one name; arrays of equal length.
 
     Attributes:
-        step: the step of the run after which each look was taken, int64.
-        value: what was seen, float64, shape (looks,) or (looks, *shape of one value).
-        epoch: the epoch of each look, int64; 0 for a look outside the epochs.
+        step: The step of the run after which each look was taken, int64.
+        value: What was seen, float64, shape (looks,) or (looks, *shape of one value).
+        epoch: The epoch of each look, int64; 0 for a look outside any epoch.
     """
 
     step: np.ndarray
@@ -91,9 +91,9 @@ class Best:
     """The best look so far.
 
     Attributes:
-        step: the step of the run after which it was taken.
-        value: what was seen.
-        age: how many looks were taken since; 0 if the newest is the best.
+        step: The step of the run after which it was taken.
+        value: What was seen.
+        age: How many looks were taken since; 0 if the newest is the best.
     """
 
     step: int
@@ -117,7 +117,7 @@ class StepColumns(Mapping[str, np.ndarray]):
         self._steps: dict[str, Column] = {}
 
     def extend(self, name: str, values: Any, steps: Any) -> None:
-        """Add one chunk's values and the numbers of their steps in the run."""
+        """Adds one chunk's values and the numbers of their steps in the run."""
         if name not in self._values:
             self._values[name] = Column(np.float64)
             self._steps[name] = Column(np.int64)
@@ -125,11 +125,11 @@ class StepColumns(Mapping[str, np.ndarray]):
         self._steps[name].extend(steps)
 
     def step(self, name: str) -> np.ndarray:
-        """Give the run's step number of each value of this name, int64."""
+        """Returns the run's step number of each value of this name, int64."""
         return self._find(self._steps, name).array
 
     def until(self, step: int) -> "StepColumns":
-        """Give the columns as they were after a step."""
+        """Returns the columns as they were after a step."""
         part = StepColumns()
         for name, column in self._steps.items():
             if length := int(np.searchsorted(column.array, step, side="right")):

@@ -44,15 +44,15 @@ _ADVICE: Final = {
 
 
 def connect(path: Path, mode: Mode) -> sqlite3.Connection:
-    """Open a file that exists, without transactions that begin by themselves.
+    """Opens a file that exists, without transactions that begin by themselves.
 
     Args:
-        path: the file, absolute.
-        mode: for reading and writing, for reading, or for reading what nobody writes:
-            then no file is made beside it, as SQLite's log would be.
+        path: The file, absolute.
+        mode: Whether it is opened for reading and writing, for reading, or for reading
+            what nobody writes. In the last case SQLite makes no log beside it.
 
     Raises:
-        sqlite3.Error: it cannot be opened.
+        sqlite3.Error: It cannot be opened.
     """
     return sqlite3.connect(
         f"{path.as_uri()}?{_QUERIES[mode]}",
@@ -64,7 +64,7 @@ def connect(path: Path, mode: Mode) -> sqlite3.Connection:
 
 
 def choose_journal(connection: sqlite3.Connection, journal: str) -> str:
-    """Set how the file is kept whole, and say what SQLite agreed to."""
+    """Sets how the file is kept whole, and returns what SQLite agreed to."""
     (agreed,) = connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
     connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_IN_LOG}")
     # Only macOS knows this: there, fsync alone does not reach the disk.
@@ -74,13 +74,13 @@ def choose_journal(connection: sqlite3.Connection, journal: str) -> str:
 
 
 def wait_for_disk(connection: sqlite3.Connection, wait: bool) -> None:
-    """Say whether a commit returns only when the disk has it."""
+    """Sets whether a commit returns only when the disk has it."""
     connection.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
 
 
 @contextmanager
 def one_moment(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Read as of one moment, whatever others write meanwhile."""
+    """Lets a block read the file as of one moment, whatever others write meanwhile."""
     connection.execute("BEGIN")
     try:
         yield connection
@@ -91,14 +91,14 @@ def one_moment(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def telling(path: Path, done: str) -> Iterator[None]:
-    """Turn what SQLite and the system complain about into an error with the file.
+    """Turns what SQLite and the system complain about into an error with the file.
 
     Args:
-        path: the file.
-        done: what was to be done with it, as a participle.
+        path: The file.
+        done: What was to be done with it, as a participle such as `"read"`.
 
     Raises:
-        FolderError: in place of an ``sqlite3.Error`` or an ``OSError``.
+        FolderError: In place of an `sqlite3.Error` or an `OSError`.
     """
     try:
         yield

@@ -1,8 +1,8 @@
 """A history as an SQLite file that grows with the run, and that anybody may read.
 
-Owns the file ``history.db``: writing down what a `History` records, and giving back
-the same numbers, bit for bit. Decides nothing: when to write and what a checkpoint is
-about is said by the run.
+Owns the file `history.db`: writing down what a `History` records, and reading the same
+numbers from it, bit for bit. Decides nothing: the run says when to write, and which
+rows belong to a checkpoint.
 
 While the run writes, any program that reads SQLite may ask it, and never waits::
 
@@ -68,8 +68,8 @@ class Database:
     Use it from one thread at a time, and from the process that opened it.
 
     Args:
-        path: the file. Nothing happens to it before ``open``.
-        journal: how SQLite keeps the file whole: "wal" lets others read while the run
+        path: The file. Nothing happens to it before `open`.
+        journal: How SQLite keeps the file whole: "wal" lets others read while the run
             writes; "delete" is for a folder that several machines share, where there
             is no WAL. Where SQLite refuses "wal" it is "delete" as well.
 
@@ -100,13 +100,13 @@ class Database:
     # ------------------------------------------------------------ open and close
 
     def open(self, *, run: str) -> None:
-        """Open the file, or make it.
+        """Opens the file, or makes it.
 
         Args:
-            run: the identity of the run, which the file carries.
+            run: The identity of the run, which the file carries.
 
         Raises:
-            FolderError: the file belongs to another run, is no history or in another
+            FolderError: The file belongs to another run, is no history, is of another
                 format, or cannot be used.
         """
         if self._connection is not None:
@@ -133,10 +133,10 @@ class Database:
         return self._journal
 
     def close(self) -> None:
-        """Close the file; a second time does nothing. What was appended stays.
+        """Closes the file; a second time does nothing. What was appended stays.
 
-        A file that nobody else has open becomes a single one without a log beside it,
-        which can be copied, and read from where nothing may be written.
+        Where nobody else has it open, no log is left beside it. Then the file can be
+        copied alone, and read from where nothing may be written.
         """
         connection, self._connection, self._tail = self._connection, None, None
         if connection is None:
@@ -151,13 +151,13 @@ class Database:
     # ------------------------------------------------------------------- writing
 
     def append(self, records: Iterable[Record]) -> None:
-        """Write down all of the records, or none.
+        """Writes down all of the records, or none.
 
-        A reader sees them at once, and they survive the death of this process; the
-        death of the machine they survive once ``mark`` was called.
+        A reader sees them at once, and they survive the death of this process. Once
+        `mark` was called, they survive the death of the machine as well.
 
         Raises:
-            FolderError: the file cannot be written, for instance as the disk is full.
+            FolderError: The file cannot be written, for instance as the disk is full.
         """
         with self._transaction("written") as connection:
             tail = self._tail or read_tail(connection)
@@ -168,10 +168,10 @@ class Database:
         self._tail = tail
 
     def mark(self) -> Mark:
-        """Make all that was appended survive a power cut, and say how much it is.
+        """Makes all that was appended survive a power cut, and returns how much it is.
 
         Raises:
-            FolderError: the file cannot be written.
+            FolderError: The file cannot be written.
         """
         with telling(self.path, "written"):
             # A commit that waits for the disk takes along all commits before it, which
@@ -187,10 +187,12 @@ class Database:
         return mark
 
     def verify(self, mark: Mark) -> None:
-        """See that all that a mark is about is there; ``cut_back`` need not look again.
+        """Checks that all that a mark is about is there.
+
+        A call of `cut_back` with the same mark then need not check it again.
 
         Raises:
-            FolderError: it is not, or was altered.
+            FolderError: It is not all there, or was altered.
         """
         with (
             telling(self.path, "read"),
@@ -199,10 +201,10 @@ class Database:
             self._verified = mark, verify(connection, self.path, mark)
 
     def cut_back(self, mark: Mark) -> None:
-        """Take away all that was recorded after a mark, once the rest is verified.
+        """Takes away all that was recorded after a mark, once the rest is verified.
 
         Raises:
-            FolderError: what the mark is about is not all there, or was altered. The
+            FolderError: What the mark is about is not all there, or was altered. The
                 file stays as it was.
         """
         known, self._tail, self._verified = self._verified, None, None
@@ -217,10 +219,10 @@ class Database:
         self._tail = tail
 
     def note_saved(self, checkpoint: str) -> None:
-        """Keep the name of a checkpoint that was saved, for when none is there.
+        """Notes the name of a checkpoint that was saved, in case none is there later.
 
         Raises:
-            FolderError: the file cannot be written.
+            FolderError: The file cannot be written.
         """
         with self._transaction("written") as connection:
             connection.execute("REPLACE INTO meta VALUES ('saved', ?)", (checkpoint,))
@@ -228,19 +230,19 @@ class Database:
     # ------------------------------------------------------------------- reading
 
     def saved(self) -> str | None:
-        """Give what ``note_saved`` got last; None: no checkpoint was saved yet.
+        """Returns the last name given to `note_saved`; None: nothing was saved yet.
 
         Raises:
-            FolderError: the file cannot be read, or is damaged.
+            FolderError: The file cannot be read, or is damaged.
         """
         with telling(self.path, "read"):
             return _saved(self._open_connection())
 
     def has_rows(self) -> bool:
-        """Say whether anything was recorded.
+        """Returns whether anything was recorded.
 
         Raises:
-            FolderError: the file cannot be read, or is damaged.
+            FolderError: The file cannot be read, or is damaged.
         """
         any_row = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in TABLES)
         with telling(self.path, "read"):
@@ -248,10 +250,10 @@ class Database:
         return bool(found)
 
     def load(self) -> History:
-        """Give the history that the file holds: the same numbers, bit for bit.
+        """Returns the history that the file holds: the same numbers, bit for bit.
 
         Raises:
-            FolderError: the file cannot be read, or is damaged.
+            FolderError: The file cannot be read, or is damaged.
         """
         with (
             telling(self.path, "read"),
@@ -289,51 +291,51 @@ class Database:
 
 
 def _note(connection: sqlite3.Connection, mark: Mark) -> None:
-    """Keep the mark in the file, too, for people: nothing here reads it."""
+    """Writes the mark into the file, too, for people: nothing here reads it."""
     content = json.dumps(mark.to_json())
     connection.execute("REPLACE INTO meta VALUES ('mark', ?)", (content,))
 
 
 def read_database(path: str | PathLike[str], *, steps: bool = True) -> History:
-    """Read the history from a file that perhaps a run is writing now.
+    """Returns the history in a file, which a run may be writing now.
 
     Nothing is written, and the run is not held up.
 
     Args:
-        path: a file ``history.db``.
-        steps: whether the values of each step are wanted, which are most of the file.
+        path: A file `history.db`.
+        steps: Whether the values of each step are wanted, which are most of the file.
 
     Raises:
-        FolderError: there is no such file, or it is no history, or damaged.
+        FolderError: There is no such file, or it is no history, or damaged.
     """
     return ask(Path(path).absolute(), lambda c: read_history(c, steps=steps), run=None)
 
 
 def read_saved_name(path: str | PathLike[str], *, run: str | None) -> str | None:
-    """Read from a file what ``note_saved`` got last, perhaps while the run writes.
+    """Returns the last name given to `note_saved`, perhaps while the run writes.
 
     Args:
-        path: a file ``history.db``.
-        run: whose history it must be; None takes any.
+        path: A file `history.db`.
+        run: The run whose history it must be; None takes any.
 
     Raises:
-        FolderError: there is no such file, or it is no history, or damaged.
+        FolderError: There is no such file, or it is no history, or damaged.
     """
     return ask(Path(path).absolute(), _saved, run=run)
 
 
 def verify_database(path: str | PathLike[str], mark: Mark, *, run: str | None) -> None:
-    """See that a file holds what a checkpoint is about, perhaps while the run writes.
+    """Checks that a file holds all that a mark is about, perhaps while the run writes.
 
     Nothing is written, and the run is not held up.
 
     Args:
-        path: a file ``history.db``.
-        mark: how much there must be; later rows may follow.
-        run: whose history it must be; None takes any.
+        path: A file `history.db`.
+        mark: How much there must be; later rows may follow.
+        run: The run whose history it must be; None takes any.
 
     Raises:
-        FolderError: there is no such file, or it is damaged, altered or another run's.
+        FolderError: There is no such file, or it is damaged, altered or another run's.
     """
     absolute = Path(path).absolute()
     ask(absolute, lambda connection: verify(connection, absolute, mark), run=run)

@@ -25,13 +25,13 @@ _VERSION = 1
 
 
 def to_csv(epochs: Mapping[str, np.ndarray], path: str | PathLike[str]) -> None:
-    """Write one row per epoch; an array becomes a column for each of its entries.
+    """Writes one row per epoch; an array becomes a column for each of its entries.
 
     Numbers are written so that reading them gives the same bits.
 
     Args:
-        epochs: columns of equal length.
-        path: the file, replaced if it exists.
+        epochs: Columns of equal length.
+        path: The file, replaced if it exists.
     """
     flat: dict[str, np.ndarray] = {}
     for name, column in epochs.items():
@@ -48,7 +48,7 @@ def to_csv(epochs: Mapping[str, np.ndarray], path: str | PathLike[str]) -> None:
 
 
 def to_json(history: "History", path: str | PathLike[str]) -> None:
-    """Write the epochs, every step's values, and all looks."""
+    """Writes the epochs, every step's values, and all looks."""
     content = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -61,10 +61,10 @@ def to_json(history: "History", path: str | PathLike[str]) -> None:
 
 
 def from_json(empty: "History", path: str | PathLike[str]) -> "History":
-    """Fill an empty history with what ``to_json`` wrote.
+    """Fills an empty history with what `to_json` wrote, and returns it.
 
     Raises:
-        DataError: the file is no history, or of a later version.
+        DataError: The file is no history, or is of a later version.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -94,10 +94,10 @@ def from_json(empty: "History", path: str | PathLike[str]) -> "History":
 
 
 def write_whole(path: str | PathLike[str], content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it.
+    """Writes a file so that nobody ever sees a part of it.
 
     Raises:
-        OSError: the folder is missing or cannot be written.
+        OSError: The folder is missing or cannot be written.
     """
     target = Path(path)
     # In the same folder, since only there the replacement is one act.
@@ -133,7 +133,7 @@ def _origin(history: "History", name: str) -> dict[str, str]:
 
 
 def _plain(array: np.ndarray) -> list[Any]:
-    """Give nested lists in which every number is one that JSON knows."""
+    """Returns nested lists in which every number is one that JSON knows."""
     if np.isfinite(array).all():
         return array.tolist()
     words = {"nan": None, "inf": "inf", "-inf": "-inf"}
@@ -144,5 +144,5 @@ def _plain(array: np.ndarray) -> list[Any]:
 
 
 def _numbers(plain: Any) -> np.ndarray:
-    """Undo ``_plain``: NumPy reads None as NaN, and the words for infinity."""
+    """Undoes `_plain`: NumPy reads None as NaN, and the words for infinity."""
     return np.array(plain, dtype=object).astype(np.float64)

@@ -30,10 +30,10 @@ class History:
     """Every number of a run, as NumPy arrays by name.
 
     A name is the pass's name, an underscore, and what the step called the value, such
-    as ``val_loss``. Three things are kept: a value for each step (``history.steps``);
-    a value for each finished pass of training or validation, however often ``every=``
-    looked into it (``history.looks(name)``); and for each epoch the last of these
-    (``history[name]``; NaN where there was none).
+    as `val_loss`. Three things are kept: a value for each step (`history.steps`);
+    a value for each finished pass of training or validation, however often `every=`
+    looked into it (`history.looks(name)`); and for each epoch the last of these
+    (`history[name]`; NaN where there was none).
 
     Example:
         >>> history = History()
@@ -55,7 +55,7 @@ class History:
     # ------------------------------------------------------------------ writing
 
     def follow(self, follower: Callable[[Record], None] | None) -> None:
-        """Hand each record to a callable from now on, after it was taken in.
+        """Hands each record to a callable from now on, after it was added here.
 
         This is how a run mirrors its history in a file. There is one follower; another
         takes its place, and None ends it.
@@ -72,16 +72,16 @@ class History:
     def record_steps(
         self, name: str, values: Mapping[str, Any], steps: np.ndarray
     ) -> None:
-        """Add one chunk's values of every step.
+        """Adds one chunk's values of every step.
 
         Args:
-            name: the pass's name.
-            values: by key, arrays of shape (n,).
-            steps: the run's number of each step, shape (n,).
+            name: The pass's name.
+            values: By key, arrays of shape (n,).
+            steps: The run's number of each step, shape (n,).
 
         Raises:
-            LoopError: an array has not one value for each step, or a name belongs to
-                another pass.
+            LoopError: An array does not have one value for each step, or a name belongs
+                to another pass.
         """
         columns = self._columns(name, values)
         arrays = {c: np.asarray(values[key], np.float64) for c, key in columns.items()}
@@ -103,16 +103,16 @@ class History:
     def record_pass(
         self, name: str, values: Mapping[str, Any], *, step: int, epoch: int = 0
     ) -> None:
-        """Add a look: what a finished pass has given.
+        """Adds a look: what a finished pass has given.
 
         Args:
-            name: the pass's name.
-            values: by key, a number, or an array of the same shape in every look.
-            step: how many steps the run had done.
-            epoch: the epoch's number, counted from 1; 0 for a look outside the epochs.
+            name: The pass's name.
+            values: By key, a number, or an array of the same shape in every look.
+            step: How many steps the run had done.
+            epoch: The epoch's number, counted from 1; 0 for a look outside the epochs.
 
         Raises:
-            LoopError: a value changed its shape, or a name belongs to another pass.
+            LoopError: A value changed its shape, or a name belongs to another pass.
         """
         columns = self._columns(name, values)
         arrays = {
@@ -137,14 +137,14 @@ class History:
             self._follower(PassRecorded(name, given, int(step), int(epoch)))
 
     def record_epoch(self, number: int, step: int) -> None:
-        """Close an epoch's row; only then is it part of the columns.
+        """Closes an epoch's row; only then is it part of the columns.
 
         Args:
-            number: the epoch's number, counted from 1.
-            step: how many steps the run had done at its end.
+            number: The epoch's number, counted from 1.
+            step: How many steps the run had done at its end.
 
         Raises:
-            LoopError: the number is not above the last one.
+            LoopError: The number is not above the last one.
         """
         last = int(self._epochs.array[-1]) if len(self) else 0
         if number <= last:
@@ -158,7 +158,7 @@ class History:
             self._follower(EpochRecorded(int(number), int(step)))
 
     def take_over(self, other: "History") -> None:
-        """Hold what another history holds, which is not used any more.
+        """Takes the place of another history, which is not used any more.
 
         Example:
             >>> mine, other = History(), History()
@@ -173,12 +173,12 @@ class History:
         self._rows = other._rows
 
     def until(self, looks: Mapping[str, int], *, epochs: int, steps: int) -> "History":
-        """Give what it held before, without a copy; what is added there stays there.
+        """Returns the history as it was before, without a copy; it grows on its own.
 
         Args:
-            looks: by name, how many looks there were; see ``counts``.
-            epochs: the last epoch that was closed.
-            steps: how many steps the run had done.
+            looks: By name, how many looks there were; see `counts`.
+            epochs: The last epoch that was closed.
+            steps: How many steps the run had done.
 
         Example:
             >>> history = History()
@@ -230,7 +230,7 @@ class History:
 
     @property
     def epochs(self) -> dict[str, np.ndarray]:
-        """The columns of the closed epochs, ``epoch`` and ``step`` first.
+        """The columns of the closed epochs, `epoch` and `step` first.
 
         Names that were seen outside the epochs only are left out.
         """
@@ -238,14 +238,14 @@ class History:
         return {name: self[name] for name in ("epoch", "step", *inside)}
 
     def __len__(self) -> int:
-        """Count the closed epochs."""
+        """Returns the number of closed epochs."""
         return len(self._epochs)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Give one value per closed epoch: float64, shape (epochs, *shape of a value).
+        """Returns a value per closed epoch: float64, shape (epochs, *shape of a value).
 
         Raises:
-            HistoryError: there is no such column.
+            HistoryError: There is no such column.
         """
         if name == "epoch":
             return self._epochs.array
@@ -264,14 +264,14 @@ class History:
         )
 
     def row(self, epoch: int) -> Row:
-        """Give what an epoch's passes have given so far, closed or not."""
+        """Returns the values of an epoch's passes so far, closed or not."""
         return Row(epoch, self._rows.get(epoch, {}))
 
     def looks(self, name: str) -> Looks:
-        """Give every finished pass that gave this name, as arrays.
+        """Returns every finished pass that gave a value of this name, as arrays.
 
         Raises:
-            HistoryError: no pass has given it.
+            HistoryError: No pass has given it.
         """
         if name not in self._looks:
             raise unknown(name, self._looks, "the name of a look")
@@ -279,14 +279,14 @@ class History:
         return Looks(step=step.array, value=value.array, epoch=epoch.array)
 
     def lowest(self, name: str) -> Best:
-        """Give the lowest look so far, and how many looks were taken since.
+        """Returns the lowest look so far, and how many looks were taken since.
 
-        Of equal looks the earliest counts. NaN is never the best; while every look was
-        NaN the value is NaN, and the age counts all looks, as if the best had come
+        Of equal looks the earliest is taken. NaN is never the best. If every look is
+        NaN, the value is NaN, and the age counts all looks, as if the best had come
         before them.
 
         Raises:
-            HistoryError: there was no look yet, or a look is an array.
+            HistoryError: There was no look yet, or a look is an array.
 
         Example:
             >>> history = History()
@@ -298,11 +298,11 @@ class History:
         return self._best(name, sign=1)
 
     def highest(self, name: str) -> Best:
-        """Give the highest look so far; in all else like ``lowest``."""
+        """Returns the highest look so far, and is like `lowest` in all else."""
         return self._best(name, sign=-1)
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Give the columns of the closed epochs as lists of plain Python numbers."""
+        """Returns the columns of the closed epochs as lists of plain Python numbers."""
         return {name: column.tolist() for name, column in self.epochs.items()}
 
     def __repr__(self) -> str:
@@ -311,35 +311,35 @@ class History:
     # ---------------------------------------------------------- files, pictures
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write a row for each closed epoch; the file appears whole or not at all."""
+        """Writes a row for each closed epoch; the file appears whole or not at all."""
         files.to_csv(self.epochs, path)
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write everything, exactly; the file appears whole or not at all."""
+        """Writes everything, exactly; the file appears whole or not at all."""
         files.to_json(self, path)
 
     @classmethod
     def from_json(cls, path: str | PathLike[str]) -> "History":
-        """Read what ``to_json`` wrote: the same numbers, bit for bit.
+        """Returns the history that `to_json` wrote: the same numbers, bit for bit.
 
         Raises:
-            DataError: the file is no history.
+            DataError: The file is no history.
         """
         return files.from_json(cls(), path)
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
-        """Draw the columns of the epochs; train and val of a value share its axes.
+        """Draws the columns of the epochs; train and val of a value share its axes.
 
         Args:
-            path: where to write the picture, such as ``history.png``; None to only
-                give the figure.
+            path: Where to write the picture, such as `history.png`; None to only
+                return the figure.
 
         Returns:
-            A ``matplotlib.figure.Figure``.
+            A `matplotlib.figure.Figure`.
 
         Raises:
             BackendError: Matplotlib is not installed.
-            HistoryError: there is nothing to draw yet.
+            HistoryError: There is nothing to draw yet.
         """
         try:
             # Upwards, and here only: Matplotlib is an optional package, and whoever
@@ -357,7 +357,7 @@ class History:
     # ------------------------------------------------------------------- inside
 
     def _columns(self, name: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Give each key's full name, and see that no other pass has it."""
+        """Returns each key's full name, and checks that no other pass has it."""
         columns = {f"{name}_{key}": key for key in values}
         for column, key in columns.items():
             origin = self._origins.get(column, (name, key))

@@ -9,13 +9,13 @@ from ownloop.errors import HistoryError
 def unknown(
     name: object, known: Iterable[str], what: str, *, hint: str = ""
 ) -> HistoryError:
-    """Make the error for a name that is not there, with the names that are.
+    """Returns the error for a name that is not there, with the names that are.
 
     Args:
-        name: what was asked for.
-        known: what could have been asked for.
-        what: what the names stand for, such as ``"a column of epochs"``.
-        hint: where else the name is to be found, as a sentence.
+        name: What was asked for.
+        known: What could have been asked for.
+        what: What the names stand for, such as `"a column of epochs"`.
+        hint: Where else the name is to be found, as a sentence.
 
     Example:
         >>> print(unknown("val_los", ["val_loss"], "a column of epochs"))

@@ -1,6 +1,6 @@
 """What the rows of a history's database say: its tail, or the whole history.
 
-Reads in the order in which was written, and believes nothing: a row that our own
+Reads in the order in which it was written, and believes nothing: a row that our own
 writer cannot have written is an error.
 """
 
@@ -23,10 +23,10 @@ _BLOCK: Final = 1 << 18
 
 
 def read_tail(connection: sqlite3.Connection, mark: Mark | None = None) -> Tail:
-    """Count and hash the rows that a mark is about, or all.
+    """Counts and hashes the rows that a mark is about, or all of them.
 
     Raises:
-        sqlite3.Error: the rows cannot be read, or were not written by us.
+        sqlite3.Error: The rows cannot be read, or were not written by us.
     """
     counts = _counts(connection, mark)
     tail = Tail()
@@ -44,14 +44,14 @@ def read_tail(connection: sqlite3.Connection, mark: Mark | None = None) -> Tail:
 
 
 def read_history(connection: sqlite3.Connection, *, steps: bool = True) -> History:
-    """Make a history of all rows; a transaction makes them those of one moment.
+    """Returns the history of all rows; in a transaction they are those of one moment.
 
     Args:
-        connection: to the file.
-        steps: whether the values of each step are wanted, which are most of the rows.
+        connection: A connection to the file.
+        steps: Whether the values of each step are wanted, which are most of the rows.
 
     Raises:
-        sqlite3.Error: the rows cannot be read, or were not written by us.
+        sqlite3.Error: The rows cannot be read, or were not written by us.
     """
     with doubting():
         return _history(connection, steps)
@@ -103,7 +103,7 @@ def _shapes(connection: sqlite3.Connection) -> dict[int, tuple[int, ...]]:
 
 
 def _step_blocks(connection: sqlite3.Connection, count: int) -> Iterator[np.ndarray]:
-    """Give the rows with the ids 1 to count, of dtype ``STEP_ROW``."""
+    """Returns the rows with the ids 1 to count, of dtype `STEP_ROW`."""
     for begin in range(0, count, _BLOCK):
         limits = (begin, min(begin + _BLOCK, count))
         where = "FROM steps WHERE id > ? AND id <= ?"
@@ -136,7 +136,7 @@ def _epochs(connection: sqlite3.Connection, count: int) -> Iterator[tuple[int, i
 
 @contextmanager
 def doubting() -> Iterator[None]:
-    """Let what a strange row leads to look like an error of the database."""
+    """Turns any error that a strange row leads to into one of the database."""
     try:
         yield
     except (ValueError, TypeError, KeyError, LoopError) as error:

@@ -14,13 +14,13 @@ import numpy as np
 @final
 @dataclass(frozen=True, eq=False)
 class StepsRecorded:
-    """Values of consecutive steps, as ``History.record_steps`` took them.
+    """Values of consecutive steps, as `History.record_steps` took them.
 
     Attributes:
-        pass_name: the pass's name.
-        keys: what the step called its values.
-        steps: the run's number of each step, int64, shape (n,).
-        values: a row for each step, a column for each key, float64, shape (n, keys).
+        pass_name: The pass's name.
+        keys: What the step called its values.
+        steps: The run's number of each step, int64, shape (n,).
+        values: A row for each step, a column for each key, float64, shape (n, keys).
     """
 
     pass_name: str
@@ -32,13 +32,13 @@ class StepsRecorded:
 @final
 @dataclass(frozen=True, eq=False)
 class PassRecorded:
-    """What a finished pass has given, as ``History.record_pass`` took it.
+    """What a finished pass has given, as `History.record_pass` took it.
 
     Attributes:
-        pass_name: the pass's name.
-        values: by key, arrays of float64; shape () for a number.
-        step: how many steps the run had done.
-        epoch: the epoch's number; 0 for a look outside the epochs.
+        pass_name: The pass's name.
+        values: By key, arrays of float64; shape () for a number.
+        step: How many steps the run had done.
+        epoch: The epoch's number; 0 for a look outside the epochs.
     """
 
     pass_name: str
@@ -50,11 +50,11 @@ class PassRecorded:
 @final
 @dataclass(frozen=True)
 class EpochRecorded:
-    """The end of an epoch, as ``History.record_epoch`` took it.
+    """The end of an epoch, as `History.record_epoch` took it.
 
     Attributes:
-        number: the epoch's number, counted from 1.
-        step: how many steps the run had done at its end.
+        number: The epoch's number, counted from 1.
+        step: How many steps the run had done at its end.
     """
 
     number: int

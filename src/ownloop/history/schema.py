@@ -1,8 +1,8 @@
 """The tables of a history's database, and whose database a file is.
 
 Owns the schema, which a person may read and ask, too, and makes a new file of it. The
-file names itself: its ``application_id`` is ``ownl``, its ``user_version`` the version
-of the schema, and ``meta`` holds both in words, and the run.
+file names itself: its `application_id` is `ownl`, its `user_version` the version
+of the schema, and `meta` holds both in words, and the run.
 """
 
 import os
@@ -23,7 +23,7 @@ _NUMBER = """CASE
         WHEN {0}.value = x'0000000000000080' THEN 0.0
     END"""
 
-# A table comes last: where a view does, the checks of SQLite 3.40 skip free pages.
+# A table comes last: where a view comes last, SQLite 3.40 does not check free pages.
 _SCHEMA: Final = f"""
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {VERSION};
@@ -69,11 +69,11 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 
 def create(path: Path, run: str) -> None:
-    """Make a new file; it appears whole or not at all.
+    """Makes a new file; it appears whole or not at all.
 
     Raises:
-        OSError: the folder cannot be written.
-        sqlite3.Error: the file cannot be written.
+        OSError: The folder cannot be written.
+        sqlite3.Error: The file cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.new")
     # Without its database a journal is a stranger's: SQLite would play it into ours.
@@ -90,11 +90,11 @@ def create(path: Path, run: str) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path, run: str | None) -> None:
-    """See that a database is a history that can be read here, and of this run.
+    """Checks that a database is a history that can be read here, and of this run.
 
     Raises:
-        FolderError: it is not.
-        sqlite3.Error: it is no database, or damaged.
+        FolderError: It is no such history.
+        sqlite3.Error: It is no database, or damaged.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION:

@@ -31,9 +31,9 @@ class Summary:
     """What a history says in a line.
 
     Attributes:
-        epochs: how many are closed.
-        step: the last step that is written down.
-        last: the last look of each name, except of arrays, in the order in which the
+        epochs: The number of closed epochs.
+        step: The last step that is written down.
+        last: The last look of each name, except of arrays, in the order in which the
             names came.
     """
 
@@ -43,14 +43,14 @@ class Summary:
 
 
 def read_summary(path: str | PathLike[str], *, run: str | None = None) -> Summary:
-    """Read how far a run is, perhaps while it writes; nothing is changed.
+    """Returns how far a run is, perhaps while it writes; nothing is changed.
 
     Args:
-        path: a file ``history.db``.
-        run: whose history it must be; None takes any.
+        path: A file `history.db`.
+        run: The run whose history it must be; None takes any.
 
     Raises:
-        FolderError: there is no such file, or it is no history, or damaged.
+        FolderError: There is no such file, or it is no history, or damaged.
     """
     return ask(Path(path).absolute(), _summarize, run=run)
 

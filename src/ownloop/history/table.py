@@ -9,10 +9,10 @@ _WIDTH = 88
 
 
 def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
-    """Draw the last epochs, with as many columns as fit on a line.
+    """Returns the last epochs as a table, with as many columns as fit on a line.
 
     Args:
-        epochs: columns of equal length, ``epoch`` and ``step`` first.
+        epochs: Columns of equal length, `epoch` and `step` first.
 
     Example:
         >>> one = {"epoch": np.array([1]), "step": np.array([9]), "a": np.array([0.5])}
@@ -40,7 +40,7 @@ def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
 
 
 def _column(name: str, values: np.ndarray) -> list[str]:
-    """Give a column's cells, its name on top, all of one width."""
+    """Returns a column's cells, its name on top, all of one width."""
     whole = np.issubdtype(values.dtype, np.integer)
     cells = [f"{value}" if whole else decimal(float(value)) for value in values]
     width = max(map(len, [name, *cells]))

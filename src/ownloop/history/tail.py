@@ -22,24 +22,24 @@ class Tail:
     """What has to be known to go on writing.
 
     Attributes:
-        tally: what the rows so far amount to.
-        ids: the id of each column, by its name and kind.
+        tally: The counts and the digest of the rows so far.
+        ids: The id of each column, by its name and kind.
     """
 
     tally: Tally = field(default_factory=Tally)
     ids: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def take_name(self, row: NameRow) -> None:
-        """Take in a row of the table names, which the file has."""
+        """Takes in a row of the table names, which the file has."""
         number, name, kind, *_ = row
         self.ids[name, kind] = number
         self.tally.add_name(row)
 
     def add(self, connection: sqlite3.Connection, record: Record) -> None:
-        """Write one record's rows.
+        """Writes one record's rows.
 
         Raises:
-            sqlite3.Error: they cannot be written.
+            sqlite3.Error: They cannot be written.
         """
         match record:
             case StepsRecorded():
@@ -85,7 +85,7 @@ class Tail:
         key: str,
         shape: tuple[int, ...],
     ) -> int:
-        """Give the id of a column, which is new where it is seen the first time."""
+        """Returns the id of a column, which is new where it is seen the first time."""
         name = f"{pass_name}_{key}"
         if (name, kind) not in self.ids:
             number = len(self.ids) + 1

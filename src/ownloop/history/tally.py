@@ -29,11 +29,11 @@ class Mark:
     """How much of a history a checkpoint is about.
 
     Attributes:
-        names: how many columns there were.
-        steps: how many values of steps.
-        looks: how many looks.
-        epochs: how many closed epochs.
-        digest: sha256 over all of these rows, in hexadecimal.
+        names: The number of columns.
+        steps: The number of values of steps.
+        looks: The number of looks.
+        epochs: The number of closed epochs.
+        digest: SHA-256 over all of these rows, in hexadecimal.
 
     Example:
         >>> Mark.from_json(Mark.of_nothing().to_json()) == Mark.of_nothing()
@@ -48,19 +48,19 @@ class Mark:
 
     @classmethod
     def of_nothing(cls) -> "Mark":
-        """Give the mark of a run that has recorded nothing yet."""
+        """Returns the mark of a run that has recorded nothing yet."""
         return Tally().mark()
 
     def to_json(self) -> dict[str, int | str]:
-        """Give it as a value that JSON can hold."""
+        """Returns the mark as a value that JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Any) -> "Mark":
-        """Read what ``to_json`` gave.
+        """Returns the mark of which `to_json` returned this.
 
         Raises:
-            FolderError: it is something else.
+            FolderError: It is something else.
         """
         if (
             not isinstance(content, Mapping)
@@ -92,28 +92,28 @@ class Tally:
         self._hashes = {table: hashlib.sha256() for table in TABLES}
 
     def __getitem__(self, table: str) -> int:
-        """Say how many rows of a table there were."""
+        """Returns the number of rows of a table so far."""
         return self._counts[table]
 
     def add_name(self, row: NameRow) -> None:
-        """Take in a row of the table names."""
+        """Takes in a row of the table names."""
         self._add("names", 1, json.dumps(row).encode())
 
     def add_steps(self, rows: np.ndarray) -> None:
-        """Take in rows of the table steps, of dtype ``STEP_ROW``."""
+        """Takes in rows of the table steps, of dtype `STEP_ROW`."""
         self._add("steps", len(rows), rows.tobytes())
 
     def add_look(self, name: int, step: int, epoch: int, value: np.ndarray) -> None:
-        """Take in a row of the table looks."""
+        """Takes in a row of the table looks."""
         numbers = np.array([name, step, epoch], "<i8").tobytes()
         self._add("looks", 1, numbers + value.astype("<f8").tobytes())
 
     def add_epoch(self, number: int, step: int) -> None:
-        """Take in a row of the table epochs."""
+        """Takes in a row of the table epochs."""
         self._add("epochs", 1, np.array([number, step], "<i8").tobytes())
 
     def mark(self) -> Mark:
-        """Say how much there was so far."""
+        """Returns how much there was so far."""
         streams = "".join(self._hashes[table].hexdigest() for table in TABLES)
         digest = hashlib.sha256(streams.encode()).hexdigest()
         return Mark(**self._counts, digest=digest)

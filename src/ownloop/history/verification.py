@@ -13,19 +13,20 @@ from ownloop.history.tally import TABLES, Mark
 
 
 def verify(connection: sqlite3.Connection, path: Path, mark: Mark) -> Tail:
-    """See that all rows of a mark are there and unaltered; there may be later ones.
+    """Checks that all rows of a mark are there and unaltered; later ones may follow.
 
     Args:
-        connection: to the file, best in a transaction, which sees one moment.
-        path: the file, for messages.
-        mark: how much there must be.
+        connection: A connection to the file, best in a transaction, which sees it as of
+            one moment.
+        path: The file, for messages.
+        mark: How much there must be.
 
     Returns:
         Where the rows that the mark is about end.
 
     Raises:
-        FolderError: the file is damaged, short of rows, or altered.
-        sqlite3.Error: the rows cannot be read, or were not written by us.
+        FolderError: The file is damaged, short of rows, or altered.
+        sqlite3.Error: The rows cannot be read, or were not written by us.
     """
     _verify_pages(connection, path)
     _verify_counts(connection, path, mark)
