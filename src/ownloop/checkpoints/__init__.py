@@ -3,14 +3,14 @@
     Checkpoint, Entry  what is saved: a step, arrays by name, JSON values
     Store              one folder of checkpoints: commit, newest, load, prune, verify
     Found, Finding     what a look into the folder gives
-    Keep               which ones to keep; ``names_to_keep`` is the choice itself
+    Keep               which ones to keep; `names_to_keep` is the choice itself
     holds              whether a dtype can be saved
     position_of        which of two checkpoints, by their names, is the later one
     Writer             the thread that writes one while the next steps run
 
 This room knows NumPy, JSON and the file system; no framework, no Keras, no loop. It
 promises: a checkpoint that is torn, foreign, altered or incomplete is never loaded, and
-one that ``Store.commit`` gave a name to is never lost, wherever the power goes.
+one for which `Store.commit` returned a name is never lost, whenever the power goes.
 """
 
 from ownloop.checkpoints.content import Checkpoint, Entry

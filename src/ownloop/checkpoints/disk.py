@@ -3,12 +3,12 @@
 Owns what each call promises once it has returned, on the systems that we know:
 
     Linux      as said at each verb, on a local file system
-    macOS      ``fsync`` hands data to the drive, which may keep them in its cache
-    Windows    folders cannot be synchronised: ``sync_folder`` does nothing, so a power
+    macOS      `fsync` hands data to the drive, which may keep them in its cache
+    Windows    folders cannot be synchronised: `sync_folder` does nothing, so a power
                cut may take the newest checkpoint back; a killed process takes nothing
 
 A network file system may promise less. Nothing is tried twice here, least of all
-``fsync``: after a failure the kernel takes the lost pages for written.
+`fsync`: after a failure the kernel takes the lost pages for written.
 """
 
 import errno
@@ -37,7 +37,7 @@ _FLAGS = (
 @final
 @dataclass(frozen=True)
 class Item:
-    """Something in a folder. A symbolic link is of the kind ``"other"``."""
+    """Something in a folder. A symbolic link is of the kind `"other"`."""
 
     name: str
     kind: Kind
@@ -57,57 +57,57 @@ class AbstractDisk(ABC):
     """What a store asks of a file system.
 
     Each verb does one thing or raises OSError, with the path in it. The two that are
-    called ``sync`` are the only ones whose effect a power cut cannot undo, and they
+    called `sync` are the only ones whose effect a power cut cannot undo, and they
     make durable only what they name: a file's bytes, or a folder's list of names.
     """
 
     @abstractmethod
     def make_folder(self, path: Path) -> None:
-        """Make a folder that must not exist, in one that must."""
+        """Makes a folder that must not exist, in one that must."""
 
     @abstractmethod
     def create(self, path: Path) -> OpenFile:
-        """Open a new file for writing; it must not exist."""
+        """Opens a new file for writing; it must not exist."""
 
     @abstractmethod
     def append(self, file: OpenFile, piece: memoryview) -> None:
-        """Write all bytes of a piece at the end of a file."""
+        """Writes all bytes of a piece at the end of a file."""
 
     @abstractmethod
     def sync(self, file: OpenFile) -> None:
-        """Return when the bytes of a file survive a power cut."""
+        """Returns when the bytes of a file survive a power cut."""
 
     @abstractmethod
     def close(self, file: OpenFile) -> None:
-        """Close a file, which says nothing about its bytes."""
+        """Closes a file, which does not make its bytes durable."""
 
     @abstractmethod
     def rename(self, source: Path, target: Path) -> None:
-        """Give a folder another name, in one act; the new one must not exist."""
+        """Renames a folder, in one act; nothing of the new name may exist."""
 
     @abstractmethod
     def sync_folder(self, path: Path) -> None:
-        """Return when the names in a folder survive a power cut."""
+        """Returns when the names in a folder survive a power cut."""
 
     @abstractmethod
     def list(self, path: Path) -> list[Item]:
-        """Give what is in a folder; links in it are not followed."""
+        """Returns what is in a folder; links in it are not followed."""
 
     @abstractmethod
     def read(self, path: Path, size: int) -> bytearray:
-        """Give the content of a file, no link, that has exactly ``size`` bytes."""
+        """Returns the content of a file of exactly `size` bytes, which is no link."""
 
     @abstractmethod
     def remove_file(self, path: Path) -> None:
-        """Remove a file."""
+        """Removes a file."""
 
     @abstractmethod
     def remove_folder(self, path: Path) -> None:
-        """Remove an empty folder."""
+        """Removes an empty folder."""
 
     @abstractmethod
     def free(self, path: Path) -> int:
-        """Give the bytes that may still be written to the file system of a folder."""
+        """Returns how many bytes may still be written to a folder's file system."""
 
 
 @final
@@ -197,7 +197,7 @@ def _item(entry: "os.DirEntry[str]") -> Item:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the path into an error of a call that knows a descriptor only."""
+    """Puts the path into the error of a call that knows only a descriptor."""
     try:
         yield
     except OSError as error:

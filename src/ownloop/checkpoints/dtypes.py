@@ -1,7 +1,7 @@
 r"""NumPy's dtypes in the words of safetensors, and arrays as bytes.
 
-Owns which dtypes can be saved. Bytes are little-endian, as safetensors wants them: an
-array in the other order is saved with its values, and comes back little-endian.
+Owns which dtypes can be saved. Bytes are little-endian, as safetensors wants them: a
+big-endian array is saved with the same values, and comes back little-endian.
 """
 
 import math
@@ -43,7 +43,7 @@ _BYTES = {"BOOL": 1, "C64": 8, "BF16": 2, "F16": 2, "F32": 4, "F64": 8} | {
 
 
 def word_of(dtype: np.dtype[Any]) -> str | None:
-    """Give the word for a dtype, in either byte order; None if there is none.
+    """Returns the word for a dtype, in either byte order; None if there is none.
 
     Example:
         >>> word_of(np.dtype(">f4")), word_of(np.dtype("datetime64[s]"))
@@ -55,7 +55,7 @@ def word_of(dtype: np.dtype[Any]) -> str | None:
 
 
 def holds(name: str) -> bool:
-    """Tell whether a checkpoint can hold arrays of a dtype, by NumPy's name for it.
+    """Returns whether a checkpoint can hold arrays of a dtype, by NumPy's name for it.
 
     Example:
         >>> holds("bfloat16"), holds("complex128")
@@ -65,10 +65,10 @@ def holds(name: str) -> bool:
 
 
 def dtype_of(word: str) -> np.dtype[Any] | None:
-    """Give the dtype for a word; None if it needs ``ml_dtypes``, which is missing.
+    """Returns the dtype for a word; None if it needs `ml_dtypes`, which is missing.
 
     Raises:
-        KeyError: there is no such word.
+        KeyError: There is no such word.
 
     Example:
         >>> dtype_of("F32")
@@ -85,7 +85,7 @@ def dtype_of(word: str) -> np.dtype[Any] | None:
 
 
 def size_of(word: str) -> int | None:
-    """Give the bytes of one value; None if there is no such word.
+    """Returns how many bytes a value takes; None if there is no such word.
 
     Example:
         >>> size_of("BF16"), size_of("F8_E4M3"), size_of("C64"), size_of("F3")
@@ -95,7 +95,7 @@ def size_of(word: str) -> int | None:
 
 
 def to_bytes(array: np.ndarray) -> memoryview:
-    r"""Give an array's values, row by row, little-endian; copied only if need be.
+    r"""Returns an array's values, row by row, little-endian; copied only if need be.
 
     Example:
         >>> bytes(to_bytes(np.array([1, 2], ">i2")))
@@ -110,7 +110,7 @@ def to_bytes(array: np.ndarray) -> memoryview:
 def from_bytes(
     content: bytearray, offset: int, dtype: np.dtype[Any], shape: Sequence[int]
 ) -> np.ndarray:
-    r"""Give an array that looks into ``content``: no copy, and writable.
+    r"""Returns an array that looks into `content`: no copy, and writable.
 
     Example:
         >>> from_bytes(bytearray(b"?\x01\x00\x02\x00"), 1, np.dtype("<i2"), [2, 1])

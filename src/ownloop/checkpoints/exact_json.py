@@ -3,7 +3,7 @@ r"""JSON of which every text has one value, and every value one text.
 Owns how words and numbers become bytes: ASCII, no spaces, keys in their own order,
 floats in the shortest form that gives the same bits. It never guesses: what JSON cannot
 hold is refused before it is written, and a text that this file would have written
-differently is refused when it is read. So there is no NaN, no key twice, no ``1e999``.
+differently is refused when it is read. So there is no NaN, no key twice, no `1e999`.
 """
 
 import json
@@ -14,15 +14,15 @@ from ownloop.errors import CheckpointError
 
 
 def encode(value: Any, *, what: str) -> bytes:
-    r"""Give the text of a value, with a line end.
+    r"""Returns the text of a value, with a line end.
 
     Args:
-        value: dicts with string keys, lists, strings, integers, finite floats,
-            booleans and None.
-        what: the value's name in error messages.
+        value: Dicts with string keys, lists, strings, integers, finite floats, booleans
+            and None.
+        what: The value's name in error messages.
 
     Raises:
-        CheckpointError: something else is in it; the message says where.
+        CheckpointError: Something else is in it; the message says where.
 
     Example:
         >>> encode({"rate": 0.1, "names": ["a"]}, what="meta")
@@ -40,10 +40,10 @@ def encode(value: Any, *, what: str) -> bytes:
 
 
 def write(value: Any) -> bytes:
-    r"""Do as ``encode``, for a value that is known to be JSON.
+    r"""Returns the same as `encode`, for a value that is known to be JSON.
 
     Raises:
-        ValueError: an integer is too long.
+        ValueError: An integer is too long.
 
     Example:
         >>> write({"step": 3})
@@ -54,10 +54,10 @@ def write(value: Any) -> bytes:
 
 
 def decode(text: bytes | bytearray) -> Any:
-    r"""Give the value of a text, which need not be one that ``encode`` wrote.
+    r"""Returns the value of a text, which need not come from `encode`.
 
     Raises:
-        ValueError: it is no JSON, or no ASCII, or nested too deep.
+        ValueError: It is no JSON, or no ASCII, or nested too deep.
 
     Example:
         >>> decode(b'{"rate": 0.1}')
@@ -70,7 +70,7 @@ def decode(text: bytes | bytearray) -> Any:
 
 
 def is_exact(text: bytes | bytearray, value: Any) -> bool:
-    r"""Tell whether a text is, byte for byte, what ``encode`` writes for a value.
+    r"""Returns whether a text is, byte for byte, what `encode` returns for a value.
 
     Example:
         >>> is_exact(b'{"a":1}\n', {"a": 1}), is_exact(b'{"a":2,"a":1}\n', {"a": 1})
@@ -83,7 +83,7 @@ def is_exact(text: bytes | bytearray, value: Any) -> bool:
 
 
 def _check(value: Any, what: str) -> None:
-    """Refuse what ``json.dumps`` would turn into something else."""
+    """Refuses what `json.dumps` would turn into something else."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):

@@ -17,14 +17,15 @@ class Keep:
     """How many checkpoints to keep.
 
     Attributes:
-        last: the newest, at least 1. With 2 or more there is one to fall back to when
-            the newest is damaged.
-        best: those with the best value of ``by``, on top of the last ones.
-        by: the name of the value, such as ``"val_loss"``; needed for ``best``.
-        highest: whether a higher value is better.
+        last: How many of the newest are kept, at least 1. With 2 or more there is one
+            to fall back to when the newest is damaged.
+        best: How many of those with the best value of `by` are kept beside them.
+        by: The name of the value, such as `"val_loss"`; needed for `best`.
+        highest: Whether a higher value is better.
 
     Raises:
-        CheckpointError: a number is not possible, or ``best`` and ``by`` do not fit.
+        CheckpointError: A number is not possible, or only one of `best` and `by` is
+            given.
 
     Example:
         >>> Keep(last=2, best=1, by="val_loss").highest
@@ -52,15 +53,15 @@ class Keep:
 def names_to_keep(
     names: Sequence[str], keep: Keep, values: Mapping[str, float] | None = None
 ) -> list[str]:
-    """Choose the names to keep, in the order in which they were given.
+    """Returns the names to keep, in the order in which they were given.
 
     Of equal values the older one is the better: it was there first. A checkpoint
     without a value, or with NaN, is never among the best.
 
     Args:
-        names: all checkpoints, oldest first.
-        keep: how many of them.
-        values: the value ``keep.by`` of each checkpoint that has one.
+        names: The names of all checkpoints, oldest first.
+        keep: How many of them to keep.
+        values: The value `keep.by` of each checkpoint that has one.
 
     Example:
         >>> values = {"step-1": 0.2, "step-2": 0.9, "step-3": 0.5}

@@ -30,10 +30,10 @@ class FileLayout:
     """A file's beginning, and the order and offsets of what follows.
 
     Attributes:
-        header: the first bytes of the file, the length of the header included.
-        offsets: where each array begins, in bytes from the beginning of the file, in
+        header: The first bytes of the file: the header's length, and the header.
+        offsets: Where each array begins, in bytes from the beginning of the file, in
             the order of the file.
-        size: the bytes of the file.
+        size: How many bytes the file has.
     """
 
     header: bytes
@@ -42,12 +42,12 @@ class FileLayout:
 
 
 def arrange(tensors: Mapping[str, TensorSpec]) -> FileLayout:
-    """Give the one layout that arrays of these dtypes and shapes have.
+    """Returns the only layout that arrays of these dtypes and shapes can have.
 
     The widest dtypes come first, so that every value lies at a multiple of its size.
 
     Raises:
-        ValueError: a dtype, a name or the number of arrays is not possible.
+        ValueError: A dtype, a name or the number of arrays is not possible.
 
     Example:
         >>> layout = arrange({"bias": TensorSpec("F32", (2,), "trainable", "")})

@@ -1,7 +1,7 @@
 """The manifest: what a checkpoint must be, byte for byte; and its hash of itself.
 
-Owns the file MANIFEST.json and what is refused in one. Whoever changed a file of the
-checkpoint by accident cannot have changed this one so that all fits. It is no
+Owns the file MANIFEST.json and what is refused in one. An accident that changes a file
+of the checkpoint does not change the manifest so that both still fit. It is no
 signature: whoever wants to can write a checkpoint of their own.
 """
 
@@ -31,7 +31,7 @@ _MOST_AXES = 64  # NumPy's own limit
 @final
 @dataclass(frozen=True)
 class TensorSpec:
-    """An array without its values; ``dtype`` is a word of safetensors."""
+    """An array without its values; `dtype` is a word of safetensors."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -54,12 +54,13 @@ class Manifest:
     """What MANIFEST.json says.
 
     Attributes:
-        run: the identity of the run.
-        name: the name of the checkpoint's folder.
-        step: the step in that name.
-        parent: the name of the checkpoint before it, if there was one.
-        tensors: by name, in the order in which they were given.
-        files: the two other files, STATE and META.
+        run: The identity of the run.
+        name: The name of the checkpoint's folder.
+        step: The step in that name.
+        parent: The name of the checkpoint before it, if there was one.
+        tensors: The arrays without their values, by name, in the order of the
+            checkpoint.
+        files: The sizes and hashes of the two other files, STATE and META.
     """
 
     run: str
@@ -71,7 +72,7 @@ class Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Give the content of MANIFEST.json.
+    """Returns the content of MANIFEST.json.
 
     Its last field is the SHA-256 of what the text would be without it.
 
@@ -107,10 +108,10 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(text: bytes | bytearray) -> Manifest:
-    """Give the manifest that a text holds, if it is one that ``encode`` wrote.
+    """Returns the manifest that a text holds, if it is one that `encode` wrote.
 
     Raises:
-        RefusedError: it is not; or it is of a later version.
+        RefusedError: It is no such text, or it is of a later version.
     """
     try:
         body = exact_json.decode(text)
@@ -140,7 +141,7 @@ def decode(text: bytes | bytearray) -> Manifest:
 
 
 def _check_version(body: Any) -> None:
-    """Look at the two fields that every version must have."""
+    """Refuses another format or version, by the two fields that every one must have."""
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise RefusedError(f"{MANIFEST} is of no checkpoint of ownloop")
     version: Any = body.get("version")
@@ -155,7 +156,7 @@ def _check_version(body: Any) -> None:
 
 
 def _check(manifest: Manifest) -> None:
-    """Refuse values that would surprise whoever goes by the manifest."""
+    """Refuses values that no manifest of ours can have."""
     position = names.parse(manifest.name) if isinstance(manifest.name, str) else None
     sound = (
         isinstance(manifest.run, str)

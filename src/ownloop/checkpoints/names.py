@@ -24,7 +24,7 @@ _SET_ASIDE = "broken-"
 @final
 @dataclass(frozen=True, order=True)
 class Position:
-    """Where a checkpoint stands among the others: its step, its number at that step.
+    """Where a checkpoint stands among the others: its step, and its number there.
 
     Example:
         >>> Position(9) < Position(10) < Position(10, 2), str(Position(10, 2))
@@ -39,7 +39,7 @@ class Position:
 
 
 def parse(name: str) -> Position | None:
-    """Give the position that a committed name stands for; None for any other name.
+    """Returns the position that a committed name stands for; None for any other name.
 
     Example:
         >>> parse("step-1562.2"), parse("step-007"), parse("../step-1")
@@ -50,17 +50,17 @@ def parse(name: str) -> Position | None:
 
 
 def unfinished(name: str) -> str:
-    """Give a name, new at each call, for a checkpoint that is being written."""
+    """Returns a name, new at each call, for a checkpoint that is being written."""
     return f".tmp-{name}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def trash(name: str) -> str:
-    """Give a name, new at each call, for a checkpoint that is being deleted."""
+    """Returns a name, new at each call, for a checkpoint that is being deleted."""
     return f".trash-{name}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def is_leftover(name: str) -> bool:
-    """Tell whether a name was given by ``unfinished`` or ``trash``.
+    """Returns whether a name is one that `unfinished` or `trash` returned.
 
     Example:
         >>> is_leftover(unfinished("step-3")), is_leftover(".tmp-of-my-own")
@@ -70,7 +70,7 @@ def is_leftover(name: str) -> bool:
 
 
 def set_aside(name: str) -> str:
-    """Give the name under which a refused checkpoint is kept.
+    """Returns the name under which a refused checkpoint is kept.
 
     Example:
         >>> set_aside("step-3")
@@ -80,7 +80,7 @@ def set_aside(name: str) -> str:
 
 
 def parse_set_aside(name: str) -> Position | None:
-    """Give the position that a checkpoint had before it was set aside.
+    """Returns the position that a checkpoint had before it was set aside.
 
     Example:
         >>> parse_set_aside("broken-step-3"), parse_set_aside("step-3")

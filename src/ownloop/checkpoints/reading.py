@@ -21,17 +21,17 @@ from ownloop.checkpoints.refusal import RefusedError
 def read_manifest(
     disk: AbstractDisk, folder: Path, *, run: str | None, name: str
 ) -> Manifest:
-    """Look at everything but the content of the two large files.
+    """Returns the manifest; checks all but the content of the two large files.
 
     Args:
-        disk: where the folder is.
-        folder: the checkpoint's folder, which must be no link.
-        run: the run that it must be of; None takes any.
-        name: the name that it must have.
+        disk: Where the folder is.
+        folder: The checkpoint's folder, which must be no link.
+        run: The run that it must be of; None takes any.
+        name: The name that the checkpoint must have.
 
     Raises:
-        RefusedError: something is not as it was committed.
-        OSError: the disk did not give it.
+        RefusedError: Something is not as it was committed.
+        OSError: The disk did not give it.
     """
     sizes = _sizes(disk.list(folder))
     if sizes[MANIFEST] > manifest.SIZE_LIMIT:
@@ -52,11 +52,11 @@ def read_manifest(
 
 
 def read_meta(disk: AbstractDisk, folder: Path, found: Manifest) -> dict[str, Any]:
-    """Give the words and numbers, verified.
+    """Returns the words and numbers of a checkpoint, verified.
 
     Raises:
-        RefusedError: they are not as they were committed.
-        OSError: the disk did not give them.
+        RefusedError: They are not as they were committed.
+        OSError: The disk did not give them.
     """
     text = _read_sealed(disk, folder, found, META)
     try:
@@ -69,11 +69,11 @@ def read_meta(disk: AbstractDisk, folder: Path, found: Manifest) -> dict[str, An
 
 
 def read_checkpoint(disk: AbstractDisk, folder: Path, found: Manifest) -> Checkpoint:
-    """Give the whole checkpoint, verified. Its arrays share one piece of memory.
+    """Returns the whole checkpoint, verified. Its arrays share one piece of memory.
 
     Raises:
-        RefusedError: it is not as it was committed.
-        OSError: the disk did not give it.
+        RefusedError: It is not as it was committed.
+        OSError: The disk did not give it.
     """
     layout = _layout(found)
     kinds = {name: _dtype(name, spec.dtype) for name, spec in found.tensors.items()}
@@ -94,7 +94,7 @@ def read_checkpoint(disk: AbstractDisk, folder: Path, found: Manifest) -> Checkp
 
 
 def _sizes(items: Collection[Item]) -> dict[str, int]:
-    """Give the bytes of the three files, which must be all that there is."""
+    """Returns the sizes of the three files, which must be all that there is."""
     kinds = {item.name: item.kind for item in items}
     for name in FILES:
         if name not in kinds:

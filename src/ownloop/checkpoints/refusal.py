@@ -1,7 +1,7 @@
 """Why a checkpoint is not loaded: one exception, for this room only.
 
-Whoever looks at bytes raises it with what is wrong; ``Store`` adds which checkpoint it
-was, and turns it into a ``CheckpointError`` or into a line of a report.
+Whoever looks at bytes raises it with what is wrong; `Store` adds which checkpoint it
+was, and turns it into a `CheckpointError` or into a line of a report.
 """
 
 from typing import final
@@ -12,8 +12,8 @@ class RefusedError(Exception):
     """Something in a checkpoint is not as it was committed.
 
     Attributes:
-        reason: what is wrong, beginning with the file's name where there is one.
-        remedy: what to do, where it is not the usual advice.
+        reason: What is wrong, beginning with the file's name where it is about one.
+        remedy: What to do, where the usual advice does not fit.
     """
 
     def __init__(self, reason: str, remedy: str = "") -> None:

@@ -33,9 +33,10 @@ class Found:
     """The newest checkpoint that can be trusted.
 
     Attributes:
-        name: its name; None if there is none at all.
-        checkpoint: its content; None if there is none at all.
-        refused: newer ones that cannot be trusted, newest first, each with the reason.
+        name: Its name; None if there is none at all.
+        checkpoint: Its content; None if there is none at all.
+        refused: Newer checkpoints that cannot be trusted, newest first, each with the
+            reason.
     """
 
     name: str | None
@@ -46,7 +47,7 @@ class Found:
 @final
 @dataclass(frozen=True)
 class Finding:
-    """What a look at one checkpoint found; ``reason`` says why it is not ok."""
+    """What a look at one checkpoint found; `reason` says why it is not ok."""
 
     name: str
     bytes: int
@@ -59,10 +60,10 @@ class Store:
     """The checkpoints of one run, in a folder.
 
     Args:
-        folder: made by the first commit, if need be.
-        run: the identity of the run, which every checkpoint must carry. None is for
-            looking at a folder of which that is not known: it takes any, commits none.
-        disk: the file system; for tests.
+        folder: Where they are; made by the first commit, if need be.
+        run: The identity of the run, which every checkpoint must carry. With None, for
+            a folder of which it is not known, any run's can be read, and none be saved.
+        disk: The file system; another than this machine's is for tests.
 
     Example:
         >>> store = Store(Path("checkpoints"), run="digits")
@@ -84,21 +85,21 @@ class Store:
         self._folder_is_durable = False
 
     def commit(self, checkpoint: Checkpoint) -> str:
-        """Save a checkpoint; when this returns, it survives a power cut.
+        """Saves a checkpoint; when this returns, it survives a power cut.
 
         First it removes what killed processes left, whose room may be needed. If it
-        raises, the older ones are as they were. What was written is removed; if the
-        disk refuses even that, it is removed later. If only the last act failed, the
-        new one stays: it is whole, but a power cut may take it back.
+        raises, the older ones are as they were, and what was written is removed, now,
+        or later if the disk refuses even that. If only the last act failed, the new one
+        stays: it is whole, but a power cut may take it back.
 
         Args:
-            checkpoint: its arrays must not change until this returns.
+            checkpoint: What to save. Its arrays must not change until this returns.
 
         Returns:
             The name of its folder.
 
         Raises:
-            CheckpointError: it holds what cannot be saved, or is older than one that is
+            CheckpointError: It holds what cannot be saved, or is older than one that is
                 there, or the disk does not take it.
         """
         if self._run is None:
@@ -110,7 +111,7 @@ class Store:
         with self._telling("save", f"step {checkpoint.step}", needed=plan.size):
             self._make_folder()
             for leftover in self._leftovers():
-                # The room may be needed. What cannot be removed here ``prune`` tells.
+                # The room may be needed. What cannot be removed here, `prune` reports.
                 self._remove_if_possible(self._folder / leftover)
             name, parent = self._next(checkpoint.step)
             unfinished = names.unfinished(name)
@@ -131,43 +132,44 @@ class Store:
         return name
 
     def names(self) -> list[str]:
-        """Give the names of all committed checkpoints, oldest first.
+        """Returns the names of all committed checkpoints, oldest first.
 
         Raises:
-            CheckpointError: the folder cannot be read.
+            CheckpointError: The folder cannot be read.
         """
         with self._telling("list", "the checkpoints"):
             positions = [names.parse(item.name) for item in self._items()]
         return [str(place) for place in sorted(filter(None, positions))]
 
     def load(self, name: str) -> Checkpoint:
-        """Give a checkpoint, after all of it was verified.
+        """Returns a checkpoint, after all of it was verified.
 
         Its arrays are writable and share one piece of memory, as large as the file.
 
         Raises:
-            CheckpointError: it is missing, damaged, foreign or of a later version; the
+            CheckpointError: It is missing, damaged, foreign or of a later version; the
                 message says which file, and what is wrong with it.
         """
         with self._trusting(name):
             return self._read(name)
 
     def meta(self, name: str) -> dict[str, Any]:
-        """Give the words and numbers of a checkpoint; its arrays are not read.
+        """Returns the words and numbers of a checkpoint; its arrays are not read.
 
         Raises:
-            CheckpointError: as ``load``, except for what is wrong with the arrays.
+            CheckpointError: As for `load`, except for what is wrong with the arrays.
         """
         with self._trusting(name):
             return read_meta(self._disk, self._folder / name, self._open(name))
 
     def newest(self) -> Found:
-        """Give the newest checkpoint that can be trusted, and which ones cannot.
+        """Returns the newest checkpoint that can be trusted, and which ones cannot.
 
         Raises:
-            CheckpointError: there are checkpoints, and none can be trusted. To start
-                from the beginning then would be to throw the run away. Or one is of a
-                later version, or the disk refuses to give it: neither is a damage.
+            CheckpointError: There are checkpoints, and none can be trusted: to start
+                from the beginning then would throw the run away. Or one is of a later
+                version, or the disk cannot read it, and neither means that it is
+                damaged.
         """
         refused: list[tuple[str, str]] = []
         waiting = self.names()
@@ -179,10 +181,10 @@ class Store:
             except RefusedError as error:
                 now = self.names()
                 if name not in now:
-                    # The run goes on: it has saved another, and deleted this one.
+                    # A run that goes on has saved another, and deleted this one.
                     waiting = [n for n in now if n not in dict(refused)]
                     continue
-                if error.remedy:  # It is whole, and not for us.
+                if error.remedy:  # It is whole, and not ours to load.
                     with self._trusting(name):
                         raise
                 refused.append((name, _reason(error)))
@@ -202,10 +204,10 @@ class Store:
         return Found(None, None)
 
     def set_aside(self, name: str) -> None:
-        """Rename a checkpoint, so that it is no longer one; nothing is deleted.
+        """Renames a checkpoint, so that it is no longer one; nothing is deleted.
 
         Raises:
-            CheckpointError: it is missing, or the disk refuses.
+            CheckpointError: It is missing, or the disk refuses.
         """
         with self._telling("set aside", f"{name!r:.80}"):
             self._kind(name)
@@ -214,20 +216,20 @@ class Store:
             self._disk.sync_folder(self._folder)
 
     def prune(self, keep: Collection[str]) -> list[str]:
-        """Delete all other checkpoints of this run, and what killed processes left.
+        """Deletes all other checkpoints of this run, and what killed processes left.
 
         What is of another run, is damaged or holds anything but our files stays.
 
         Args:
-            keep: names, of which at least one must be sound. It is read for that, if
-                this store has neither saved nor loaded it.
+            keep: The names of those to keep. At least one must be sound; to know that,
+                it is read if this store has neither saved nor loaded it.
 
         Returns:
             The names of those that were deleted, oldest first.
 
         Raises:
-            CheckpointError: nothing sound would be left, or the disk refuses. What was
-                not deleted is deleted the next time.
+            CheckpointError: Nothing sound would be left, or the disk refuses. What
+                could not be deleted is deleted the next time.
         """
         present = self.names()
         kept = [name for name in present if name in keep]
@@ -240,7 +242,7 @@ class Store:
                     "to stay. Name it, or delete the folder by hand."
                 )
             if superseded:
-                # The one that stays may be there by the rename of a killed process.
+                # A process may have been killed after it renamed the one that stays.
                 self._disk.sync_folder(self._folder)
             for name in superseded:
                 self._disk.rename(self._folder / name, self._folder / names.trash(name))
@@ -249,10 +251,10 @@ class Store:
         return superseded
 
     def verify(self) -> list[Finding]:
-        """Look at every checkpoint, oldest first, and at every byte of it.
+        """Looks at every byte, and returns a finding for each checkpoint, oldest first.
 
         Raises:
-            CheckpointError: the folder cannot be read.
+            CheckpointError: The folder cannot be read.
         """
         return [self._look(name) for name in self.names()]
 
@@ -267,7 +269,7 @@ class Store:
         return Finding(name, size, True)
 
     def _make_folder(self) -> None:
-        """Make the folder and those above it, if they are missing, durably."""
+        """Makes the folder and those above it, if they are missing, durably."""
         if self._folder_is_durable:
             return
         missing = []
@@ -283,7 +285,7 @@ class Store:
             self._disk.make_folder(folder)
             self._disk.sync_folder(folder.parent)
         if not missing:
-            # Whoever made it may have been killed before it was durable.
+            # The process that made it may have been killed before it was durable.
             self._disk.sync_folder(self._folder.parent)
         self._folder_is_durable = True
 
@@ -294,17 +296,17 @@ class Store:
             return []
 
     def _leftovers(self) -> list[str]:
-        """Give what killed processes left, and what may be deleted now."""
+        """Returns what killed processes left, and what may be deleted now."""
         found = {item.name for item in self._items()} - self._unfinished
         leftovers = sorted(filter(names.is_leftover, found))
         if leftovers:
-            # Else a power cut might bring one back that is half deleted. Also those of
-            # a killed process, which may not have come to this line.
+            # Otherwise a power cut might bring one back that is half deleted. The same
+            # goes for those of a process that was killed before it came to this line.
             self._disk.sync_folder(self._folder)
         return leftovers
 
     def _next(self, step: int) -> tuple[str, str | None]:
-        """Give the name of the next checkpoint, and that of the one before it."""
+        """Returns the name of the next checkpoint, and that of the one before it."""
         items = self._items()
         committed = sorted(filter(None, (names.parse(item.name) for item in items)))
         aside = filter(None, (names.parse_set_aside(item.name) for item in items))
@@ -321,7 +323,7 @@ class Store:
         return name, None if last is None else str(last)
 
     def _kind(self, name: str) -> Kind:
-        """Refuse a name that is none, or not there; say what is there."""
+        """Returns the kind of what has this name; refuses a wrong or missing name."""
         if names.parse(name) is None:
             raise RefusedError("that is no name of a checkpoint", _CHOOSE)
         kinds = {item.name: item.kind for item in self._items()}
@@ -352,7 +354,7 @@ class Store:
         return True
 
     def _remove(self, folder: Path) -> None:
-        """Remove a folder of ours; one that holds anything else stays."""
+        """Removes a folder of ours; one that holds anything else stays."""
         items = self._disk.list(folder)
         if any(item.name not in FILES or item.kind != "file" for item in items):
             return
@@ -380,7 +382,7 @@ class Store:
 
     @contextmanager
     def _trusting_the_disk(self, name: str) -> Iterator[None]:
-        """Lets no error of the disk pass for a damage: it may be gone in a minute."""
+        """Keeps an error of the disk, which may pass, from being taken for damage."""
         try:
             yield
         except OSError as error:

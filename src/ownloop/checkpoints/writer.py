@@ -20,8 +20,8 @@ class Writer:
     checkpoint that was submitted is written, or the process was killed.
 
     Args:
-        save: what writes a checkpoint; ``Store.commit``, or a function that prunes as
-            well. It is called in the thread.
+        save: Writes a checkpoint: `Store.commit`, or a function that prunes as well. It
+            is called in the thread.
 
     Example:
         >>> written = []
@@ -50,10 +50,10 @@ class Writer:
         return self._thread is threading.current_thread()
 
     def submit(self, checkpoint: Checkpoint) -> None:
-        """Begin to write a checkpoint; first wait for the one before.
+        """Begins to write a checkpoint; first waits for the one before.
 
         Raises:
-            Exception: the one before failed. This one is then not written: submit it
+            Exception: The one before failed. This one is then not written: submit it
                 again to go on.
         """
         self.drain()
@@ -63,19 +63,19 @@ class Writer:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise the error of a checkpoint that failed, once; never wait.
+        """Raises the error of a checkpoint that failed, once; never waits.
 
         Raises:
-            Exception: what ``save`` raised.
+            Exception: What `save` raised.
         """
         if not self.busy:
             self._raise()
 
     def drain(self) -> None:
-        """Wait until nothing is being written.
+        """Waits until nothing is being written.
 
         Raises:
-            Exception: what ``save`` raised, if that was not raised before.
+            Exception: What `save` raised, if that was not raised before.
         """
         if self._thread is not None:
             self._thread.join()
@@ -83,7 +83,7 @@ class Writer:
         self._raise()
 
     def wait(self) -> None:
-        """Wait until nothing is being written, where nothing can be raised.
+        """Waits until nothing is being written, and raises nothing.
 
         An error is kept for the next call; if none comes, it is shown as Python ends.
         The thread that writes does not wait for itself.

@@ -31,13 +31,13 @@ _PIECE_BYTES = 4 * 2**20
 @final
 @dataclass(frozen=True)
 class Plan:
-    """A checkpoint that can be written: all that may be refused has been looked at.
+    """A checkpoint that can be written: all that might be refused was looked at.
 
     Attributes:
-        checkpoint: what to write.
-        specs: its arrays without their values.
-        layout: where they will lie.
-        meta: the content of meta.json.
+        checkpoint: What to write.
+        specs: Its arrays without their values.
+        layout: Where each array will lie in its file.
+        meta: The content of meta.json.
     """
 
     checkpoint: Checkpoint
@@ -47,15 +47,15 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """The bytes of the two large files."""
+        """How many bytes the two large files have."""
         return self.layout.size + len(self.meta)
 
 
 def plan(checkpoint: Checkpoint) -> Plan:
-    """Look at everything before a byte is written.
+    """Returns how a checkpoint will be written; refuses what cannot be.
 
     Raises:
-        CheckpointError: a step, a name, a dtype or a value of meta cannot be saved.
+        CheckpointError: A step, a name, a dtype or a value of meta cannot be saved.
     """
     step = checkpoint.step
     if type(step) is not int or not 0 <= step < 10**18:
@@ -89,13 +89,13 @@ def write(
     name: str,
     parent: str | None,
 ) -> None:
-    """Make a folder and fill it; when this returns, all in it survives a power cut.
+    """Makes a folder and fills it; when this returns, all in it survives a power cut.
 
     The folder's own name does not yet: that is for whoever owns the folder above.
 
     Raises:
-        CheckpointError: there are too many arrays for one manifest.
-        OSError: the disk did not take it; a part may have been written.
+        CheckpointError: There are too many arrays for one manifest.
+        OSError: The disk did not take it; a part may have been written.
     """
     disk.make_folder(folder)
     seals = {
@@ -140,7 +140,7 @@ def _spec(name: str, entry: Entry) -> TensorSpec:
 
 
 def _state(plan: Plan) -> Iterator[bytes | memoryview]:
-    """Give state.safetensors from its beginning to its end."""
+    """Yields the bytes of state.safetensors from its beginning to its end."""
     yield plan.layout.header
     for name in plan.layout.offsets:
         values = to_bytes(plan.checkpoint.tensors[name].array)
