@@ -2,10 +2,10 @@
 
     Layout    where everything is, and run.json, which says whose it is
     RunLock   one process at a time
-    Holder    which process that is, by ``find_holder``
+    Holder    which process that is, by `find_holder`
     Log       log.txt, which can be cut back to what a checkpoint is about;
-              ``verify_log`` only looks
-    ReplayRequest   which of its steps a process is asked to replay
+              `verify_log` only looks
+    ReplayRequest   which step a process is asked to replay
 
 This room knows the file system only: no loop, no Keras, no framework.
 """

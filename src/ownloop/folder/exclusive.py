@@ -15,31 +15,31 @@ def _module(name: str) -> Any:
     return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
 
-# Of each system only one is there, so neither can be imported by its name.
+# Each system has only one of them, so neither can be imported by its name.
 _UNIX: Final = _module("fcntl")
 _WINDOWS: Final = _module("msvcrt")
 
 _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
-# Windows keeps others from reading what is locked, so this is far behind the words.
+# Windows lets nobody read what is locked, so this lies far after the words.
 _FAR: Final = 1 << 30
 
 
-# Whoever asks `is_claimed` has a lock for some microseconds, or, where it was held up
-# just then, for longer. It must not look like somebody who has come to stay.
+# A process that asks `is_claimed` has the lock for some microseconds, or for longer if
+# it is held up just then. It must not be taken for one that keeps the lock.
 _ATTEMPTS: Final = 11
 _SECONDS_BETWEEN: Final = 0.01
 
 
 def claim(file: int) -> bool:
-    """Lock an open file for this process, within a tenth of a second or not at all.
+    """Locks an open file for this process, within a tenth of a second or not at all.
 
     Returns:
         Whether it is locked now: False where the system or the folder has no locks.
 
     Raises:
-        BlockingIOError: somebody else has locked it.
-        OSError: the system refuses for another reason.
+        BlockingIOError: Somebody else has locked it.
+        OSError: The system refuses for another reason.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -50,12 +50,12 @@ def claim(file: int) -> bool:
 
 
 def is_claimed(file: int) -> bool:
-    """Tell whether an open file is locked, or may be, as far as the system knows.
+    """Returns whether an open file is locked, or may be, as far as the system knows.
 
-    Between two instructions it is locked for the one who asks; `claim` waits for that.
+    To find out it locks the file for a moment; `claim` waits for that to pass.
 
     Args:
-        file: open for reading.
+        file: The descriptor of a file that is open for reading.
     """
     try:
         if _UNIX is not None:

@@ -1,7 +1,7 @@
 """Who has the lock of a run's folder now, asked without taking it.
 
-Owns the words that a lock's file holds: they are for messages, and the system alone
-says whether they are true. Changes nothing, and keeps nobody out.
+Owns the words that a lock's file holds. They are for messages only: whether somebody
+has the lock, the system says. Changes nothing, and keeps nobody out.
 """
 
 import json
@@ -19,12 +19,12 @@ from ownloop.folder.exclusive import is_claimed
 @final
 @dataclass(frozen=True)
 class Holder:
-    """Who has a lock, as it said itself.
+    """Who has a lock, in its own words.
 
     Attributes:
-        pid: its process; None: it has not said so.
-        host: the name of its machine.
-        since: when it took the lock.
+        pid: The number of its process; None where it is not known.
+        host: The name of its machine.
+        since: When it took the lock.
 
     Example:
         >>> print(Holder(12, "here", "2025-01-01"))
@@ -37,14 +37,14 @@ class Holder:
 
     @classmethod
     def here(cls) -> "Holder":
-        """Give what this process says of itself."""
+        """Returns this process as a holder."""
         # The time is for people who read the message, and decides nothing.
         started = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
         return cls(os.getpid(), socket.gethostname(), started)
 
     @classmethod
     def of(cls, path: Path) -> "Holder":
-        """Read what was said last, by somebody who need not be there any more."""
+        """Returns who wrote into a lock's file last, and need not be there any more."""
         try:
             said = json.loads(path.read_bytes())
             return cls(int(said["pid"]), str(said["host"]), str(said["since"]))
@@ -52,7 +52,7 @@ class Holder:
             return cls()
 
     def to_bytes(self) -> bytes:
-        """Give what ``of`` reads."""
+        """Returns the words that `of` reads."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     def __str__(self) -> str:
@@ -62,16 +62,16 @@ class Holder:
 
 
 def find_holder(path: str | PathLike[str]) -> Holder | None:
-    """Say who holds a lock at this moment; None if nobody does.
+    """Returns who holds a lock at this moment; None if nobody does.
 
-    Nobody who wants the lock is kept from it. Where the system has no locks, a process
-    that was killed is taken to be there still.
+    This keeps nobody from taking the lock. Where the system has no locks, a process
+    that was killed is still said to hold it.
 
     Args:
-        path: the file that stands for the lock.
+        path: The file that stands for the lock.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: The file is there and cannot be read.
 
     Example:
         >>> from ownloop.folder import RunLock
@@ -88,8 +88,8 @@ def find_holder(path: str | PathLike[str]) -> Holder | None:
     except FileNotFoundError:
         return None
     try:
-        # Who gives the lock back empties the file, and who takes it writes at once. So
-        # only what a killed process left is touched for a moment, never a free lock.
+        # A process that gives the lock back empties the file, and one that takes it
+        # writes at once. So only what a killed process left is locked for a moment.
         is_held = os.fstat(file).st_size > 0 and is_claimed(file)
         return Holder.of(Path(path)) if is_held else None
     finally:

@@ -1,6 +1,6 @@
 """Where things are in a run's folder, and whose folder it is.
 
-Owns the names, and ``run.json``, which gives the run its identity: history and
+Owns the names, and `run.json`, which gives the run its identity: history and
 checkpoints carry it, so that files of two runs cannot be mixed up. Knows nothing of
 what the other files contain.
 """
@@ -27,7 +27,7 @@ class Layout:
     Other files may lie there, too; nothing here touches them.
 
     Attributes:
-        folder: the run's folder, which need not exist.
+        folder: The run's folder, which need not exist.
 
     Example:
         >>> layout = Layout(Path("run"))
@@ -71,12 +71,12 @@ class Layout:
         return self.folder / "nonfinite"
 
     def prepare(self) -> None:
-        """Make the folder where it is missing, and see that a run can live in it.
+        """Makes the folder where it is missing, and checks that a run can live in it.
 
         This is what can be known before the first step, and before the lock.
 
         Raises:
-            FolderError: it or one above it is a file, nothing can be written
+            FolderError: The folder or one above it is a file, nothing can be written
                 there, or one of our names is taken by a thing of another kind.
         """
         try:
@@ -84,8 +84,8 @@ class Layout:
             missing = [path for path in above if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             for path in missing or [self.folder]:
-                # Also where it was there: whoever made it may have been killed before
-                # it was durable.
+                # Also where it was there: the process that made it may have been killed
+                # before it was durable.
                 _sync_folder(path.parent)
             # Permissions alone do not tell: the disk may be mounted for reading only.
             with tempfile.TemporaryFile(dir=self.folder):
@@ -105,12 +105,12 @@ class Layout:
                 raise _wrong_kind(path, found="file", expected="folder")
 
     def identify(self) -> str:
-        """Give the run's identity, and a new one to a folder that has none.
+        """Returns the run's identity, and makes one for a folder that has none.
 
         Call it with the lock held.
 
         Raises:
-            FolderError: ``run.json`` is not ours, or is missing where other files of
+            FolderError: `run.json` is not ours, or is missing where other files of
                 a run are.
         """
         if not self.identity.exists():
@@ -133,10 +133,10 @@ class Layout:
         return run
 
     def read_identity(self) -> str:
-        """Give the run's identity, and write nothing.
+        """Returns the run's identity, and writes nothing.
 
         Raises:
-            FolderError: there is no ``run.json``, or it is not ours.
+            FolderError: There is no `run.json`, or it is not ours.
         """
         path = self.identity
         try:
@@ -163,7 +163,7 @@ class Layout:
         return run
 
     def _write(self, content: bytes) -> None:
-        """Write run.json so that it is there whole or not at all, whatever happens."""
+        """Writes run.json so that it is there whole or not at all, whatever happens."""
         unfinished = self.folder / f".{self.identity.name}.new"
         try:
             with open(unfinished, "wb") as file:
@@ -180,9 +180,9 @@ class Layout:
             ) from error
 
     def _keep_identity(self) -> None:
-        """Make a run.json durable that a process wrote which perhaps was killed then.
+        """Makes run.json durable, since the process that wrote it may have been killed.
 
-        Else a power cut might take its name away and leave those of later files.
+        Otherwise a power cut might take its name away and leave those of later files.
         """
         try:
             _sync_folder(self.folder)
@@ -201,12 +201,12 @@ class Layout:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut, where the system can do so."""
+    """Makes a new name in a folder survive a power cut, where the system can do so."""
     if os.name == "nt":  # Windows opens no folders
         return
     try:
         file = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # It may be passed through, and not be read.
+    except PermissionError:  # one may go through the folder, and not read it
         return
     try:
         os.fsync(file)

@@ -25,7 +25,7 @@ class RunLock:
     """The right to write in a run's folder, held for as long as the run lives.
 
     Args:
-        path: the file that stands for it. Nothing happens to it before ``acquire``.
+        path: The file that stands for it. Nothing happens to it before `acquire`.
 
     Example:
         >>> old, new = RunLock("lock"), RunLock("lock")
@@ -38,8 +38,8 @@ class RunLock:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        # Two ways to write one folder are one lock. A lock that is a link is none of
-        # ours: its target would be written over.
+        # Two paths of one folder are one lock. A lock that is a link is none of ours:
+        # its target would be written over.
         folder, name = os.path.split(os.path.abspath(path))
         self._path = Path(os.path.realpath(folder), name)
         self._file: int | None = None
@@ -50,12 +50,12 @@ class RunLock:
         return self._file is not None
 
     def acquire(self) -> None:
-        """Take the lock now, or say who has it; what we hold already we keep.
+        """Takes the lock now, or says who has it; does nothing if we hold it already.
 
         Where the system has no locks it warns, and goes on without one.
 
         Raises:
-            FolderError: another process has it, or another lock of this process, or
+            FolderError: Another process has it, or another lock of this process, or
                 the file cannot be written.
         """
         if self.held:
@@ -70,22 +70,24 @@ class RunLock:
         self._file, _HELD[self._path] = file, self
 
     def take_over(self) -> bool:
-        """Take the lock, if need be from another lock of this same process.
+        """Takes the lock, if need be from another lock of this same process.
 
-        Gives whether that was so. That one is not ``held`` any more. In between the
-        folder is never free. This is what happens when a cell of a notebook that makes
-        a loop is run again.
+        That one is not `held` any more, and in between the folder is never free. This
+        is what happens when a cell of a notebook that makes a loop is run again.
+
+        Returns:
+            Whether another lock of this process had it.
 
         Raises:
-            FolderError: another process has it, or the file cannot be written.
+            FolderError: Another process has it, or the file cannot be written.
         """
         other = _HELD.get(self._path)
         if other is not None and not other.is_in_place:
-            other.release()  # The folder was deleted, and made again by somebody.
+            other.release()  # the folder was deleted, and somebody made it again
             other = None
         if other is not None and other is not self:
             self._file, other._file = other._file, None
-            if self.held:  # It was not let go of just now, by a loop that is forgotten.
+            if self.held:  # else a forgotten loop has let go of it just now
                 _HELD[self._path] = self
                 return True
         self.acquire()
@@ -93,7 +95,7 @@ class RunLock:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the file that we have locked is the one of that name.
+        """Whether the file that we have locked is still the one at the path.
 
         It is not where the folder was deleted, and perhaps made again by another.
         """
@@ -104,18 +106,18 @@ class RunLock:
         return self._file is not None and os.path.samestat(now, os.fstat(self._file))
 
     def release(self) -> None:
-        """Give the lock back; what is not held is not given back."""
+        """Lets go of the lock; does nothing where it is not held."""
         file, self._file = self._file, None
         if file is not None:
             del _HELD[self._path]
             # An emptied file cannot be taken for a sign of life. It is not removed:
-            # somebody may be waiting with it open, and lock what is no file any more.
+            # somebody may have it open to wait for it, and would lock a deleted file.
             with suppress(OSError):
                 os.ftruncate(file, 0)
             _close(file)
 
     def _claim(self) -> int:
-        """Open and lock the file, and write into it who we are."""
+        """Opens and locks the file, and writes into it who we are."""
         try:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             file = os.open(self._path, flags, 0o666)
@@ -154,14 +156,14 @@ class RunLock:
         )
 
     def _forget(self) -> None:
-        """Close, after a fork, what the parent opened; the lock stays the parent's."""
+        """Closes, after a fork, what the parent opened; the lock stays the parent's."""
         file, self._file = self._file, None
         if file is not None:
             _close(file)
 
 
 def _close(file: int) -> None:
-    """Close a file, which unlocks it; a disk that complains has let go of it, too."""
+    """Closes a file, which unlocks it, also where the disk complains."""
     with suppress(OSError):
         os.close(file)
 

@@ -1,7 +1,7 @@
 """The run's log: text that is added to, and cut back when a run is resumed.
 
-Owns ``log.txt``. What is written stays as it was given, and nothing is added to it:
-no time of day, which would make two equal runs differ.
+Owns `log.txt`. What is written is kept as it is, and nothing is added to it: no time of
+day, which would make two equal runs differ.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Log:
     r"""A text file in UTF-8 that only grows, except when it is cut back.
 
     Args:
-        path: the file. Nothing happens to it before ``open``.
+        path: The file. Nothing happens to it before `open`.
 
     Example:
         >>> log = Log("log.txt")
@@ -45,13 +45,14 @@ class Log:
         self._digest = hashlib.sha256()
 
     def open(self) -> None:
-        """Open the file, or make it; a second time does nothing.
+        """Opens the file, or makes it; a second time does nothing.
 
         Raises:
-            FolderError: it cannot be written.
+            FolderError: It cannot be written.
         """
         if self._file is None:
-            # Not through a link: whoever gives a folder away would have it cut.
+            # Not through a link: in a folder from somebody else it may point to a file
+            # of ours, which would be cut.
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK
             if sys.platform == "win32":  # or a line's end would be two bytes there
                 flags |= os.O_BINARY
@@ -62,20 +63,20 @@ class Log:
             self._length = _found_length(self._file)
 
     def write(self, text: str) -> None:
-        """Add the text at the end and hand it to the system, all of it or nothing.
+        """Adds the text at the end and hands it to the system, all of it or nothing.
 
-        It survives the death of this process at once; a power cut only after ``sync``.
-        What others added to the file goes: no checkpoint could vouch for it.
+        It survives the death of this process at once, and a power cut after `sync`.
+        What others added to the file is cut off: no checkpoint could vouch for it.
 
         Raises:
-            FolderError: the file cannot be written, for instance as the disk is full.
+            FolderError: The file cannot be written, for instance as the disk is full.
         """
         file = self._open_file()
         written = text.encode("utf-8", errors="backslashreplace")
         content = memoryview(written)
         try:
             if _found_length(file) > self._length:
-                # What another wrote, or half a line that could not be taken away.
+                # What others wrote, or half a line that could not be taken away before.
                 os.ftruncate(file, self._length)
             while content:
                 content = content[os.write(file, content) :]
@@ -89,7 +90,7 @@ class Log:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what was written since ``cut_back``, and of what that left."""
+        """The SHA-256 of what `cut_back` left and of what was written since."""
         return self._digest.hexdigest()
 
     @property
@@ -98,10 +99,10 @@ class Log:
         return self._length
 
     def sync(self) -> None:
-        """Wait until the disk has all that was written.
+        """Waits until the disk has all that was written.
 
         Raises:
-            FolderError: the disk refuses.
+            FolderError: The disk refuses.
         """
         try:
             os.fsync(self._open_file())
@@ -109,22 +110,22 @@ class Log:
             raise _refusal(self._path, "written", error) from error
 
     def verify(self, length: int, *, digest: str) -> None:
-        """See that the file begins as a checkpoint says; what follows is not looked at.
+        """Checks that the file begins as a checkpoint says, whatever follows.
 
         Raises:
-            FolderError: it does not, or cannot be read.
+            FolderError: It begins otherwise, or cannot be read.
         """
         _verified(self._path, self._open_file(), length, digest)
 
     def cut_back(self, length: int, *, digest: str | None = None) -> None:
-        """Take away what was written after the file had this length, in bytes.
+        """Takes away what was written after the file had a length.
 
         Args:
-            length: as a checkpoint keeps it.
-            digest: so; what is left must have it.
+            length: How many bytes are left, as a checkpoint keeps it.
+            digest: As a checkpoint keeps it; what is left must have it.
 
         Raises:
-            FolderError: the file is shorter, or its begin is another one.
+            FolderError: The file is shorter, or what would be left has another digest.
         """
         file = self._open_file()
         self._digest = _verified(self._path, file, length, digest)
@@ -135,10 +136,10 @@ class Log:
         self._length = length
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Closes the file; a second time does nothing."""
         file, self._file = self._file, None
         if file is not None:
-            # What had to be on the disk was waited for by ``sync``.
+            # What had to be on the disk was waited for by `sync`.
             with suppress(OSError):
                 os.close(file)
 
@@ -151,10 +152,10 @@ class Log:
 
 
 def verify_log(path: str | PathLike[str], length: int, *, digest: str) -> None:
-    """See that a log begins as a checkpoint says, and change nothing.
+    """Checks that a log begins as a checkpoint says, and changes nothing.
 
     Raises:
-        FolderError: it does not, or cannot be read.
+        FolderError: It begins otherwise, or cannot be read.
     """
     path = Path(path)
     try:
@@ -170,7 +171,7 @@ def verify_log(path: str | PathLike[str], length: int, *, digest: str) -> None:
 def _verified(
     path: Path, file: int, length: int, digest: str | None
 ) -> "hashlib._Hash":
-    """Give the digest of the first bytes, if they are what a checkpoint says."""
+    """Returns the digest of the first bytes, if they are as a checkpoint says."""
     found = _found_length(file)
     if found < length:
         raise FolderError(

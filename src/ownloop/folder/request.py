@@ -1,6 +1,6 @@
-"""What a process that runs a script once more is asked to do there: replay one step.
+"""The request to a process that runs a script once more: to replay one step there.
 
-``ownloop replay`` hands it over in the environment, and gets the report in a file.
+`ownloop replay` hands it over in the environment, and reads the report from a file.
 """
 
 import json
@@ -18,11 +18,11 @@ class ReplayRequest:
     """Which step to replay, and where to write what was seen.
 
     Attributes:
-        folder: the run's folder.
-        name: what is kept of the step there, such as "step-12".
-        pass_name: the name of the step's pass.
-        epoch: the step's epoch, from 1; None outside any epoch.
-        report: the file for the report.
+        folder: The run's folder.
+        name: The name of what is kept of the step there, such as `"step-12"`.
+        pass_name: The name of the step's pass.
+        epoch: The step's epoch, from 1; None outside any epoch.
+        report: The file for the report.
 
     Example:
         >>> request = ReplayRequest("runs/a", "step-12", "train", 1, "report.txt")
@@ -40,12 +40,12 @@ class ReplayRequest:
 
     @classmethod
     def of(cls, environment: dict[str, str] | None = None) -> "ReplayRequest | None":
-        """Give what an environment asks for, or that of this process, if anything."""
+        """Returns the request in an environment, by default this process's; or None."""
         words = (os.environ if environment is None else environment).get(_VARIABLE)
         return None if words is None else cls(**json.loads(words))
 
     def environment(self) -> dict[str, str]:
-        """Give what must be in a process's environment to ask it for this."""
+        """Returns what must be in a process's environment to hand it the request."""
         return {_VARIABLE: json.dumps(asdict(self))}
 
     def is_about(self, folder: Path) -> bool:
