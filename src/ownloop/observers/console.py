@@ -10,14 +10,14 @@ from ownloop.events import Event, Notice
 
 @final
 class Console:
-    """Print each notice as one line, such as "ownloop: compiling train_step".
+    """Prints each notice as one line, such as "ownloop: compiling train_step".
 
     Compiling may take seconds in which nothing else is seen to happen, so a loop says
     what it is doing. The lines go to standard error and leave a program's own output
     as it is.
 
     Args:
-        stream: where to print; None stands for ``sys.stderr`` at that moment.
+        stream: Where to print; None stands for `sys.stderr` at that moment.
 
     Example:
         >>> import sys

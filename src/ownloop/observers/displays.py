@@ -31,26 +31,26 @@ class Bar(NamedTuple):
 class Display(ABC):
     """Where bars and lines go.
 
-    Laws: ``show`` may be called thousands of times a second; after ``finish`` the
-    line of text is on the screen for good; after ``close`` nothing else of the display
-    is, and ``sys.stdout`` and ``sys.stderr`` are what they were.
+    Laws: `show` may be called thousands of times a second; after `finish` the line of
+    text stays on the screen; after `close` nothing else of the display is there, and
+    `sys.stdout` and `sys.stderr` are what they were.
     """
 
     @abstractmethod
     def show(self, key: Hashable, bar: Bar) -> None:
-        """Draw or update the bar of the pass ``key``."""
+        """Draws or updates the bar of the pass `key`."""
 
     @abstractmethod
     def finish(self, key: Hashable, line: str) -> None:
-        """Remove the bar of the pass ``key`` and leave ``line`` behind."""
+        """Removes the bar of the pass `key` and leaves `line` behind."""
 
     @abstractmethod
     def close(self) -> None:
-        """Remove all bars."""
+        """Removes all bars."""
 
 
 def display_for(stream: TextIO) -> Display:
-    """Choose what ``stream`` can show: bars need a terminal, the best need rich."""
+    """Returns what `stream` can show: bars need a terminal, the best of them rich."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return Lines(stream)
     try:
@@ -182,7 +182,7 @@ class PlainBar(Display):
         self._proxies.clear()
 
     def erase(self) -> None:
-        """Take the bar off the screen until it is drawn again."""
+        """Takes the bar off the screen until it is drawn again."""
         if self._visible:
             self._stream.write(_ERASE_LINE)
             self._stream.flush()

@@ -32,23 +32,23 @@ _LABEL_GAP = 0.1  # of an axis' height, so that two labels do not touch
 
 
 def plot_history(history: History, path: str | PathLike[str] | None = None) -> Figure:
-    """Draw the epochs of a history: accuracy on top, loss below, then all other values.
+    """Draws the epochs of a history: accuracy on top, loss below, then other values.
 
-    Values that have the same key in several passes, such as ``train_loss`` and
-    ``val_loss``, share an axis. An array is drawn as a faint line for each entry and a
+    Values that have the same key in several passes, such as `train_loss` and
+    `val_loss`, share an axis. An array is drawn as a faint line for each entry and a
     strong one for their mean. All axes share the epochs.
 
     Args:
-        history: with at least one closed epoch.
-        path: where to write the picture, in the format of its ending (``.png``,
-            ``.svg``, ``.pdf``); None to only give the figure. It appears whole or not
-            at all.
+        history: A history with at least one closed epoch.
+        path: Where to write the picture, in the format of its ending (`.png`,
+            `.svg`, `.pdf`); None to only return the figure. It appears whole or not at
+            all.
 
     Returns:
-        The figure, for further changes or ``savefig``.
+        The figure, for further changes or `savefig`.
 
     Raises:
-        HistoryError: no epoch has been closed, or none has a value.
+        HistoryError: No epoch has been closed, or none has a value.
 
     Example:
         >>> history = History()
@@ -81,7 +81,7 @@ def plot_history(history: History, path: str | PathLike[str] | None = None) -> F
 
 
 def _group(history: History) -> dict[str, list[str]]:
-    """Give for each key the columns that share it: accuracy, loss, then the rest."""
+    """Returns the columns that share each key: accuracy, loss, then the rest."""
     groups: dict[str, list[str]] = {}
     for name in history.epochs:
         if name in history.origins and np.isfinite(history[name]).any():
@@ -96,7 +96,7 @@ def _rank(key: str) -> int:
 
 
 def _choose_colours(history: History) -> dict[str, str]:
-    """Give each pass its colour, the same one in all axes."""
+    """Returns a colour for each pass, the same one in all axes."""
     passes = dict.fromkeys(origin for origin, _ in history.origins.values())
     others = [name for name in passes if name not in _COLOURS]
     more = {
@@ -154,7 +154,7 @@ def _draw_column(axes: Axes, history: History, name: str, colour: str) -> None:
 def _label_ends(
     axes: Axes, history: History, columns: Sequence[str], colours: dict[str, str]
 ) -> None:
-    """Write each line's pass and last value beside its end, in the line's colour."""
+    """Writes each line's pass and last value beside its end, in the line's colour."""
     bottom, top = axes.get_ylim()
     ends = []
     for name in columns:
@@ -177,7 +177,7 @@ def _label_ends(
 
 
 def _spread(places: list[float]) -> list[float]:
-    """Move sorted places apart until no two labels touch, each as little as it goes.
+    """Moves sorted places apart until no two labels touch, each as little as possible.
 
     Labels that touch form a block about their common middle; blocks that then touch
     form one block in turn.
@@ -202,7 +202,7 @@ def _short(value: float) -> str:
 
 
 def _as_line(values: np.ndarray) -> np.ndarray:
-    """Give one value per epoch: of an array the mean of what is known of it."""
+    """Returns one value per epoch: of an array the mean of its known entries."""
     if values.ndim == 1:
         return values
     entries = values.reshape(len(values), -1)

@@ -1,6 +1,6 @@
 """Shows how far each pass is: a bar on a terminal, one line per pass elsewhere.
 
-This file turns events into words and numbers; ``displays`` puts them on the screen.
+This file turns events into words and numbers; `displays` puts them on the screen.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class _Pass:
 
 @final
 class Progress:
-    """Show a bar for each running pass and leave a line for each finished one.
+    """Shows a bar for each running pass and leaves a line for each finished one.
 
     On a terminal the bar holds the epoch, the pass, the batches done, the means so far
     and the steps per second; what the user's loop prints appears above it. Anywhere
     else, in a file or a CI log, there are the lines only.
 
     Args:
-        stream: where to show it; None stands for ``sys.stderr`` at the first event.
+        stream: Where to show it; None stands for `sys.stderr` at the first event.
 
     Example:
         >>> import sys
@@ -111,7 +111,7 @@ def _values(values: Mapping[str, Any], at_most: int | None = None) -> list[str]:
         try:
             scalars[name] = float(value)
         except (TypeError, ValueError):
-            continue  # a confusion matrix, for example, is no word on a line
+            continue  # a confusion matrix, for example, does not fit on a line
     return [f"{name} {_number(value)}" for name, value in scalars.items()][:at_most]
 
 
