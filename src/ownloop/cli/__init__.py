@@ -1,4 +1,4 @@
-"""The command ``ownloop``: words on a command line become calls.
+"""The command `ownloop`: words on a command line become calls.
 
 This room parses, checks all that can be checked before the first step, chooses the
 backend, and prints. Nothing in it imports Keras before the backend is chosen: Keras
@@ -32,10 +32,10 @@ _NO_READER = 141  # and after SIGPIPE
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
+    """Runs one command and returns its exit code.
 
     Args:
-        words: the words after ``ownloop``; None stands for those of this process.
+        words: The words after `ownloop`; None stands for those of this process.
 
     Returns:
         0 if all went well; 1 if something that was looked at is not well: no backend
@@ -62,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(command: Command) -> int:
-    # Each imports what it needs and no more: a doctor must come to a machine on which
+    # Each imports what it needs and no more: a doctor must work on a machine on which
     # NumPy is broken, and nobody who lists runs wants to wait for a framework.
     match command:
         case Doctor():

@@ -1,7 +1,7 @@
-"""The words that ``ownloop`` understands, and the values that they become.
+"""The words that `ownloop` understands, and the values that they become.
 
 Whatever is wrong with a word alone is said here, with the value, what was expected and
-what to write instead. What is wrong with the machine is ``preflight``'s business.
+what to write instead. What is wrong with the machine is `preflight`'s business.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BACKENDS: Final = ("jax", "tensorflow", "torch")
 
 
 def parse(words: Sequence[str] | None = None) -> Command:
-    """Turn words into a command, or end the program as argparse does.
+    """Turns words into a command, or ends the program as argparse does.
 
     Raises:
-        SystemExit: with code 2 and a message for a wrong word, 0 after ``--help``.
+        SystemExit: A word is wrong, with code 2 and a message; or 0 after `--help`.
 
     Example:
         >>> parse(["mnist", "--classes", "0,1", "--backend", "jax"]).job.classes
@@ -89,7 +89,7 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(BACKENDS)} (if not given: KERAS_BACKEND, or else the "
         "first of these that is installed)",
     )
-    # A default in the form of a word goes through the same reader as the user's word.
+    # A default is a word, too, and is read as the user's word is.
     digits = ",".join(str(digit) for digit in usual.classes)
     for flag, reader, default, metavar, words in (
         ("--epochs", count, usual.epochs, "N", "how often all examples are seen"),
@@ -158,7 +158,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 
 def backend(word: str) -> str:
-    """Read the name of a backend."""
+    """Reads the name of a backend."""
     if word not in BACKENDS:
         raise argparse.ArgumentTypeError(
             f"{word!r} is no backend that ownloop knows; expected one of "
@@ -168,7 +168,7 @@ def backend(word: str) -> str:
 
 
 def count(word: str) -> int:
-    """Read a whole number from 1 up."""
+    """Reads a whole number from 1 up."""
     number = _whole(word)
     if number is None or number < 1:
         raise argparse.ArgumentTypeError(
@@ -178,7 +178,7 @@ def count(word: str) -> int:
 
 
 def seed(word: str) -> int:
-    """Read a seed: what both NumPy and Keras accept."""
+    """Reads a seed: what both NumPy and Keras accept."""
     number = _whole(word)
     if number is None or not 0 <= number < 2**32:
         raise argparse.ArgumentTypeError(
@@ -189,7 +189,7 @@ def seed(word: str) -> int:
 
 
 def rate(word: str) -> float:
-    """Read a learning rate."""
+    """Reads a learning rate."""
     try:
         number = float(word)
     except ValueError:
@@ -202,7 +202,7 @@ def rate(word: str) -> float:
 
 
 def classes(word: str) -> tuple[int, ...]:
-    """Read the digits to tell apart."""
+    """Reads the digits to tell apart."""
     found = [_whole(part) for part in word.split(",")]
     digits = tuple(digit for digit in found if digit is not None and 0 <= digit < 10)
     if len(digits) != len(found) or len(set(digits)) != len(digits) or len(digits) < 2:
@@ -214,7 +214,7 @@ def classes(word: str) -> tuple[int, ...]:
 
 
 def inexact(word: str) -> str:
-    """Read the one word that may follow ``--resume``."""
+    """Reads the one word that may follow `--resume`."""
     if word != "inexact":
         raise argparse.ArgumentTypeError(
             f"got {word!r}; expected nothing, or the word inexact; write --resume, and "
@@ -224,12 +224,12 @@ def inexact(word: str) -> str:
 
 
 def table_file(word: str) -> Path:
-    """Read the name of a file for numbers."""
+    """Reads the name of a file for numbers."""
     return _file(word, (".csv", ".json"))
 
 
 def picture_file(word: str) -> Path:
-    """Read the name of a file for a picture."""
+    """Reads the name of a file for a picture."""
     return _file(word, (".png", ".svg", ".pdf"))
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, final
 @final
 @dataclass(frozen=True)
 class Doctor:
-    """Say what is installed and what works."""
+    """The wish to know what is installed and what works."""
 
 
 @final
@@ -22,15 +22,15 @@ class Job:
     """The handwritten-digit job, as the user asked for it.
 
     Attributes:
-        epochs: how often all training examples are seen.
-        batch_size: examples per step.
+        epochs: How often all training examples are seen.
+        batch_size: The examples of each step.
         learning_rate: Adam's step size.
-        classes: the digits to tell apart; output 0 stands for the first, and so on.
-        every: batches between two printed lines, the first after the first batch.
-        seed: of the shuffle and of the weights.
-        out: the run's folder, which also gets history.csv, history.json, history.png.
-        resume: as in `Loop`, whether to continue a run that is in the folder: to the
-            same bits, or "inexact" where something differs; else it is refused.
+        classes: The digits to tell apart; output 0 stands for the first, and so on.
+        every: The batches between two printed lines; the first follows the first batch.
+        seed: The seed of the shuffle and of the weights.
+        out: The run's folder, which also gets history.csv, history.json, history.png.
+        resume: As in `Loop`, whether to continue a run that is in the folder: to the
+            same bits, or "inexact" where something differs; else the run is refused.
     """
 
     epochs: int = 10
@@ -46,7 +46,7 @@ class Job:
 @final
 @dataclass(frozen=True)
 class Train:
-    """Do the job; None stands for a backend that is found out."""
+    """The wish to do the job; without a backend, one is chosen."""
 
     job: Job
     backend: str | None = None
@@ -55,7 +55,7 @@ class Train:
 @final
 @dataclass(frozen=True)
 class ListRuns:
-    """Say which runs are in a folder, or below it."""
+    """The wish to know which runs are in a folder, or below it."""
 
     folder: Path = Path("runs")
 
@@ -63,13 +63,13 @@ class ListRuns:
 @final
 @dataclass(frozen=True)
 class ShowRun:
-    """Say what is in a run's folder; with one of the wishes, do only what it says.
+    """The wish to know what is in a run's folder, or to do only what is set here.
 
     Attributes:
-        folder: the run's folder.
-        log: print the whole log.
-        history: the file to write the history to, which ends with .csv or .json.
-        plot: the file to draw the history to.
+        folder: The run's folder.
+        log: Whether to print the whole log.
+        history: The file to write the history to, which ends with .csv or .json.
+        plot: The file to draw the history to.
     """
 
     folder: Path
@@ -81,7 +81,7 @@ class ShowRun:
 @final
 @dataclass(frozen=True)
 class VerifyRun:
-    """Look at every byte of a run's folder."""
+    """The wish to check every byte of a run's folder."""
 
     folder: Path
 
@@ -89,11 +89,11 @@ class VerifyRun:
 @final
 @dataclass(frozen=True)
 class ReplayStep:
-    """Run a step that was not finite once more.
+    """The wish to run a step that was not finite once more.
 
     Attributes:
-        folder: the run's folder.
-        step: which step; None stands for the latest.
+        folder: The run's folder.
+        step: Which step; None stands for the latest.
     """
 
     folder: Path

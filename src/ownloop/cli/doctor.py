@@ -1,4 +1,4 @@
-"""``ownloop doctor``: what is installed, what works, and what to install."""
+"""`ownloop doctor`: what is installed, what works, and what to install."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS_PER_PROBE = 120
 
 
 def report() -> int:
-    """Print the report; return 0 if at least one backend works, else 1."""
+    """Prints the report; returns 0 if at least one backend works, else 1."""
     _line("ownloop", ownloop.__version__)
     _line("Python", f"{platform.python_version()} ({sys.executable})")
     _line("machine", f"{platform.platform()}, {usable_cpus()} processors")
@@ -66,7 +66,7 @@ def _examine(name: str) -> bool:
 
 
 def _probe(name: str) -> Answer | str:
-    """Ask a framework in a process of its own; a text says what went wrong."""
+    """Asks a framework in a process of its own; returns a text if that goes wrong."""
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The folder of ``ownloop mnist``: whether its run may begin, go on, or is finished.
+"""The folder of `ownloop mnist`: whether its run may begin, go on, or is finished.
 
 All of this is known before Keras is imported, so that a wrong word costs no waiting,
 and a job that is finished needs no framework to say so.
@@ -25,7 +25,7 @@ _FREE_TO_CHANGE = ("epochs", "out", "resume")
 
 
 def settings_of(job: Job) -> dict[str, Any]:
-    """Give, as JSON, what must be the same whenever a job goes on.
+    """Returns, as JSON, what must be the same whenever a job goes on.
 
     Example:
         >>> settings_of(Job(classes=(0, 1)))["classes"]
@@ -36,10 +36,10 @@ def settings_of(job: Job) -> dict[str, Any]:
 
 
 def is_finished(job: Job) -> bool:
-    """See what is in the folder, and whether anything is left to do.
+    """Returns whether the job in the folder is finished, so that nothing is left to do.
 
     Raises:
-        FolderError: a run is there that must not be continued: it was not asked for,
+        FolderError: A run is there that must not be continued: nobody asked for that,
             another process is at it, or it is another job.
     """
     layout = Layout(job.out)
@@ -65,14 +65,14 @@ def is_finished(job: Job) -> bool:
 
 
 def write_history(history: History, folder: Path) -> None:
-    """Write the history as numbers and as a picture."""
+    """Writes the history as numbers and as a picture."""
     history.to_csv(folder / "history.csv")
     history.to_json(folder / "history.json")
     history.plot(folder / "history.png")
 
 
 def result_in_words(history: History, folder: Path) -> str:
-    """Say what came of the job, and where it is."""
+    """Returns, in words, what came of the job, and where it is."""
     return (
         f"training accuracy {history['train_accuracy'][-1]:.4f}, "
         f"validation accuracy {history['val_accuracy'][-1]:.4f}; "
@@ -81,9 +81,9 @@ def result_in_words(history: History, folder: Path) -> str:
 
 
 def tell_finished(job: Job) -> None:
-    """Say what came of a job that an earlier process has finished."""
+    """Prints what came of a job that an earlier process has finished."""
     history = read_database(Layout(job.out).history)
-    # That process may have been killed before it came to this.
+    # That process may have been killed before it wrote these.
     write_history(history, job.out)
     done = len(history)
     print(

@@ -1,7 +1,7 @@
-"""``ownloop mnist``: the handwritten digits, trained by a loop that one can read.
+"""`ownloop mnist`: the handwritten digits, trained by a loop that one can read.
 
 The job is written with the public names only, as a user would write it. It is imported
-after the backend is chosen, and takes for granted what ``preflight`` has checked.
+after the backend is chosen, and takes for granted what `preflight` has checked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TRAINING_SHARE = 5 / 6
 
 
 def train(job: Job) -> None:
-    """Train, print what a textbook's loop prints, and write the history.
+    """Trains, prints what a textbook's loop prints, and writes the history.
 
     What is printed is kept in the folder's log as well, except for times, by which two
     equal runs would differ.
@@ -61,7 +61,7 @@ def train(job: Job) -> None:
         optimizer=optimizer,
         observers=observers(),
         folder=job.out,
-        # Where nothing was saved yet it begins anew; other runs were refused before.
+        # Where nothing was saved yet the run begins anew; others were refused before.
         resume=job.resume or True,
     )
     loop.memory[SETTINGS] = settings_of(job)
@@ -93,7 +93,7 @@ def train(job: Job) -> None:
 def load(
     job: Job, *, say: Callable[[str], None] = print
 ) -> tuple[ol.Batches, ol.Batches]:
-    """Read the digits and split them into batches for training and for validation."""
+    """Reads the digits and splits them into batches for training and for validation."""
     (x, y), _ = ol.datasets.mnist()
     say(f"data: shape {x.shape}, minimum {x.min()}, maximum {x.max()}")
     chosen = np.flatnonzero(np.isin(y, job.classes))
@@ -109,7 +109,7 @@ def load(
 
 
 def relabel(digits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
-    """Turn digits into the numbers of the outputs: the first class becomes 0.
+    """Turns digits into the numbers of the outputs: the first class becomes 0.
 
     Example:
         >>> relabel(np.array([7, 3, 7]), (3, 7))
@@ -121,7 +121,7 @@ def relabel(digits: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
 
 
 def build(outputs: int, seed: int) -> keras.Model:
-    """Build the textbook's network: 784 - 512 - 256 - 128 - one logit per class.
+    """Builds the textbook's network: 784 - 512 - 256 - 128 - one logit per class.
 
     Each layer has a seed of its own, and not `keras.utils.set_random_seed`, which
     imports TensorFlow wherever that is installed.
@@ -140,5 +140,5 @@ def build(outputs: int, seed: int) -> keras.Model:
 
 
 def observers() -> list[Any]:
-    """Choose who shows the run: a bar where it can be drawn, else the lines alone."""
+    """Returns what shows the run: a bar where one can be drawn, else lines alone."""
     return [Console(), Progress()] if sys.stderr.isatty() else [Console()]

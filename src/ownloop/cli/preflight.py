@@ -18,21 +18,22 @@ from ownloop.errors import BackendError, OwnloopError
 
 
 def installed_backends() -> list[str]:
-    """List the backends whose package can be found, in the order of preference."""
+    """Returns the backends whose package can be found, in the order of preference."""
     return [name for name in BACKENDS if find_spec(name) is not None]
 
 
 def choose_backend(wanted: str | None) -> str:
-    """Choose the backend of this process.
+    """Returns the backend to use in this process.
 
-    A file ``keras.json`` has no say: Keras writes one by itself, with "tensorflow" in
+    A file `keras.json` has no say: Keras writes one by itself, with "tensorflow" in
     it, so it is no sign of what somebody wants.
 
     Args:
-        wanted: the user's word, or None for KERAS_BACKEND and else the first installed.
+        wanted: The user's word. None stands for KERAS_BACKEND, and without that for the
+            first one that is installed.
 
     Raises:
-        BackendError: if it is unknown or not installed, or if none is.
+        BackendError: It is unknown or not installed, or none is installed.
     """
     name = wanted or os.environ.get("KERAS_BACKEND")
     found = installed_backends()
@@ -58,10 +59,10 @@ def choose_backend(wanted: str | None) -> str:
 
 
 def use_backend(name: str) -> None:
-    """Make Keras use the backend ``name``, in this process, from its import on.
+    """Makes Keras use the backend `name`, in this process, from its import on.
 
     Raises:
-        BackendError: if Keras was imported already and uses another one.
+        BackendError: Keras was imported already and uses another one.
     """
     keras = sys.modules.get("keras")
     if keras is not None and keras.backend.backend() != name:
@@ -70,7 +71,7 @@ def use_backend(name: str) -> None:
             f"backend {name!r} was expected; start a new process for it."
         )
     os.environ["KERAS_BACKEND"] = name
-    # From the start, so that drawing the first weights is found compiled as well.
+    # From the start, so that what draws the first weights is found compiled as well.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compiled_folder("jax")))
     os.environ.setdefault(
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(WORTH_KEEPING_SECONDS)
@@ -80,10 +81,10 @@ def use_backend(name: str) -> None:
 
 
 def require_package(name: str, *, extra: str, purpose: str) -> None:
-    """Refuse to start without an optional package that the job's end needs.
+    """Refuses to start without an optional package that the job's end needs.
 
     Raises:
-        OwnloopError: if it is not installed.
+        OwnloopError: It is not installed.
     """
     if find_spec(name) is None:
         raise OwnloopError(
@@ -93,10 +94,10 @@ def require_package(name: str, *, extra: str, purpose: str) -> None:
 
 
 def require_sqlite() -> None:
-    """Refuse to start on a Python without SQLite, in which histories are kept.
+    """Refuses to start on a Python without SQLite, in which histories are kept.
 
     Raises:
-        OwnloopError: if it was built without.
+        OwnloopError: Python was built without it.
     """
     if find_spec("_sqlite3") is None:
         raise OwnloopError(
@@ -107,10 +108,10 @@ def require_sqlite() -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make ``folder`` and prove, with a file that is removed again, that it is ours.
+    """Makes `folder` and proves, with a file that is removed again, that it is ours.
 
     Raises:
-        OwnloopError: if the folder cannot be made or written.
+        OwnloopError: The folder cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Asks one framework about itself: ``python -m ownloop.cli.probe jax``.
+"""Asks one framework about itself: `python -m ownloop.cli.probe jax`.
 
 The doctor starts one such process per backend, because a process holds one Keras
 backend and because a broken installation may hang or crash. Frameworks are imported by
@@ -23,7 +23,7 @@ class Answer(TypedDict):
 
 
 def ask(name: str) -> Answer:
-    """Import the framework ``name`` and ask for version, devices and threads."""
+    """Imports the framework `name` and returns its version, devices and threads."""
     framework: Any = import_module(name)
     if name == "jax":
         # JAX tells nobody how many threads it has; on a CPU it takes all it may use.
@@ -44,7 +44,7 @@ def ask(name: str) -> Answer:
 
 
 def usable_cpus() -> int:
-    """Count the processors that this process may use, not those of the machine."""
+    """Returns how many processors this process may use, out of the machine's."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""``ownloop replay``: a step that was not finite, run once more by its own script.
+"""`ownloop replay`: a step that was not finite, run once more by its own script.
 
 The script is code: it is run as it was, by this Python, up to the pass of the step.
 """
@@ -23,10 +23,11 @@ from ownloop.folder import Layout, ReplayRequest
 
 
 def report(wish: ReplayStep) -> int:
-    """Replay one step, and print what was not finite in it.
+    """Replays one step, prints what was not finite in it, and returns 0.
 
     Raises:
-        OwnloopError: there is no run or no such step, or its script does not get there.
+        OwnloopError: There is no run or no such step, or the script does not come to
+            it.
     """
     layout = find_run(wish.folder)
     store = Store(layout.nonfinite, run=layout.read_identity())
@@ -82,9 +83,10 @@ def _choose(layout: Layout, names: list[str], step: int | None) -> str:
 
 
 def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
-    """Give how the script was called.
+    """Returns the words that the script was called with, and in which directory.
 
-    Only a file that lies elsewhere is run: what a folder brings with it is data.
+    Only a script that lies outside the run's folder is run: what a folder brings with
+    it is data.
     """
     script, directory = meta.get("script"), Path(str(meta.get("directory")))
     module, reason = meta.get("module"), None
@@ -94,7 +96,7 @@ def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
         reason = f"there is no {Path(directory, script)}"
     else:
         file, parts = Path(directory, str(script)).resolve(), str(module).split(".")
-        # A module is looked for in the directory first.
+        # Python looks for a module in the directory first.
         files = [file, *([Path(directory, *parts).resolve()] if module else [])]
         if any(f.is_relative_to(layout.folder.resolve()) for f in files):
             reason = f"{script} lies in the run's own folder, and may be anybody's"
@@ -113,6 +115,6 @@ def _command(layout: Layout, meta: Mapping[str, Any]) -> tuple[list[str], Path]:
 
 
 def _installed() -> set[Path]:
-    """Return where code lies that does anything that it is told to."""
+    """Returns where Python's own and installed code lies, which can do anything."""
     words = ("stdlib", "platstdlib", "purelib", "platlib")
     return {Path(sysconfig.get_path(word)).resolve() for word in words}

@@ -1,4 +1,4 @@
-"""``ownloop runs``: the runs below a folder, a line for each."""
+"""`ownloop runs`: the runs below a folder, a line for each."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Line:
     """A run in the table.
 
     Attributes:
-        words: below the head's words.
-        last: the last look of each name.
-        trouble: what could not be read, and why; empty: all could.
+        words: The words of the columns that every run has.
+        last: The last look of each name.
+        trouble: What could not be read, and why; empty where all could.
     """
 
     words: tuple[str, ...]
@@ -42,10 +42,10 @@ class Line:
 
 
 def report(folder: Path) -> int:
-    """Print the table and return 0, also where a run in it is damaged.
+    """Prints the table and returns 0, also where a run in it is damaged.
 
     Raises:
-        FolderError: the folder does not exist, or cannot be read.
+        FolderError: The folder does not exist, or cannot be read.
     """
     paths, notes = find_runs(folder)
     if not paths:
@@ -59,12 +59,12 @@ def report(folder: Path) -> int:
 
 
 def find_runs(folder: Path) -> tuple[list[Path], list[str]]:
-    """Find the folders of runs, in the order of their names, and what was not readable.
+    """Returns the folders of runs, in the order of their names, and what is unreadable.
 
-    The folder itself may be one. Within a run and in hidden folders nothing is sought.
+    The folder itself may be one. Runs and hidden folders are not searched.
 
     Raises:
-        FolderError: the folder does not exist, or cannot be read.
+        FolderError: The folder does not exist, or cannot be read.
     """
     found: list[Path] = []
     notes: list[str] = []
@@ -87,7 +87,7 @@ def find_runs(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def look(folder: Path, name: str) -> Line:
-    """Say how far a run is, without its lock and without reading all of it."""
+    """Returns how far a run is, without its lock and without reading all of it."""
     layout = Layout(folder)
     size = size_in_words(bytes_below(folder))
     try:
@@ -96,7 +96,7 @@ def look(folder: Path, name: str) -> Line:
         saved = Store(layout.checkpoints, run=identity).names()
         last = saved[-1] if saved else "-"
         if not layout.history.exists():
-            # Between the first two things that a run does.
+            # The run has just begun: it has an identity, and no history yet.
             return Line((name, state, "0", "0", last, size))
         summary = read_summary(layout.history, run=identity)
     except OwnloopError as error:
@@ -106,11 +106,11 @@ def look(folder: Path, name: str) -> Line:
 
 
 def draw(lines: Sequence[Line], room: int | None) -> list[str]:
-    """Draw the table, with as many values as there is room for, validation first.
+    """Returns the table, with as many values as there is room for, validation first.
 
     Args:
-        lines: the runs.
-        room: how many letters fit side by side; None: any number.
+        lines: The runs.
+        room: How many letters fit side by side; None for any number.
     """
     if not lines:
         return []
@@ -140,5 +140,5 @@ def _state(layout: Layout) -> str:
 
 
 def _room() -> int | None:
-    # What goes into a file or another program is not cut.
+    # A table that goes into a file or another program is not cut.
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

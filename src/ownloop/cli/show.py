@@ -1,4 +1,4 @@
-"""``ownloop show``: what is in a run's folder, and its history as a file."""
+"""`ownloop show`: what is in a run's folder, and its history as a file."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _LAST_BYTES: Final = 1 << 16
 
 
 def report(wish: ShowRun) -> int:
-    """Print what is there, or do what is wished.
+    """Prints what is there, or does what is wished.
 
     Returns:
         0, or 1 where a part of it could not be read.
 
     Raises:
-        OwnloopError: there is no run, or what was wished cannot be done.
+        OwnloopError: There is no run, or what was wished cannot be done.
     """
     layout = find_run(wish.folder)
     if not (wish.log or wish.history or wish.plot):
@@ -107,10 +107,10 @@ def _place(layout: Layout) -> Iterator[str]:
 
 
 def place_in_words(saved: SavedRun) -> str:
-    """Say where in the user's code a run was saved.
+    """Returns, in words, where in the user's code a run was saved.
 
     Args:
-        saved: by a loop.
+        saved: What a checkpoint says of its run.
     """
     place = saved.place
     where = f"step {saved.step:,}"
@@ -179,7 +179,7 @@ def _log(layout: Layout) -> Iterator[str]:
 
 
 def _copy_log(layout: Layout) -> None:
-    """Print the log as it is, which may be longer than the memory."""
+    """Prints the log as it is, piece by piece: it may be larger than the memory."""
     sys.stdout.flush()
     try:
         with open(layout.log, encoding="utf-8", errors="replace") as file:

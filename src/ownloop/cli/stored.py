@@ -29,17 +29,17 @@ class SavedRun:
     """What a checkpoint says of its run.
 
     Attributes:
-        name: the checkpoint's name.
-        step: how many steps had been taken.
-        epoch: how many epochs were finished.
-        place: where in the user's code the run stood.
-        fingerprint: what it ran on.
-        kinds: by step and shape, which kinds of programs it ran.
-        inexact: whether it was ever continued although something differed.
-        history: how much of the history it is about.
-        log: how many bytes of the log it is about.
-        log_digest: their SHA-256.
-        memory: the user's own values.
+        name: The checkpoint's name.
+        step: How many steps had been taken.
+        epoch: How many epochs were finished.
+        place: Where in the user's code the run stood.
+        fingerprint: What it ran on.
+        kinds: By step and shape, which kinds of programs it ran.
+        inexact: Whether it was ever continued although something differed.
+        history: How much of the history belongs to the checkpoint.
+        log: How many bytes of the log belong to it.
+        log_digest: The SHA-256 of these bytes.
+        memory: The user's own values.
     """
 
     name: str
@@ -56,10 +56,10 @@ class SavedRun:
 
 
 def find_run(folder: Path) -> Layout:
-    """Find a run's folder; whether the files in it are whole is not looked at.
+    """Returns the layout of a run's folder, whether or not the files in it are whole.
 
     Raises:
-        FolderError: there is no such folder, it cannot be read, or it has no run.
+        FolderError: There is no such folder, it cannot be read, or it has no run.
     """
     layout = Layout(folder)
     if layout.identity.name not in names_in(folder):
@@ -72,10 +72,10 @@ def find_run(folder: Path) -> Layout:
 
 
 def names_in(folder: Path) -> list[str]:
-    """List what is in a folder.
+    """Returns the names of what is in a folder.
 
     Raises:
-        FolderError: there is no such folder, or it cannot be read.
+        FolderError: There is no such folder, or it cannot be read.
     """
     try:
         return sorted(os.listdir(folder))
@@ -87,10 +87,10 @@ def names_in(folder: Path) -> list[str]:
 
 
 def read_saved(store: Store, name: str) -> SavedRun:
-    """Read what a checkpoint says in words; its arrays are not read.
+    """Returns what a checkpoint says in words; its arrays are not read.
 
     Raises:
-        CheckpointError: it is not as it was committed, or not that of a loop.
+        CheckpointError: It is not as it was committed, or is none of a loop.
     """
     meta = store.meta(name)
     try:
@@ -116,10 +116,10 @@ def read_saved(store: Store, name: str) -> SavedRun:
 
 
 def newest(store: Store) -> SavedRun | None:
-    """Read the newest checkpoint whose words can be read; None: nothing is saved yet.
+    """Returns what the newest readable checkpoint says; None: nothing is saved yet.
 
     Raises:
-        CheckpointError: there are checkpoints, and the words of none can be read.
+        CheckpointError: There are checkpoints, and the words of none can be read.
     """
     refusal: CheckpointError | None = None
     for name in reversed(store.names()):
@@ -133,22 +133,22 @@ def newest(store: Store) -> SavedRun | None:
 
 
 def lost_checkpoint(layout: Layout, store: Store) -> str | None:
-    """Name one that was saved, where none is left; else None.
+    """Returns the name of a checkpoint that was saved, where none is left; else None.
 
     Such a run is not continued: it would begin anew, and wipe what was recorded.
 
     Raises:
-        FolderError: the history cannot be read.
+        FolderError: The history cannot be read.
     """
     if store.names() or not layout.history.exists():
         return None
     saved = read_saved_name(layout.history, run=None)
-    # Perhaps the run has saved its first one meanwhile.
+    # The run may have saved its first one meanwhile.
     return None if store.names() else saved
 
 
 def bytes_below(folder: Path) -> int:
-    """Count the bytes of all files in a folder and below; links are not followed."""
+    """Returns the bytes of all files in a folder and below; links are not followed."""
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:

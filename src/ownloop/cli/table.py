@@ -8,11 +8,11 @@ _UNITS = ("kB", "MB", "GB", "TB")
 
 
 def draw_rows(rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
-    """Draw rows of equal length as lines; numbers stand to the right.
+    """Returns rows of equal length as lines; numbers stand to the right.
 
     Args:
-        rows: the words, the head first.
-        numbers: for each column, whether it is one of numbers.
+        rows: The words of each row, the head first.
+        numbers: Whether each column is one of numbers.
 
     Example:
         >>> draw_rows([("run", "steps"), ("first", "10")], (False, True))
@@ -30,7 +30,7 @@ def draw_rows(rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[st
 
 
 def size_in_words(size: int) -> str:
-    """Say how large something is, in units of a thousand.
+    """Returns a size in words, in units of a thousand.
 
     Example:
         >>> size_in_words(999), size_in_words(6_812_400)

@@ -1,4 +1,4 @@
-"""``ownloop verify``: every byte of a run's folder against what was promised of it.
+"""`ownloop verify`: every byte of a run's folder against what was promised of it.
 
 A line for each finding. Nothing is changed and nothing mended, and a run may write
 meanwhile: what it adds is not looked at, and what it deletes is not missed.
@@ -30,9 +30,9 @@ class Finding:
     """What a look at one thing has found.
 
     Attributes:
-        name: the thing.
-        ok: whether it is as it should be.
-        words: what it is, or what is wrong.
+        name: The name of the thing.
+        ok: Whether it is as it should be.
+        words: What it is, or what is wrong.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Finding:
 
 
 def report(folder: Path) -> int:
-    """Print the findings; return 0 if all are well, else 1.
+    """Prints the findings; returns 0 if all are well, else 1.
 
     Raises:
-        FolderError: there is no run in this folder.
+        FolderError: There is no run in this folder.
     """
     layout = find_run(folder)
     is_well = True
@@ -59,7 +59,7 @@ def report(folder: Path) -> int:
 
 
 def examine(layout: Layout) -> Iterator[Finding]:
-    """Look at one thing after the other, the checkpoints from the oldest on."""
+    """Yields a finding for each thing in turn, checkpoints from the oldest on."""
     identity = None
     try:
         identity = layout.read_identity()
@@ -82,7 +82,7 @@ def examine(layout: Layout) -> Iterator[Finding]:
         yield Finding(layout.nonfinite.name, False, str(error))
     for path in sorted(layout.checkpoints.glob("broken-step-*")):
         yield Finding(path.name, True, "refused and set aside by the run")
-    with suppress(FolderError):  # which is told of below
+    with suppress(FolderError):  # a finding below tells of it
         if (lost := lost_checkpoint(layout, store)) is not None:
             words = (
                 f"none is left, though {lost} was saved. Bring one back from a copy."
