@@ -1,4 +1,4 @@
-"""``python -m ownloop``: the same commands as ``ownloop``."""
+"""`python -m ownloop`: the same commands as `ownloop`."""
 
 import sys
 

@@ -14,7 +14,7 @@ WORTH_KEEPING_SECONDS = 0.1
 
 
 def cache_folder() -> Path:
-    """Give the folder ``OWNLOOP_CACHE``, or ``~/.cache/ownloop``; it need not exist.
+    """Returns the folder `OWNLOOP_CACHE`, or `~/.cache/ownloop`; it need not exist.
 
     Example:
         >>> cache_folder().is_absolute()
@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 
 def compiled_folder(backend: str) -> Path:
-    """Give the folder for programs that a backend has compiled on this machine.
+    """Returns the folder for programs that a backend has compiled on this machine.
 
     A program is for one kind of processor, so each kind has a folder of its own, also
     where machines share a home.
@@ -39,7 +39,7 @@ def compiled_folder(backend: str) -> Path:
 
 
 def _processor() -> str:
-    """Return a short name for this kind of processor, with what it can do."""
+    """Returns a short name for this kind of processor, with what it can do."""
     words = [platform.machine(), platform.processor()]
     description = Path("/proc/cpuinfo")
     if description.exists():

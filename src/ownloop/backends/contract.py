@@ -112,7 +112,8 @@ class Snapshot:
 class Description:
     """What a backend runs on: what a run must record to be repeated exactly.
 
-    settings: what decides bits beside, by name, as JSON. notes: for people.
+    Attributes:
+        settings: What decides bits beside, by name, as JSON.
     """
 
     backend: str
@@ -120,7 +121,6 @@ class Description:
     devices: tuple[str, ...]
     threads: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 class AbstractProgram(ABC):

@@ -69,8 +69,6 @@ class Torch(AbstractBackend):
         return state.cond(pred, then, otherwise)
 
     def describe(self) -> Description:
-        compiler = inductor.compiler()
-        note = f"C++ compiler: {compiler}" if compiler else "no C++ compiler: eager"
         devices = ["cpu"]
         if torch.cuda.is_available():
             count = torch.cuda.device_count()
@@ -85,5 +83,4 @@ class Torch(AbstractBackend):
                 "deterministic": torch.are_deterministic_algorithms_enabled(),
                 "C++ compiler": inductor.compiler_version(),
             },
-            (note,),
         )
