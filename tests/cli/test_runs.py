@@ -23,14 +23,14 @@ def test_each_run_has_its_line(finished, killed, capsys):
     found = rows(capsys.readouterr().out)
     assert list(found) == ["finished", "killed"]
     done = found["finished"]
-    assert (done["state"], done["epochs"], done["steps"]) == ("stopped", "3", "12")
+    assert (done["state"], done["epochs"], done["steps"]) == ("finished", "3/3", "12")
     assert done["checkpoint"].startswith("step-12")
     # The weight is 3 + 5 + ... : 14 in each epoch.
     assert done["val_accuracy"] == "0.4375"
     assert done["val_loss"] == "45.5000"
     assert float(done["train_loss"]) > 0
     dead = found["killed"]
-    assert (dead["state"], dead["epochs"]) == ("stopped", "1")
+    assert (dead["state"], dead["epochs"]) == ("interrupted", "1/3")
     assert dead["checkpoint"].startswith("step-")
 
 
@@ -43,7 +43,7 @@ def test_a_run_that_goes_on_is_named_with_its_process_and_goes_on(running, capsy
     process.communicate("\n")
     assert process.returncode == 0
     main(["runs", str(folder.parent)])
-    assert rows(capsys.readouterr().out)["running"]["state"] == "stopped"
+    assert rows(capsys.readouterr().out)["running"]["state"] == "finished"
 
 
 def test_looking_changes_nothing(finished, killed, content, capsys):
@@ -90,6 +90,7 @@ def test_a_run_that_has_only_just_begun_has_a_line(tmp_path, finished, capsys):
     assert main(["runs", str(begun.parent)]) == 0
     found = rows(capsys.readouterr().out)["begun"]
     assert (found["epochs"], found["checkpoint"], found["val_loss"]) == ("0", "-", "-")
+    assert found["state"] == "interrupted"
 
 
 def test_a_folder_without_runs_says_so(tmp_path, capsys):
@@ -112,7 +113,7 @@ def test_what_is_no_folder_ends_with_code_2(tmp_path, name, reason, capsys):
 
 def test_values_of_validation_come_first_and_as_many_as_there_is_room_for():
     names = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss"]
-    line = Line(("a", "stopped", "1", "2", "-", "3 B"), dict.fromkeys(names, 0.5))
+    line = Line(("a", "finished", "1", "2", "-", "3 B"), dict.fromkeys(names, 0.5))
     (head, _) = draw([line], None)
     assert head.split()[6:] == [*names[2:4], *names[:2]]
     (head, _) = draw([line], 10)

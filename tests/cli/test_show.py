@@ -31,7 +31,7 @@ def test_it_says_whose_what_where_and_on_what(finished, capsys, backend):
     titles = {line[:13].strip(): line[13:] for line in lines if line[:1].isalpha()}
     assert titles["run"].startswith(f"{finished}, ")
     assert titles["identity"] == Layout(finished).read_identity()
-    assert titles["state"] == "stopped"
+    assert titles["state"] == "finished"
     assert re.fullmatch(r"step-12\S*: step 12, .*3.*", titles["saved"])
     assert titles["bits"].startswith("exact")
     words = " ".join(" ".join(lines).split())
@@ -57,7 +57,7 @@ def test_a_run_that_goes_on_is_shown_with_its_process_and_goes_on(running, capsy
     assert f"running: process {process.pid} on " in shown([folder], capsys).out
     process.communicate("\n")
     assert process.returncode == 0
-    assert "state        stopped" in shown([folder], capsys).out
+    assert "state        finished" in shown([folder], capsys).out
 
 
 def test_a_run_that_was_continued_although_something_differed_is_marked(

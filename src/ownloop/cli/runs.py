@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ownloop.checkpoints import Store
-from ownloop.cli.stored import bytes_below, names_in
+from ownloop.cli.stored import bytes_below, names_in, newest, state_at_rest
 from ownloop.cli.table import draw_rows, size_in_words
 from ownloop.errors import FolderError, OwnloopError
 from ownloop.folder import Layout, find_holder
@@ -92,17 +92,18 @@ def look(folder: Path, name: str) -> Line:
     size = size_in_words(bytes_below(folder))
     try:
         identity = layout.read_identity()
-        state = _state(layout)
-        saved = Store(layout.checkpoints, run=identity).names()
-        last = saved[-1] if saved else "-"
+        saved = newest(Store(layout.checkpoints, run=identity))
+        state = _running(layout) or state_at_rest(saved)
+        last = "-" if saved is None else saved.name
         if not layout.history.exists():
             # The run has just begun: it has an identity, and no history yet.
             return Line((name, state, "0", "0", last, size))
         summary = read_summary(layout.history, run=identity)
     except OwnloopError as error:
         return Line((name, "damaged", "?", "?", "?", size), trouble=str(error))
-    done = f"{summary.epochs:,}", f"{summary.step:,}"
-    return Line((name, state, *done, last, size), summary.last)
+    total = None if saved is None else saved.epochs_total
+    epochs = f"{summary.epochs:,}" + (f"/{total:,}" if total is not None else "")
+    return Line((name, state, epochs, f"{summary.step:,}", last, size), summary.last)
 
 
 def draw(lines: Sequence[Line], room: int | None) -> list[str]:
@@ -129,13 +130,14 @@ def draw(lines: Sequence[Line], room: int | None) -> list[str]:
         values.pop()
 
 
-def _state(layout: Layout) -> str:
+def _running(layout: Layout) -> str:
+    """Says which process has a run; empty where none has."""
     try:
         holder = find_holder(layout.lock)
     except OSError:
         return "unknown"
     if holder is None:
-        return "stopped"
+        return ""
     return "running" if holder.pid is None else f"running, process {holder.pid}"
 
 

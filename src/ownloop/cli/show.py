@@ -19,6 +19,7 @@ from ownloop.cli.stored import (
     lost_checkpoint,
     newest,
     read_saved,
+    state_at_rest,
 )
 from ownloop.cli.table import draw_rows, size_in_words
 from ownloop.errors import CheckpointError, FolderError, OwnloopError
@@ -75,7 +76,15 @@ def _head(layout: Layout) -> Iterator[str]:
             "state", f"unknown: {layout.lock} cannot be read ({error.strerror})"
         )
     else:
-        yield _line("state", f"running: {holder}" if holder else "stopped")
+        state = f"running: {holder}" if holder else _state_at_rest(layout)
+        yield _line("state", state)
+
+
+def _state_at_rest(layout: Layout) -> str:
+    try:
+        return state_at_rest(newest(_store(layout)))
+    except OwnloopError:  # The next part says why.
+        return "not running"
 
 
 def _place(layout: Layout) -> Iterator[str]:

@@ -54,6 +54,11 @@ class SavedRun:
     log_digest: str
     memory: Mapping[str, Any]
 
+    @property
+    def epochs_total(self) -> int | None:
+        """How many epochs that round asked for, if it said so."""
+        return self.place.totals[-1] if self.place.totals else None
+
 
 def find_run(folder: Path) -> Layout:
     """Returns the layout of a run's folder, whether or not the files in it are whole.
@@ -130,6 +135,15 @@ def newest(store: Store) -> SavedRun | None:
     if refusal is not None:
         raise refusal
     return None
+
+
+def state_at_rest(saved: SavedRun | None) -> str:
+    """Returns a word for a run that no process has: "finished" or "interrupted".
+
+    It is finished where its last round of `loop.epochs` was over.
+    """
+    is_over = saved is not None and saved.place.epoch is None and saved.place.round > 0
+    return "finished" if is_over else "interrupted"
 
 
 def lost_checkpoint(layout: Layout, store: Store) -> str | None:
