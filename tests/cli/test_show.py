@@ -18,7 +18,7 @@ from ownloop.folder import Layout
 from ownloop.history import History
 from ownloop.history.database import read_database
 from ownloop.history.tally import Mark
-from ownloop.resume.calls import Place
+from ownloop.resume.place import Place
 
 
 def shown(words, capsys, code=0):

@@ -7,7 +7,8 @@ import pytest
 
 from killed import Killed
 from ownloop.events import Started, Stopped
-from ownloop.resume.calls import Calls, Done
+from ownloop.resume.calls import Calls
+from ownloop.resume.place import Done
 
 
 def test_a_place_knows_how_far_the_run_was_when_each_round_was_over():

@@ -11,7 +11,8 @@ import ownloop as ol
 from killed import Killed
 from ownloop.errors import DataError, LoopError
 from ownloop.events import Notice, Stopped
-from ownloop.resume.calls import Calls, Done
+from ownloop.resume.calls import Calls
+from ownloop.resume.place import Done
 
 
 def test_a_round_that_was_left_is_not_gone_on_with():

@@ -13,7 +13,8 @@ import pytest
 import ownloop as ol
 from killed import Killed
 from ownloop.errors import FolderError, LoopError
-from ownloop.resume.calls import Calls, Done, Place
+from ownloop.resume.calls import Calls
+from ownloop.resume.place import Done, Place
 
 
 class Script:

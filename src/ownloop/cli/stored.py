@@ -20,7 +20,7 @@ from ownloop.errors import CheckpointError, FolderError
 from ownloop.folder import Layout
 from ownloop.history.database import read_saved_name
 from ownloop.history.tally import Mark
-from ownloop.resume.calls import Place
+from ownloop.resume.place import Place
 
 
 @final

@@ -20,8 +20,9 @@ from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import CheckpointError, LoopError
 from ownloop.loop.run import Run
 from ownloop.resume import models, optimizers, owned, randomness
-from ownloop.resume.calls import Calls, Open, Place
+from ownloop.resume.calls import Calls
 from ownloop.resume.names import Names
+from ownloop.resume.place import Open, Place
 from ownloop.resume.plain import put_back, set_apart
 from ownloop.resume.waiting import Waiting
 from ownloop.step import flags_of, put_flags

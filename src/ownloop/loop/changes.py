@@ -21,7 +21,7 @@ from ownloop.errors import LoopError
 from ownloop.loop.capture import Tracked, memory_text, words_of
 from ownloop.loop.run import Run
 from ownloop.resume import owned
-from ownloop.resume.calls import Done
+from ownloop.resume.place import Done
 
 _GONE: Final = object()
 """What is not there."""

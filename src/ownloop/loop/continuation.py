@@ -29,8 +29,9 @@ from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.way_back import WayBack
 from ownloop.resume import fingerprint, optimizers, owned
-from ownloop.resume.calls import Answer, Call, Done
+from ownloop.resume.calls import Call
 from ownloop.resume.newcomers import Newcomers
+from ownloop.resume.place import Answer, Done
 from ownloop.step import Surroundings, in_both, settings_of
 
 

@@ -15,8 +15,9 @@ import keras
 from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.loop.values import Values
-from ownloop.resume.calls import Call, Done, Open
+from ownloop.resume.calls import Call
 from ownloop.resume.owned import Saved
+from ownloop.resume.place import Done, Open
 from ownloop.step import Surroundings
 
 

@@ -30,8 +30,9 @@ from ownloop.loop.replaying import replayer
 from ownloop.loop.runner import Runner
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Done, Open
+from ownloop.resume.calls import Call
 from ownloop.resume.owned import variables_of
+from ownloop.resume.place import Done, Open
 
 
 @final

@@ -39,9 +39,10 @@ from ownloop.loop.signals import Signals
 from ownloop.loop.values import Values
 from ownloop.loop.way_back import WayBack
 from ownloop.resume import owned
-from ownloop.resume.calls import Call, Done, Open, Place
+from ownloop.resume.calls import Call
 from ownloop.resume.names import Names
 from ownloop.resume.owned import Saved
+from ownloop.resume.place import Done, Open, Place
 from ownloop.resume.plain import pack
 from ownloop.step import Surroundings
 

@@ -15,7 +15,8 @@ from ownloop.loop.run import Run
 from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.shared_feed import SharedFeed
 from ownloop.loop.values import Values
-from ownloop.resume.calls import Call, Open
+from ownloop.resume.calls import Call
+from ownloop.resume.place import Open
 from ownloop.resume.plain import pack, unpack
 
 

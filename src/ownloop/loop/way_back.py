@@ -12,7 +12,7 @@ from typing import final
 from ownloop.history import History
 from ownloop.loop.capture import put_texts, refill
 from ownloop.loop.run import Run
-from ownloop.resume.calls import Answer, Done
+from ownloop.resume.place import Answer, Done
 
 
 @final
