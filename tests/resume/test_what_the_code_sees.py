@@ -13,8 +13,6 @@ import pytest
 import ownloop as ol
 from killed import Killed
 from ownloop.errors import FolderError, LoopError
-from ownloop.resume.calls import Calls
-from ownloop.resume.place import Done, Place
 
 
 class Script:
@@ -302,23 +300,3 @@ def test_a_script_that_ends_before_it_is_back_is_told_so(
     words = r"the script has ended, and has not come to epoch [56], in round 3.*\. Exp"
     assert [bool(re.search(words, notice.text)) for notice in said] == [True] * is_lost
     assert script.loop.step == (4 if is_lost else 12)
-
-
-def test_a_place_without_what_was_not_kept_once_is_a_place():
-    earlier = Calls()
-    earlier.enter_round(3, done=0)
-    earlier.enter_epoch(2)
-    earlier.begin(Done(1, 4, "{}"))
-    earlier.finish(earlier.enter("train: step"), "result", steps=8)
-    earlier.start(earlier.enter("val: step"))
-    packed = earlier.place().to_json()
-    del packed["begun"], packed["totals"]
-    packed["results"] = {"0": "result"}
-    calls = Calls()
-    calls.go_to(Place.from_json(packed))
-    assert calls.enter_round(3, done=1) == (True, None)
-    calls.enter_epoch(2)
-    call = calls.enter("train: step")
-    calls.skip(call)
-    assert call.result == "result"
-    assert calls.position(Done(1, 8)) == Done(1, 8)

@@ -110,7 +110,7 @@ def capture(
     tensors |= saved_entries(run)
     apart: dict[str, Entry] = {}
     if open is not None:
-        open = {**open, "stream": set_apart(open.get("stream"), apart, "reading")}
+        open = {**open, "stream": set_apart(open["stream"], apart, "reading")}
     meta = {
         "place": set_apart(tracked.calls.place(open).to_json(), apart),
         "epoch": run.epoch,
@@ -192,10 +192,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     meta = checkpoint.meta
     _check_parts(meta["parts"], _parts(run), name)
     paths = {n: entry.path for n, entry in checkpoint.tensors.items()}
-    calls = meta["calls"]
-    if isinstance(calls, Mapping):  # Once each place had names of its own.
-        calls = [[names, [place]] for place, names in calls.items()]
-    tracked.names.expect(meta["steps"], calls, paths)
+    tracked.names.expect(meta["steps"], meta["calls"], paths)
     # First: by its place a variable is known only in what is built.
     models.build(run.objects, meta["models"])
     optimizers.build(run.objects, meta["optimizers"], tracked.names.variables())

@@ -127,7 +127,7 @@ class Changes:
 
     def _put_into_place(self, place: Mapping[str, Any]) -> Mapping[str, Any]:
         """Puts it into what `loop.memory` held when the epoch under way began."""
-        begun = Done(*place["begun"]) if place.get("begun") else None
+        begun = None if place["begun"] is None else Done(*place["begun"])
         if begun is None or begun.memory is None:
             return place
         memory = json.loads(begun.memory)

@@ -261,7 +261,7 @@ class Continuation:
         Raises:
             FolderError: The code came to another call than the run had there.
         """
-        if answer.name not in ("", call.name):
+        if answer.name != call.name:
             current = self._run.current
             where = "outside of any epoch" if current is None else f"of epoch {current}"
             self.exactness.refuse(

@@ -160,8 +160,8 @@ class Expected:
 
 
 def _codes_of(before: Mapping[str, Any] | None) -> list[str]:
-    """Returns the codes of all steps that a pass had; once only the last was kept."""
-    return [] if before is None else before.get("codes", [before["code"]])
+    """Returns the codes of all steps that a pass had."""
+    return [] if before is None else before["codes"]
 
 
 def _name_of(key: str) -> str:

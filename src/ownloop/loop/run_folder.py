@@ -330,7 +330,7 @@ class RunFolder(AbstractHome):
         self._tracked.calls.start(call)
         if self._tracked.calls.is_returning:
             self._way_back.show_all()  # It was not called before, or has failed.
-        before = None if call.open is None else call.open.get("memory")
+        before = None if call.open is None else call.open["memory"]
         if before is None:
             before = memory_texts(self._run.memory)
         self._memory_before[call.number] = before

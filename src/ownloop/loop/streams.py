@@ -103,11 +103,11 @@ class Streams:
         self._here += [known for known, _ in self._met.values()]
         self._met.clear()
         self._counts.clear()
-        self._own = dict(positions.get("own", {}))
-        self._keys = dict(positions.get("keys", {}))
+        self._own = dict(positions["own"])
+        self._keys = dict(positions["keys"])
         self._openings = {
             key: Openings.from_json(openings)
-            for key, openings in positions.get("openings", {}).items()
+            for key, openings in positions["openings"].items()
         }
 
     def _openings_of(

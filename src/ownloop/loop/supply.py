@@ -252,17 +252,17 @@ class Supply:
         """Lets data that are gone on with begin where another process left them."""
         self._shared.clear()
         self._epoch, self._met = 0, {}
-        self._guessed = set(positions.get("guessed", ()))
-        self._earlier = dict(positions.get("taken", {}))
+        self._guessed = set(positions["guessed"])
+        self._earlier = dict(positions["taken"])
         self._bookmarks = {
             key: Bookmark.from_json(place)
-            for key, place in positions.get("bookmarks", {}).items()
+            for key, place in positions["bookmarks"].items()
         }
         self.streams.go_to(positions)
-        self._fingerprints = dict(positions.get("fingerprints", {}))
+        self._fingerprints = dict(positions["fingerprints"])
         self._habits = {
             place: Habit.from_json(habit)
-            for place, habit in positions.get("habits", {}).items()
+            for place, habit in positions["habits"].items()
         }
 
     def place(self, feed: AbstractFeed) -> Placed | None:

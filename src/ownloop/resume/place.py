@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     """
 
     result: Any
-    name: str = ""
+    name: str
     steps: int | None = None
     memory: Mapping[str, str | None] = MappingProxyType({})
 
@@ -97,7 +97,7 @@ class Place:
             "open": None if self.open is None else dict(self.open),
             "between": [_answers_with_words(results) for results in self.between],
             "endings": list(self.endings),
-            "bodies": _with_words(self.bodies),
+            "bodies": {str(number): body for number, body in self.bodies.items()},
             "left": list(self.left),
             "ends": [list(done) for done in self.ends],
             "begun": None if self.begun is None else list(self.begun),
@@ -120,30 +120,17 @@ class Place:
             packed["open"],
             tuple(map(_answers_with_numbers, packed["between"])),
             tuple(packed["endings"]),
-            _with_numbers(packed["bodies"]),
-            tuple(packed.get("left", ())),
-            tuple(Done(*done) for done in packed.get("ends", ())),
-            Done(*packed["begun"]) if packed.get("begun") else None,
-            tuple(packed.get("totals", ())),
+            {int(number): body for number, body in packed["bodies"].items()},
+            tuple(packed["left"]),
+            tuple(Done(*done) for done in packed["ends"]),
+            None if packed["begun"] is None else Done(*packed["begun"]),
+            tuple(packed["totals"]),
         )
 
 
-def _with_words(results: Mapping[int, Any]) -> dict[str, Any]:
-    return {str(number): result for number, result in results.items()}
-
-
-def _with_numbers(results: Mapping[str, Any]) -> dict[int, Any]:
-    return {int(number): result for number, result in results.items()}
-
-
 def _answers_with_words(answers: Mapping[int, Answer]) -> dict[str, Any]:
-    plain = {n: [*a[:-1], dict(a.memory)] for n, a in answers.items()}
-    return _with_words(plain)
+    return {str(n): [*a[:-1], dict(a.memory)] for n, a in answers.items()}
 
 
 def _answers_with_numbers(packed: Mapping[str, Any]) -> dict[int, Answer]:
-    # A list; once it was the result alone.
-    answers = {
-        n: Answer(*a) if isinstance(a, list) else Answer(a) for n, a in packed.items()
-    }
-    return _with_numbers(answers)
+    return {int(number): Answer(*answer) for number, answer in packed.items()}
