@@ -100,7 +100,7 @@ class Changes:
             self._changed = {}
 
     def put_into(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Returns a checkpoint as it would be if all that had been changed before."""
+        """Returns a checkpoint as it would be had those changes been made before it."""
         tensors, words = dict(checkpoint.tensors), dict(checkpoint.meta)
         memory = json.loads(words["memory"])
         for kind in ("objects", "flags", "saved"):

@@ -51,7 +51,7 @@ class AbstractHome(ABC):
     def abandon_round(self) -> None:
         """Ends a call of `loop.epochs` in which a step raised, or a signal came.
 
-        So for whatever `loop.epochs` itself raises.
+        The same for whatever `loop.epochs` itself raises.
         """
 
     @property
@@ -88,7 +88,7 @@ class AbstractHome(ABC):
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed.
-            SystemExit: So for SIGTERM.
+            SystemExit: The same for SIGTERM.
         """
 
     @abstractmethod
@@ -111,7 +111,7 @@ class AbstractHome(ABC):
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed, and the run is saved.
-            SystemExit: So for SIGTERM.
+            SystemExit: The same for SIGTERM.
         """
 
     @abstractmethod
@@ -221,7 +221,7 @@ class Nowhere(AbstractHome):
         return True, None
 
     def leave_round(self, ending: str | None) -> None:
-        """There is nothing to keep; so for all that follows."""
+        """There is nothing to keep; the same for all that follows."""
 
     def break_round(self, ending: str | None) -> None: ...
 

@@ -96,7 +96,7 @@ class RunFiles:
 
     @property
     def newest(self) -> str | None:
-        """The name of the checkpoint that was saved or found last; None: no one."""
+        """The name of the checkpoint saved or found last; None: there is none."""
         return self._saved
 
     @property
@@ -107,7 +107,7 @@ class RunFiles:
     def check_ours(self) -> None:
         """Refuses to go on where another loop has taken the folder over.
 
-        So in a process that was forked, in which no loop has it.
+        The same in a process that was forked, in which no loop has it.
 
         Raises:
             FolderError: It was.
