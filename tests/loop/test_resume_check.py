@@ -12,7 +12,7 @@ import pytest
 import ownloop as ol
 from ownloop.errors import LoopError
 from ownloop.loop import pace
-from ownloop.loop.resume_check import ResumeReport
+from ownloop.loop.resume_check import ResumeReport, _difference_of_logs
 
 SCRIPT = """
 import sys, keras, numpy as np, ownloop as ol
@@ -95,6 +95,15 @@ def test_it_is_refused_where_it_makes_no_sense(monkeypatch):
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with pytest.raises(LoopError, match="outside of a script"):
         ol.Loop().check_resume()
+
+
+def test_logs_are_compared_byte_by_byte_whatever_the_locale(tmp_path):
+    whole, same, other = (tmp_path / name for name in ("whole", "same", "other"))
+    for folder, text in ((whole, b"\xe9"), (same, b"\xe9"), (other, b"\xe8")):
+        folder.mkdir()
+        (folder / "log.txt").write_bytes(text)  # No UTF-8, nor ASCII.
+    assert _difference_of_logs(whole, same) is None
+    assert _difference_of_logs(whole, other) == "log.txt differs"
 
 
 def test_a_report_says_what_to_do():

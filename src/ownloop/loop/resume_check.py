@@ -20,6 +20,7 @@ from typing import Any, Final, final
 
 from ownloop.checkpoints import Checkpoint, Store
 from ownloop.errors import LoopError
+from ownloop.folder import Layout
 from ownloop.loop.script import script_of_this_process
 
 _VARIABLE: Final = "OWNLOOP_CHECK_RESUME"
@@ -149,7 +150,7 @@ def _run(command: list[str], trial: Trial) -> bool:
 
 
 def _end(folder: Path) -> Checkpoint:
-    found = Store(folder / "checkpoints", run=None).newest().checkpoint
+    found = Store(Layout(folder).checkpoints, run=None).newest().checkpoint
     if found is None:
         raise LoopError(
             "A child process of `check_resume` took no step. Expected the loop to run "
@@ -196,5 +197,6 @@ def _words(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _difference_of_logs(whole: Path, cut: Path) -> str | None:
-    first, second = ((f / "log.txt").read_text() for f in (whole, cut))
-    return None if first == second else "log.txt differs"
+    first, second = Layout(whole).log, Layout(cut).log
+    is_same = first.read_bytes() == second.read_bytes()
+    return None if is_same else f"{first.name} differs"
