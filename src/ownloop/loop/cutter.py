@@ -1,4 +1,4 @@
-"""Where a stretch of steps ends: with the data, the limit, the clock or its memory."""
+"""Where a stretch of steps ends: with the data, the limit, the time or its memory."""
 
 from collections.abc import Callable, Iterator
 from typing import final
@@ -13,9 +13,9 @@ from ownloop.loop.programs import Prepared
 class Cutter:
     """Consecutive segments of equal signature, in pieces of the right size.
 
-    Iterating draws segments one at a time, until the data, the limit or the clock ends
+    Iterating draws segments one at a time, until the data, the limit or the time ends
     it. `pieces` fills on the way; `rest` is what was drawn and has to come next: it has
-    another signature, or the clock came first (`is_cut`), or `pieces` is full.
+    another signature, or the time came first (`is_cut`), or `pieces` is full.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import keras
 
 from ownloop.data import GivenFeed
 from ownloop.loop.programs import Step, step_name
-from ownloop.loop.record import Record
+from ownloop.loop.record import PassRecord
 from ownloop.loop.run import Run
 from ownloop.loop.values import Values
 
@@ -25,7 +25,7 @@ class StepPass:
         self.function = function
         self._run = run
         self._feed = GivenFeed(float_type=keras.config.floatx())
-        self._record = Record(run, name)
+        self._record = PassRecord(run, name)
         self._runner = run.runner(
             function, self._feed, name=name, where=self._record.where
         )

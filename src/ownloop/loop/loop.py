@@ -432,9 +432,8 @@ class Loop:
                 f"{known or 'none'}. Call `loop.save({name!r})` first, or load one of "
                 "these; the checkpoints in a folder are known from the first epoch on."
             )
-        is_back = home.is_returning
         objects, waiting = self._run.objects, home.waiting()
-        home.wait(owned.load(objects, found, waiting, is_returning=is_back))
+        home.wait(owned.load(objects, found, waiting, is_returning=home.is_returning))
 
     def check_resume(
         self, *, steps: int = 200, kills: int = 3, seed: int = 0

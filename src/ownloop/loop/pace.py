@@ -1,7 +1,7 @@
-"""How many steps run before the host looks at its clock: a second's worth at most.
+"""How many steps run before the host looks at the time: a second's worth at most.
 
 A long chunk is made of stretches. After each, its steps are counted and recorded, a
-progress bar moves, and Ctrl-C is heard. Where a stretch ends depends on the clock, and
+progress bar moves, and Ctrl-C is heard. Where a stretch ends depends on the time, and
 nothing else does: a chunk of n steps equals n single steps to the bit.
 """
 

@@ -59,7 +59,7 @@ class Pieces:
         for segment in self._segments:
             low, high = max(begin - first, 0), min(end - first, segment.count)
             if low < high:
-                yield part(segment, slice(low, high))
+                yield cut(segment, slice(low, high))
             first += segment.count
 
     def __len__(self) -> int:
@@ -70,10 +70,10 @@ def split(segment: Segment, count: int) -> tuple[Segment, Segment | None]:
     """Returns the first `count` batches of a segment, and the others."""
     if segment.count <= count:
         return segment, None
-    return part(segment, slice(count)), part(segment, slice(count, None))
+    return cut(segment, slice(count)), cut(segment, slice(count, None))
 
 
-def part(segment: Segment, which: slice) -> Segment:
+def cut(segment: Segment, which: slice) -> Segment:
     """Returns some batches of a segment."""
     leaves = segment.leaves
     return Segment(

@@ -17,7 +17,7 @@ from ownloop.loop.values import Values
 
 
 @final
-class Record:
+class PassRecord:
     """Counts the batches of one pass, and writes down what it gives.
 
     Args:

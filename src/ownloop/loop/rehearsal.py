@@ -12,7 +12,7 @@ from ownloop.backends.births import Births
 from ownloop.backends.contract import AbstractProgram, Placed, Snapshot
 from ownloop.data import Segment
 from ownloop.loop.interrupts import held
-from ownloop.loop.pieces import part
+from ownloop.loop.pieces import cut
 from ownloop.resume import randomness
 
 
@@ -38,7 +38,7 @@ def rehearse(
     births = Births()
     try:
         with births:
-            program.run(iter([part(segment, slice(1))]), data)
+            program.run(iter([cut(segment, slice(1))]), data)
     finally:
         with held():
             first = Snapshot(births.values, before.random)

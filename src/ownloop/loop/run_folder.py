@@ -432,7 +432,7 @@ class RunFolder(AbstractHome):
         to_save = self._save.steps_left(step)
         if self._trial is None or step >= self._trial.steps:
             return to_save
-        # Its end is not to depend on the clock.
+        # Its end is not to depend on the time.
         to_end = self._trial.steps - step
         return to_end if to_save is None else min(to_save, to_end)
 

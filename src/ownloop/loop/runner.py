@@ -41,7 +41,7 @@ _Kept = list[tuple[tuple[keras.Variable, ...], Snapshot]]
 class Advance:
     """What some steps gave: how many there were, and what they logged.
 
-    is_cut: whether the clock ended them before their limit or their data did. is_over:
+    is_cut: whether the time ended them before their limit or their data did. is_over:
     whether a step after them was bad, and the run stops here.
     """
 
@@ -52,15 +52,16 @@ class Advance:
     is_over: bool = False
 
     @staticmethod
-    def joined(parts: Sequence["Advance"]) -> "Advance":
-        """Returns consecutive advances as one."""
-        if len(parts) == 1:
-            return parts[0]
+    def joined(advances: Sequence["Advance"]) -> "Advance":
+        """Returns consecutive ones as one."""
+        if len(advances) == 1:
+            return advances[0]
         columns = {
-            name: np.concatenate([part.columns[name] for part in parts])
-            for name in parts[0].columns
+            name: np.concatenate([advance.columns[name] for advance in advances])
+            for name in advances[0].columns
         }
-        return Advance(sum(part.count for part in parts), parts[-1].last, columns)
+        count = sum(advance.count for advance in advances)
+        return Advance(count, advances[-1].last, columns)
 
 
 @final

@@ -14,7 +14,7 @@ from ownloop.loop.pieces import split
 class SharedFeed(AbstractFeed):
     """Hands out the batches of another feed, and again those that nobody has used.
 
-    What is drawn depends on the clock; what is used does not. A pass begins it anew
+    What is drawn depends on the time; what is used does not. A pass begins it anew
     for each of its chunks, since other passes may have gone on with it in between.
 
     Args:

@@ -10,7 +10,7 @@ from ownloop.errors import DataError, LoopError
 from ownloop.loop.chunk import Chunk
 from ownloop.loop.interrupts import held
 from ownloop.loop.programs import Step, step_name
-from ownloop.loop.record import Record
+from ownloop.loop.record import PassRecord
 from ownloop.loop.run import Run
 from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.shared_feed import SharedFeed
@@ -81,11 +81,11 @@ class Pass:
         self._step = step
         self._feed = feed
         self._every = every
-        self._record = Record(run, name, batches=batches, done=done_of(call))
+        self._record = PassRecord(run, name, batches=batches, done=done_of(call))
         self._runner: Runner | None = None
         self._is_left_by_a_signal = False
-        # Stretches of the chunk that is not whole yet.
-        self._parts: list[Advance] = []
+        # Of the chunk that is not whole yet.
+        self._advances: list[Advance] = []
 
     @property
     def is_missing(self) -> bool:
@@ -190,7 +190,7 @@ class Pass:
         run.under_way[id(self)] = self._place
         if self._call.open is not None:
             self._runner.go_to(self._call.open)
-            self._parts = self._stretches_of(self._call.open)
+            self._advances = self._advances_of(self._call.open)
         return self._runner
 
     def _next(self, runner: Runner) -> Chunk | None:
@@ -202,7 +202,7 @@ class Pass:
             # For each chunk: other passes may have gone on with it in between.
             assert self._batches is not None
             self._feed.begin(self._batches, done=self.batch)
-        before = sum(part.count for part in self._parts)
+        before = sum(advance.count for advance in self._advances)
         left = self._every.next_look(self.batch - before)
         left = None if left is None else left - before
         begin = time.perf_counter()
@@ -213,8 +213,8 @@ class Pass:
                 if advance is None:
                     self._go_back()
                     break
-                self._parts.append(advance)
-                # The clock has ended it, or a save that is due.
+                self._advances.append(advance)
+                # The time has ended it, or a save that is due.
                 is_part = advance.is_cut or (limit != left and advance.count == limit)
                 left = None if left is None else left - advance.count
                 if advance.is_over:
@@ -231,11 +231,11 @@ class Pass:
             run.fail(error, step_name(self._step), self.name, self.batch)
             run.home.fail(self._call, lambda: self._where(runner), error)
             raise
-        if not self._parts:
+        if not self._advances:
             with run.refusals():
                 self._check_not_empty()
             return None
-        advance, self._parts = Advance.joined(self._parts), []
+        advance, self._advances = Advance.joined(self._advances), []
         with run.refusals():
             self._tell(runner, advance, begin, looks=True)
         steps = Values(advance.columns)
@@ -276,17 +276,17 @@ class Pass:
         is_shared = isinstance(self._feed, SharedFeed)
         done = done_of(self._call)
         place = None if is_shared else self._feed.bookmark(self.batch - done)
-        dtypes = {n: c.dtype.name for p in self._parts for n, c in p.columns.items()}
+        dtypes = {n: c.dtype.name for a in self._advances for n, c in a.columns.items()}
         return {
             "batch": self.batch,
-            "unseen": sum(part.count for part in self._parts),
+            "unseen": sum(advance.count for advance in self._advances),
             "dtypes": dtypes,
-            "last": pack(self._parts[-1].last) if self._parts else {},
+            "last": pack(self._advances[-1].last) if self._advances else {},
             "stream": None if place is None else place.to_json(),
             **runner.state(),
         }
 
-    def _stretches_of(self, open: Open) -> list[Advance]:
+    def _advances_of(self, open: Open) -> list[Advance]:
         """Returns the steps of the chunk in which an earlier process ended."""
         if not open["unseen"]:
             return []

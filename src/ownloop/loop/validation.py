@@ -6,7 +6,7 @@ from typing import Any
 from ownloop.data import AbstractFeed
 from ownloop.errors import DataError
 from ownloop.loop.programs import Step, step_name
-from ownloop.loop.record import Record
+from ownloop.loop.record import PassRecord
 from ownloop.loop.run import Run
 from ownloop.loop.supply import count_batches
 from ownloop.loop.values import Values
@@ -39,7 +39,7 @@ def _go_through(run: Run, call: Call, step: Step, data: Any, *, name: str) -> Va
     run.pause(call, lambda: None)
     feed = _open(run, data, name)
     runner = run.runner(step, feed, name=name, keep=True)
-    record = Record(run, name, batches=count_batches(data))
+    record = PassRecord(run, name, batches=count_batches(data))
     begin = time.perf_counter()
     try:
         try:
