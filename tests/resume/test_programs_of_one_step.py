@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import ownloop as ol
-from killed import Killed
+from killed import Killed, end_of_process
 from ownloop.checkpoints import Store, writing
 from ownloop.errors import LoopError
+from ownloop.events import Notice
 from ownloop.loop.run_files import RunFiles
 from ownloop.resume.names import Names
 
@@ -257,6 +258,59 @@ def test_what_cannot_be_told_apart_is_not_guessed(tmp_path):
         factory(tmp_path, compile=False)
     keras.utils.clear_session()
     assert factory(tmp_path, compile=False) == [28.0, 1028.0]
+
+
+def in_turns(folder, at=None, *, rates=(0.1, 0.2)):
+    """Trains with some rates in turns; returns what is said of values that are others.
+
+    Ends behind the pass that came to step `at`.
+    """
+    weight, said = keras.Variable(1.0, name="weight"), []
+
+    def make_step(rate):
+        def step(x):
+            weight.assign(weight * 0.9 + rate * keras.ops.mean(x))
+            return {"loss": weight * 1.0}
+
+        return step
+
+    def note(event):
+        if isinstance(event, Notice) and "reads other values" in event.text:
+            said.append(event.text)
+
+    data = ol.Batches(np.arange(4, dtype="float32"), batch_size=2)
+    loop = ol.Loop(folder=folder, save=1, observers=[note], weight=weight)
+    try:
+        for epoch in loop.epochs(4):
+            for rate in rates:
+                epoch.train(make_step(rate), data).run()
+                if loop.step == at:
+                    raise Killed
+    finally:
+        end_of_process(loop)
+    return said
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kills", [[4], [6], [8, 10, 12]])
+def test_steps_of_a_factory_that_take_turns_are_no_news(tmp_path, kills):
+    for at in kills:
+        with pytest.raises(Killed):
+            in_turns(tmp_path, at)
+    assert in_turns(tmp_path) == []
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("at", "words"), [(6, "was 0.1 and is 0.4"), (8, "was 0.2 and is 0.3")]
+)
+def test_steps_that_take_turns_with_other_numbers_than_before_are_told(
+    tmp_path, at, words
+):
+    with pytest.raises(Killed):
+        in_turns(tmp_path, at)
+    (said,) = in_turns(tmp_path, rates=(0.3, 0.4))
+    assert f"than before the run was interrupted: rate {words}" in said
 
 
 def returned(names, objects):

@@ -42,7 +42,8 @@ class Tracked:
             where it was met last, and whether its data vary: whether they were others
             in another epoch.
         kinds: By step and shape, and by what it reads, the kind of its program.
-        frozen: By step, the numbers and code that its latest program took from outside.
+        frozen: By step, what its latest programs took from outside, numbers and code:
+            each such "values" once, with the "epoch" that had them, the latest last.
         inexact: Whether it was continued although something differed.
     """
 
@@ -52,7 +53,7 @@ class Tracked:
     fingerprint: dict[str, Any] = field(default_factory=dict)
     passes: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)
-    frozen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    frozen: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     inexact: bool = False
 
 

@@ -6,7 +6,7 @@ Its step's code, its data, the kinds of its programs, and what is frozen into th
 import copy
 import weakref
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Final, final
 
 from ownloop.backends.contract import EAGER
 from ownloop.loop.capture import Tracked
@@ -14,6 +14,9 @@ from ownloop.loop.exactness import Exactness
 from ownloop.resume import fingerprint
 from ownloop.resume.calls import Call
 from ownloop.step import Surroundings
+
+_TURNS: Final = 8
+"""So many programs of one step that take turns are told from those that are new."""
 
 
 @final
@@ -35,7 +38,7 @@ class Expected:
         # As `Tracked.kinds`, of an earlier process.
         self._kinds: Mapping[str, Mapping[str, str]] = {}
         # As `Tracked.frozen`, of steps that this process has not compiled yet.
-        self._frozen: dict[str, Mapping[str, Any]] = {}
+        self._frozen: dict[str, list[dict[str, Any]]] = {}
         # By step, what its latest pass has looked at.
         self._seen: dict[str, weakref.ref[Surroundings]] = {}
         # The pass and step that the run was in the middle of.
@@ -135,7 +138,8 @@ class Expected:
         """Notes, once for each pass, what is frozen into its program; compares that.
 
         In the middle of a pass it was frozen when that began, and must be the same. For
-        another pass the script may have chosen otherwise, and it is said.
+        another pass the script may have chosen otherwise, and it is said, unless steps
+        take turns under one name: some pass of this epoch had it, or of the one before.
 
         Raises:
             FolderError: It differs in the middle of a pass.
@@ -143,20 +147,33 @@ class Expected:
         if step in self._seen and self._seen[step]() is seen:
             return
         self._seen[step], now = weakref.ref(seen), fingerprint.of_frozen(seen)
-        before = self._frozen.pop(step, {})
-        common = {
-            name: then
-            for name, then in before.items()
-            if name in now and _are_as_many(then, now[name])
-        }
-        now_of_these = {name: now[name] for name in common}
+        self._compare_frozen(step, now)
+        recent = self._recent(self._tracked.frozen.get(step, []))
+        # What differs in nothing is the same program, before its first call or after.
+        others = [entry for entry in recent if _differs(entry["values"], now)]
+        latest = {"epoch": self._tracked.calls.section, "values": now}
+        self._tracked.frozen[step] = [*others, latest][-_TURNS:]
+
+    def _compare_frozen(self, step: str, now: Mapping[str, Any]) -> None:
+        before = self._recent(self._frozen.pop(step, []))
+        pairs = [_in_common(entry["values"], now) for entry in before]
         words = f"{step} reads other values or code"
-        if self._inside == step:
-            self._exactness.compare(f"{words}: ", common, now_of_these)
-        else:
+        if pairs and self._inside == step:
+            self._exactness.compare(f"{words}: ", *pairs[-1])
+        elif pairs and all(not then or then != of_now for then, of_now in pairs):
             where = f"{words} than before the run was interrupted: "
-            self._exactness.tell(where, common, now_of_these)
-        self._tracked.frozen[step] = now
+            self._exactness.tell(where, *pairs[-1])
+
+    def _recent(self, frozen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Returns what passes of this epoch have frozen, and of the one before.
+
+        Not of all: a number that changes from epoch to epoch, and is lost with the
+        script's own variables, begins with what it was long ago.
+        """
+        current = self._tracked.calls.section
+        earlier = [entry["epoch"] for entry in frozen if entry["epoch"] != current]
+        epochs = {current, *earlier[-1:]}
+        return [entry for entry in frozen if entry["epoch"] in epochs]
 
 
 def _codes_of(before: Mapping[str, Any] | None) -> list[str]:
@@ -170,6 +187,19 @@ def _name_of(key: str) -> str:
 
 def _round_of(place: str) -> str:
     return place.partition("/")[0]
+
+
+def _in_common(
+    then: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns of both what has a name in both, for as many values."""
+    names = [n for n in then if n in now and _are_as_many(then[n], now[n])]
+    return {n: then[n] for n in names}, {n: now[n] for n in names}
+
+
+def _differs(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    before, after = _in_common(then, now)
+    return before != after
 
 
 def _are_as_many(then: Any, now: Any) -> bool:
