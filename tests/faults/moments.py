@@ -20,7 +20,7 @@ from ownloop.checkpoints.disk import RealDisk
 from ownloop.checkpoints.writer import Writer
 from ownloop.folder import Log
 from ownloop.history.database import Database
-from ownloop.loop import continuation, run_folder
+from ownloop.loop import continuation, saving
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.runner import Runner
@@ -43,7 +43,7 @@ _WRAPPED: dict[str, tuple[tuple[Any, str], ...]] = {
     "step": ((Runner, "advance"),),
     "compile": ((type(current()), "compile"),),
     "trace": ((StepCall, "__call__"),),
-    "save": ((Writer, "submit"), (Store, "commit"), (run_folder, "capture")),
+    "save": ((Writer, "submit"), (Store, "commit"), (saving, "capture")),
     "prune": ((Store, "prune"),),
     "validate": ((Runner, "restore"),),
     "history": ((Database, "append"), (Database, "mark")),

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 import ownloop as ol
-from ownloop.loop import run_folder
+from ownloop.loop import saving
 
 
 def test_a_run_that_goes_on_changes_nothing_in_what_was_captured(tmp_path, monkeypatch):
@@ -17,8 +17,8 @@ def test_a_run_that_goes_on_changes_nothing_in_what_was_captured(tmp_path, monke
         seen.append((checkpoint, json.dumps(checkpoint.meta)))
         return checkpoint
 
-    real = run_folder.capture
-    monkeypatch.setattr(run_folder, "capture", capture)
+    real = saving.capture
+    monkeypatch.setattr(saving, "capture", capture)
     weight = keras.Variable(0.0, name="weight")
 
     def step(x):

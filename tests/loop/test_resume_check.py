@@ -64,8 +64,7 @@ def test_a_script_learns_whether_it_may_be_killed(tmp_path, words, expected):
 
 def test_a_child_kills_itself_at_its_step():
     code = """
-from ownloop.loop import pace
-from ownloop.loop.resume_check import Trial
+from ownloop.loop.trial import Trial
 Trial("unused", steps=10, kill=3).kill_if_due(2)
 Trial("unused", steps=10, kill=3).kill_if_due(4)
 """

@@ -2,7 +2,7 @@
 
 Owns that a run is put back whole, where it was, and only where nothing differs that
 decides what it computes: `exactness.py` refuses that, `expected.py` knows what each
-pass depends on. When a run is saved and left is in `run_folder.py`.
+pass depends on. Where a run is saved and left is in `run_folder.py`.
 """
 
 import weakref

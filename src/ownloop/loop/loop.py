@@ -21,8 +21,9 @@ from ownloop.loop.epoch import Epoch
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.nonfinite import Policy
 from ownloop.loop.programs import Step
-from ownloop.loop.resume_check import ResumeReport, Trial, check_resume
+from ownloop.loop.resume_check import ResumeReport, check_resume
 from ownloop.loop.run import Run
+from ownloop.loop.trial import NoTrial, Trial
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
 from ownloop.observers import Console, Progress
@@ -128,7 +129,8 @@ class Loop:
         elif folder is not None:
             # Here, since it needs SQLite, which not every Python has.
             home = import_module("ownloop.loop.run_folder")
-            self._run.home = kept = home.RunFolder(Path(folder), self._run, how)
+            kept = home.RunFolder(Path(folder), self._run, how, NoTrial())
+            self._run.home = kept
             kept.close_with(self)
 
     @property

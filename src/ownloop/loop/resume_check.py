@@ -6,15 +6,12 @@ turns the loop to a folder of its own.
 """
 
 import hashlib
-import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -22,8 +19,8 @@ from ownloop.checkpoints import Checkpoint, Store
 from ownloop.errors import LoopError
 from ownloop.folder import Layout
 from ownloop.loop.script import script_of_this_process
+from ownloop.loop.trial import KILL, Trial
 
-_VARIABLE: Final = "OWNLOOP_CHECK_RESUME"
 _WORDS_OF_A_FAILURE = 2_000
 _UNSEEDED: Final = ("random/", "reading/")
 """Generators that no one has seeded differ from the start; where numbers of theirs are
@@ -32,35 +29,6 @@ _HOW_IT_CAME: Final = ("random", "kinds", "calls", "steps", "models")
 """Say how a run came to where it is: what was built or known before a call."""
 _PERHAPS_ASSUMED: Final = ("habits", "guessed")
 """Say what was not known for sure yet, of data."""
-# A system without SIGKILL ends a process at once by the other.
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
-
-
-@final
-@dataclass(frozen=True)
-class Trial:
-    """What one child process does.
-
-    Attributes:
-        folder: Where it keeps its run.
-        steps: After how many steps it ends.
-        kill: At which step it kills itself; None: it lives to its end.
-    """
-
-    folder: str
-    steps: int
-    kill: int | None = None
-
-    @classmethod
-    def of_this_process(cls) -> "Trial | None":
-        """Returns the trial that this process is, if it is one."""
-        words = os.environ.get(_VARIABLE)
-        return None if words is None else cls(**json.loads(words))
-
-    def kill_if_due(self, step: int) -> None:
-        """Ends this process as no program can prevent."""
-        if self.kill is not None and step >= self.kill:
-            os.kill(os.getpid(), _KILL)
 
 
 @final
@@ -137,9 +105,9 @@ def _check(steps: Any, kills: Any) -> None:
 
 def _run(command: list[str], trial: Trial) -> bool:
     """Runs a child; returns whether it came to its end, and was not killed."""
-    environment = os.environ | {_VARIABLE: json.dumps(asdict(trial))}
+    environment = trial.environment()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    killed = trial.kill is not None and done.returncode == -_KILL
+    killed = trial.kill is not None and done.returncode == -KILL
     if done.returncode != 0 and not killed:
         raise LoopError(
             f"A child process of `check_resume` ended with code {done.returncode}: "

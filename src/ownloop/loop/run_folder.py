@@ -1,13 +1,13 @@
 """A run that lives in a folder: saved on its way, and left where a signal asks for it.
 
-Owns when a run is saved and left. What is there at its begin is gone on with by
-`continuation.py`; the files themselves are in `run_files.py`.
+Owns where in the user's code a run may be saved, and where it is left. When that is due
+is in `saving.py`; what is there at its begin is gone on with by `continuation.py`; the
+files themselves are in `run_files.py`.
 """
 
 import atexit
 import contextlib
 import copy
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,23 +19,16 @@ from ownloop.backends.contract import AbstractProgram
 from ownloop.checkpoints import Entry
 from ownloop.errors import LoopError
 from ownloop.guards import Evidence
-from ownloop.loop.capture import (
-    Draws,
-    Tracked,
-    capture,
-    memory_text,
-    memory_texts,
-    of_objects,
-    refill,
-)
+from ownloop.loop.capture import Tracked, memory_text, of_objects, refill
 from ownloop.loop.changes import Changes
 from ownloop.loop.continuation import Continuation
 from ownloop.loop.home import AbstractHome
 from ownloop.loop.keeping import Keeping
-from ownloop.loop.resume_check import Trial
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
+from ownloop.loop.saving import Saving, nowhere
 from ownloop.loop.signals import Signals
+from ownloop.loop.trial import AbstractTrial
 from ownloop.loop.values import Values
 from ownloop.loop.way_back import WayBack
 from ownloop.resume import owned
@@ -45,10 +38,6 @@ from ownloop.resume.owned import Saved
 from ownloop.resume.place import Done, Open, Place
 from ownloop.resume.plain import pack
 from ownloop.step import Surroundings
-
-
-def _nowhere() -> None:
-    """Says that no pass is under way."""
 
 
 def _tell_at_exit(reference: "weakref.ref[RunFolder]") -> None:
@@ -69,7 +58,7 @@ class RunFolder(AbstractHome):
     """
 
     def __init__(
-        self, folder: Path, run: Run, how: Keeping, trial: Trial | None = None
+        self, folder: Path, run: Run, how: Keeping, trial: AbstractTrial
     ) -> None:
         self._files = RunFiles(folder, how.keep)
         self._run = run
@@ -87,21 +76,15 @@ class RunFolder(AbstractHome):
         run.data.streams.differs = self._continuation.exactness.other_batches
         self._trial = trial
         self._signals = Signals(self._note_leaving, self._can_ever_save)
-        self._save = how.save
-        self._saved_step, self._saved_time = 0, time.monotonic()
+        self._saving = Saving(self._files, run, self._tracked, self._changes, how.save)
         # An error or a signal has left the run; what is in memory is not the last save.
         self._must_reload = False
         # A `break` has left the last round, which was not saved.
         self._was_broken = False
-        # The call that began last, and what had been drawn then.
-        self._start: tuple[Call, Draws] | None = None
-        # By call under way, what was in `loop.memory` when it began, by key.
-        self._memory_before: dict[int, Mapping[str, str]] = {}
         # This epoch takes steps on batches of the user's own, which no file has.
         self._has_single_steps = False
         # A step that went wrong could not be kept.
         self._lacks_evidence = False
-        self._is_warned = False
 
     def close_with(self, loop: object) -> None:
         """Lets go of the folder when the loop is gone."""
@@ -132,7 +115,7 @@ class RunFolder(AbstractHome):
             )
         if self._was_broken and not calls.is_returning:
             # The `break` was not saved, and this process does not come to it again.
-            self._commit_now()
+            self._saving.now()
         self._was_broken = False
         self._signals.start()
         return answer
@@ -159,9 +142,8 @@ class RunFolder(AbstractHome):
                 self._changes.note()  # What is changed until it is tried again, too.
             raise
         if is_continued:
-            self._saved_step = self._run.step
             atexit.register(_tell_at_exit, weakref.ref(self))
-        self._saved_time = time.monotonic()
+        self._saving.count_from_here()
         self._run.guard.keep_evidence = self._keep_evidence
         self._must_reload = self._was_broken = self._lacks_evidence = False
 
@@ -196,14 +178,13 @@ class RunFolder(AbstractHome):
         if self._tracked.calls.is_returning:
             self._way_back.go_to(self._tracked.calls.position(self._run.done))
         if not was_returning:
-            self._commit_now()
-        self._files.drain()
-        self._tell_of_trouble()
+            self._saving.now()
+        self._saving.end_round()
         if not self._tracked.calls.is_returning:
             # What is assigned on the way back is put back where the run goes on.
             self._changes.note()
-        if self._trial is not None and self._run.epochs_total is not None:
-            raise SystemExit(0)  # What comes after the loop is not tried.
+        if self._trial.ends_with_round(self._run.epochs_total):
+            raise SystemExit(0)
         self._signals.stop()
         self._leave_if_asked()
 
@@ -231,8 +212,7 @@ class RunFolder(AbstractHome):
             self._changes.note()
         try:
             self._files.flush()
-            self._files.drain()
-            self._tell_of_trouble()
+            self._saving.end_round()
         finally:
             self._signals.send_again()
 
@@ -263,38 +243,12 @@ class RunFolder(AbstractHome):
         if self._run.stop_reason is not None:
             return  # No epoch begins, and the end of the round is saved at once.
         calls.enter_epoch(self._run.epoch + 1)
-        if self._trial is not None:
-            self._try(self._trial, _nowhere)
+        self._end_if_tried()
         if self._signals.received is not None:
-            self._commit_now()
+            self._saving.now()
             self._leave_if_asked()
-        elif self._must_save_epochs or not self._files.is_busy:
-            self._files.drain()
-            self._check_value_is_known()
-            self._begin_commit()
-
-    def _tell_of_trouble(self) -> None:
-        if trouble := self._files.trouble():
-            self._run.say(
-                f"older checkpoints stay until they can be deleted: {trouble}"
-            )
-
-    @property
-    def _must_save_epochs(self) -> bool:
-        """Whether the end of this epoch is waited for, should the disk be slower.
-
-        A value decides which checkpoints stay, or nothing within the epoch was saved.
-        """
-        return self._files.by is not None or self._has_single_steps
-
-    def _check_value_is_known(self) -> None:
-        by, names = self._files.by, self._run.history.names
-        if by is not None and by not in names and not self._is_warned:
-            self._is_warned = True
-            self._run.say(
-                f"no checkpoint is the best one: {by!r} is none of the values of an "
-                f"epoch, {', '.join(names) or 'of which there are none'}"
-            )
+        else:
+            self._saving.end_epoch(is_only_chance=self._has_single_steps)
 
     # -------------------------------------------------------------------- calls
 
@@ -330,12 +284,7 @@ class RunFolder(AbstractHome):
         self._tracked.calls.start(call)
         if self._tracked.calls.is_returning:
             self._way_back.show_all()  # It was not called before, or has failed.
-        before = None if call.open is None else call.open["memory"]
-        if before is None:
-            before = memory_texts(self._run.memory)
-        self._memory_before[call.number] = before
-        with self._run.data.streams.held():
-            self._start = call, Draws.until_now(self._run)
+        self._saving.note_start(call)
 
     def skip(self, call: Call) -> None:
         calls = self._tracked.calls
@@ -344,15 +293,9 @@ class RunFolder(AbstractHome):
             self._way_back.go_over(answers, calls.position(self._run.done))
 
     def finish(self, call: Call, values: Values) -> None:
-        before = self._memory_before.pop(call.number, {})
-        now = memory_texts(self._run.memory)
+        memory = self._saving.memory_changed_by(call)
         self._tracked.calls.finish(
-            call,
-            pack(values),
-            steps=self._run.step,
-            memory={
-                k: now.get(k) for k in {**before, **now} if before.get(k) != now.get(k)
-            },
+            call, pack(values), steps=self._run.step, memory=memory
         )
         if self._run.current is None:
             self._files.flush()  # Perhaps it was the last call of all.
@@ -361,31 +304,29 @@ class RunFolder(AbstractHome):
         self._has_single_steps = True
         self._files.check()
         self._files.flush_if_due()
-        if self._trial is not None:
-            self._trial.kill_if_due(self._run.step)
+        self._trial.kill_if_due(self._run.step)
         self._leave_if_asked()
 
     def pause(self, call: Call, where: Callable[[], Open | None]) -> None:
         self._files.check()
         self._files.flush_if_due()
-        if self._trial is not None and self._can_save(call):
-            self._try(self._trial, where, call)
+        can_save = self._can_save(call)
+        if can_save:
+            self._end_if_tried(where, call)
         if self.is_interrupted(call):
-            if self._can_save(call):
-                self._commit_now(where, call)
+            if can_save:
+                self._saving.now(where, call)
             self._leave_if_asked()
-        elif self._can_save(call) and self._is_due():
-            self._begin_commit(where, call)
+        elif can_save and self._saving.is_due():
+            self._saving.begin(where, call)
 
-    def _try(
-        self,
-        trial: Trial,
-        where: Callable[[], Open | None],
-        call: Call | None = None,
+    def _end_if_tried(
+        self, where: Callable[[], Open | None] = nowhere, call: Call | None = None
     ) -> None:
-        trial.kill_if_due(self._run.step)
-        if self._run.step >= trial.steps:
-            self._commit_now(where, call)
+        """Ends this process where its trial is to end; see `Saving.begin`."""
+        self._trial.kill_if_due(self._run.step)
+        if self._trial.is_over(self._run.step):
+            self._saving.now(where, call)
             raise SystemExit(0)
 
     def fail(
@@ -406,7 +347,7 @@ class RunFolder(AbstractHome):
         try:
             if where() is None:
                 self._continuation.expected.forget(call)
-            self._commit_now(where, call)
+            self._saving.now(where, call)
         except Exception as failure:
             # The error that led here is the one that they must see.
             with contextlib.suppress(Exception):
@@ -429,57 +370,9 @@ class RunFolder(AbstractHome):
         return is_asked and not self._tracked.calls.is_within_another(call)
 
     def steps_left(self, step: int) -> int | None:
-        to_save = self._save.steps_left(step)
-        if self._trial is None or step >= self._trial.steps:
-            return to_save
-        # Its end is not to depend on the time.
-        to_end = self._trial.steps - step
-        return to_end if to_save is None else min(to_save, to_end)
-
-    def _is_due(self) -> bool:
-        run, save = self._run, self._save
-        if save.seconds is not None:
-            late = time.monotonic() - self._saved_time > save.seconds
-            if late and not self._files.is_busy:
-                return True
-        return (
-            save.steps is not None
-            and run.step > self._saved_step
-            and run.step % save.steps == 0
-        )
-
-    def _begin_commit(
-        self, where: Callable[[], Open | None] = _nowhere, call: Call | None = None
-    ) -> None:
-        """Copies the state, and writes it while the next steps run.
-
-        Args:
-            where: Says where the call under way stands.
-            call: That one, if there is one.
-        """
-        before = None if call is None else self._memory_before.get(call.number)
-
-        def here() -> Open | None:
-            open = where()
-            return None if open is None else {**open, "memory": before}
-
-        latest, start = self._start or (None, None)
-        start = start if call is not None and latest is call else None
-        self._changes.forget_saved(self._files.newest)
-        self._tell_of_trouble()
-        self._files.begin_commit(
-            lambda files: capture(self._run, self._tracked, here, files, start),
-            self._run.history,
-            self._run.step,
-        )
-        self._saved_step, self._saved_time = self._run.step, time.monotonic()
-
-    def _commit_now(
-        self, where: Callable[[], Open | None] = _nowhere, call: Call | None = None
-    ) -> None:
-        self._files.drain()
-        self._begin_commit(where, call)
-        self._files.drain()
+        # The end of a trial is not to depend on the time.
+        limits = [self._saving.steps_left(step), self._trial.steps_left(step)]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _note_leaving(self, error: BaseException) -> None:
         """Keeps a signal's exception from being taken for a `break` of the user's."""
