@@ -35,7 +35,8 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_repl
 	tests/loop/test_bisection.py tests/loop/test_continuation.py \
 	tests/loop/test_continuation_of_flags.py tests/loop/test_interrupts.py \
 	tests/loop/test_resume_check.py tests/loop/test_run_files.py \
-	tests/loop/test_run_folder.py tests/loops/test_14_notebook.py \
+	tests/loop/test_run_folder.py tests/loop/test_signals.py \
+	tests/loops/test_14_notebook.py \
 	tests/resume/test_by_reference.py tests/resume/test_plain.py \
 	tests/resume/test_return.py tests/resume/test_rounds.py \
 	tests/resume/test_rounds_that_were_left.py tests/resume/test_shared_data.py \

@@ -325,6 +325,9 @@ def test_a_loop_that_is_found_to_be_gone_while_it_saves_saves_and_lets_go(
         gc.enable()
     assert open_files(tmp_path) == []
     assert os.listdir(folder / "checkpoints")
+    with pytest.raises(KeyboardInterrupt):  # Nobody is left to save before it leaves.
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 GOING_ON = """

@@ -40,11 +40,18 @@ class Signals:
         self._note = note
         self._can_save = can_save
         self._before: dict[int, Any] = {}
+        # Whether the handlers are up although it was stopped.
+        self._is_over = False
 
     def start(self) -> None:
         """Puts the handlers up; those of before come back with `stop`."""
-        self.received = None
-        if threading.current_thread() is not threading.main_thread() or self._before:
+        self.received, self._is_over = None, False
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for other in list(_LISTENING):
+            if other._is_over:
+                other.stop()
+        if self._before:
             return
         for number in (signal.SIGINT, signal.SIGTERM):
             before = signal.getsignal(number)
@@ -55,8 +62,13 @@ class Signals:
                 _LISTENING.add(self)
 
     def stop(self) -> None:
-        """Puts the handlers of before back."""
+        """Puts the handlers of before back.
+
+        Where Python ends a round that is gone in another thread, which must not do
+        that, it is done with the next signal, or by the next round.
+        """
         if threading.current_thread() is not threading.main_thread():
+            self._is_over = bool(self._before)
             return
         for number, before in self._before.items():
             signal.signal(number, before)
@@ -90,6 +102,10 @@ class Signals:
             again.start()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._is_over:
+            self.stop()
+            signal.raise_signal(number)
+            return
         if self.received is not None:
             self.leave()
         self.received = number
