@@ -19,7 +19,7 @@ from ownloop.backends.unseeded import unseeded_state
 from ownloop.data import Signature
 from ownloop.errors import LoopError
 from ownloop.loop.pace import Pace
-from ownloop.step import StepCall, Surroundings, states_of
+from ownloop.step import RunningValue, StepCall, Surroundings, states_of
 
 Step = Callable[..., Any]
 _Holders = tuple[tuple[weakref.ref[Any], ...], ...]
@@ -156,6 +156,7 @@ class Programs:
         self._compiled = compiled
         self._say = say
         self._changes: Counter[tuple[str, str]] = Counter()
+        self._averaged: set[tuple[str, str]] = set()
         self.compilations: Counter[str] = Counter()
 
     def look(self, step: Step) -> tuple[Surroundings, str]:
@@ -191,6 +192,14 @@ class Programs:
                     "and takes that up when its next pass begins; as a keras.Variable, "
                     "changed with assign, it would count at once"
                 )
+
+    def tell_of_running_values(self, step: Step, call: StepCall) -> None:
+        """Says which metrics' values a step logs, whose average is not theirs."""
+        for value in call.running:
+            key = step_name(step), value.name
+            if key not in self._averaged:
+                self._averaged.add(key)
+                self._say(_advice(*key, value))
 
     def without_own(self, step: Step, seen: Surroundings) -> Surroundings:
         """Leaves out numbers that the step itself changes, and that decide nothing."""
@@ -291,6 +300,16 @@ def _announcement(
     return (
         f"compiling {name}{' again' if why else ''}{shapes}{': ' + why if why else ''}"
     )
+
+
+def _advice(step: str, name: str, value: RunningValue) -> str:
+    told = (
+        f"{step} logs {name!r}, which is the result() of the metric {value.metric}: a "
+        "running value, whose average over the pass is wrong"
+    )
+    if value.is_part:
+        return f"{told}; return the metrics that it consists of, each by a name"
+    return f'{told}; return the metric itself, as in {{"{name}": metric}}'
 
 
 def _shelf_of(step: Step) -> _Shelf:

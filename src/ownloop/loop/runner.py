@@ -218,6 +218,7 @@ class Runner:
             prepared.program, self._data, pieces, variables, before, part.logged
         )
         settled.append(self._settle(stretch, part, settled))
+        self._programs.tell_of_running_values(self._step, prepared.call)
         return cutter
 
     def _settle(

@@ -14,6 +14,7 @@ from ownloop.step.functions import functions_of as functions_of
 from ownloop.step.outcome import Kind as Kind
 from ownloop.step.outcome import Logged as Logged
 from ownloop.step.outcome import last as last
+from ownloop.step.results import RunningValue as RunningValue
 from ownloop.step.settings import in_both as in_both
 from ownloop.step.settings import settings_of as settings_of
 from ownloop.step.surroundings import Surroundings as Surroundings

@@ -1,5 +1,6 @@
 """The user's step as a backend calls it: leaves of a batch in, flat values out."""
 
+import contextlib
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -10,6 +11,7 @@ import optree
 from ownloop.backends.contract import StepValues
 from ownloop.errors import StepError
 from ownloop.step import complaints, outcome
+from ownloop.step.results import Results, RunningValue
 
 Function = Callable[..., Any]
 
@@ -21,6 +23,7 @@ class StepCall:
     `find` returns the user's function. It is looked up at each call and not held, so
     that a compiled program does not keep the function that it was made from alive.
     `logged` holds the names of the last result; every call must give the same.
+    `running` holds what the first result had in place of metrics: their values.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class StepCall:
         self._find = find
         self._structure = structure
         self.logged: tuple[outcome.Logged, ...] = ()
+        self.running: tuple[RunningValue, ...] = ()
         self._metrics: weakref.WeakSet[keras.Metric] = weakref.WeakSet()
 
     @property
@@ -37,8 +41,10 @@ class StepCall:
         return tuple(self._metrics)
 
     def __call__(self, leaves: Sequence[Any]) -> StepValues:
+        results = None if self.logged else Results()
         try:
-            result = self._find()(*self._arguments(leaves))
+            with results or contextlib.nullcontext():
+                result = self._find()(*self._arguments(leaves))
         except ValueError as error:
             complaints.explain(error)
             raise
@@ -52,6 +58,9 @@ class StepCall:
                 "where there is nothing to log."
             )
         self.logged = logged
+        if results is not None:
+            found = [results.find(*entry) for entry in outcome.entries(result)]
+            self.running = tuple(value for value in found if value is not None)
         return StepValues(tuple(every), tuple(final_values))
 
     def _arguments(self, leaves: Sequence[Any]) -> Sequence[Any]:

@@ -68,7 +68,7 @@ def read(result: Any) -> tuple[tuple[Logged, ...], list[Any], list[Any]]:
     logged: list[Logged] = []
     every: list[Any] = []
     final_values: list[Any] = []
-    for name, value in _named(result):
+    for name, value in entries(result):
         kind, tensor = _classify(name, value)
         logged.append(Logged(name, kind))
         kept = every if kind in (Kind.SCALAR, Kind.METRIC) else final_values
@@ -85,7 +85,12 @@ def metrics(result: Any) -> Iterator[keras.Metric]:
             yield from metrics(value)
 
 
-def _named(result: Any) -> Iterator[tuple[str, Any]]:
+def entries(result: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the names and values in what a step returned, as it gave them.
+
+    Raises:
+        StepError: The step returned nothing, or a name that is no string.
+    """
     if result is None:
         raise StepError(
             "The step returned None. A step returns what is to be logged: a scalar "
@@ -114,7 +119,7 @@ def _named(result: Any) -> Iterator[tuple[str, Any]]:
                 "names in the history and must be strings. Use a string."
             )
         if isinstance(value, Mapping):
-            for inner, leaf in _named(value):
+            for inner, leaf in entries(value):
                 yield f"{name}/{inner}", leaf
         else:
             yield name, value

@@ -228,7 +228,9 @@ def value_and_grad(
 
 
 def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, torch.Tensor) else value
+    # What needs no gradient stays the same object, such as the result of a metric.
+    has_graph = isinstance(value, torch.Tensor) and value.requires_grad
+    return value.detach() if has_graph else value
 
 
 def _value(tensor: Tensor) -> Tensor:
