@@ -62,6 +62,40 @@ def test_a_script_learns_whether_it_may_be_killed(tmp_path, words, expected):
     assert len(lines) == 20  # After that it trains, from the beginning.
 
 
+def test_a_script_may_check_and_end(tmp_path):
+    script = tmp_path / "script.py"
+    call = "print(loop.check_resume(steps=25, kills=1))"
+    assert call in SCRIPT
+    only = SCRIPT.replace(
+        call,
+        """
+report = loop.check_resume(steps=25, kills=1)
+if report.kills:
+    print(report)
+    sys.exit(not report.is_equal)
+""",
+    )
+    script.write_text(only)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "25 steps, killed at 13: the same bits\n"
+
+
+def test_a_script_that_ends_in_its_children_is_told_so(tmp_path, monkeypatch):
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nsys.exit()\n")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, str(script)])
+    with pytest.raises(LoopError) as caught:
+        ol.Loop().check_resume()
+    words = str(caught.value)
+    assert "took no step" in words
+    assert "go on to its `loop.epochs` after the call, in the children as well" in words
+    assert "`if report.kills: sys.exit()`" in words
+
+
 def test_a_child_kills_itself_at_its_step():
     code = """
 from ownloop.loop.trial import Trial

@@ -443,9 +443,10 @@ class Loop:
         """Kills this very script on its way, and says whether it ends the same.
 
         The script is run in child processes: once for some steps, and once more with
-        real kills, continuing after each. Call it before `loop.epochs`; a script that
-        passes may be killed anywhere, while one that keeps what it needs in variables
-        of its own is told what differs. Tried are the epochs of the first
+        real kills, continuing after each. Call it before `loop.epochs`, to which the
+        children go on behind it, so the script must not end there for them; a script
+        that passes may be killed anywhere, while one that keeps what it needs in
+        variables of its own is told what differs. Tried are the epochs of the first
         `loop.epochs` with a number; what comes after these is not.
 
         Args:
@@ -454,13 +455,23 @@ class Loop:
             seed: Of the steps at which it is killed.
 
         Returns:
-            Whether the ends are equal in every bit, or the first difference.
+            Whether the ends are equal in every bit, or the first difference. In a
+            child, a report without kills.
 
         Raises:
-            LoopError: There is no script that could be run again, it fails, or an
-                argument makes no sense.
+            LoopError: There is no script that could be run again, it fails, it takes
+                no step in a child, or an argument makes no sense.
 
-        Example: `if "--check" in sys.argv: print(loop.check_resume(steps=300))`
+        Example: with `--check` the script checks and ends, with code 1 where something
+        differs; its children go on.
+
+            if "--check" in sys.argv:
+                report = loop.check_resume(steps=300)
+                if report.kills:
+                    print(report)
+                    sys.exit(not report.is_equal)
+            for epoch in loop.epochs(10):
+                ...
         """
         trial = Trial.of_this_process()
         if trial is None:

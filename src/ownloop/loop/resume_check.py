@@ -38,7 +38,8 @@ class ResumeReport:
 
     Attributes:
         steps: How many steps were compared.
-        kills: At which steps the run was killed.
+        kills: At which steps the run was killed; empty in a child process, where
+            nothing is known yet.
         difference: The first thing that was not the same; None if everything was.
     """
 
@@ -76,6 +77,7 @@ def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
     with tempfile.TemporaryDirectory(prefix="ownloop-check-") as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
         _run(command, Trial(str(whole), steps))
+        end = _end(whole)
         killed = [
             place
             for place in sorted(places)
@@ -84,11 +86,10 @@ def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
         if not killed:
             raise LoopError(
                 f"`check_resume` did not come to kill the script, which ends after "
-                f"{_end(whole).step} steps. Expected it to live until step "
+                f"{end.step} steps. Expected it to live until step "
                 f"{min(places)} at least. Ask for fewer steps, or train for longer."
             )
         _run(command, Trial(str(cut), steps))
-        end = _end(whole)
         difference = _difference(end, _end(cut)) or _difference_of_logs(whole, cut)
     return ResumeReport(end.step, tuple(killed), difference)
 
@@ -121,8 +122,11 @@ def _end(folder: Path) -> Checkpoint:
     found = Store(Layout(folder).checkpoints, run=None).newest().checkpoint
     if found is None:
         raise LoopError(
-            "A child process of `check_resume` took no step. Expected the loop to run "
-            "after `check_resume` was called. Call it before `loop.epochs`."
+            "A child process of `check_resume` took no step: the script was over, or "
+            "had trained, when `check_resume` was called. Expected the script to go on "
+            "to its `loop.epochs` after the call, in the children as well. Call it "
+            "before `loop.epochs`, and end the script with a report that has kills "
+            "only, which no child's has: `if report.kills: sys.exit()`."
         )
     return found
 
