@@ -189,6 +189,16 @@ def test_an_epoch_reads_its_own_row(job):
         assert repr(epoch) == "Epoch(1 of 1)"
 
 
+def test_a_row_is_there_when_its_body_is_over_and_the_epoch_has_it_before(job):
+    for epoch in job.loop.epochs(2):
+        assert job.loop.history["epoch"].tolist() == list(range(1, epoch.number))
+        epoch.validate(job.step, DATA)
+        column = job.loop.history["val_mean"]
+        assert len(column) == epoch.number - 1
+        assert epoch["val_mean"] == job.loop.history.lowest("val_mean").value
+    assert len(job.loop.history["val_mean"]) == 2
+
+
 def test_single_steps_of_one_epoch_are_one_pass(job):
     for epoch in job.loop.epochs(2):
         # A bound method is a new object at each access, and yet one step.

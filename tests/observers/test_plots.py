@@ -138,6 +138,15 @@ def test_there_is_nothing_to_draw_before_the_first_epoch():
         history.plot()
 
 
+def test_in_the_first_body_it_says_when_there_is_something():
+    history = History()
+    history.record_pass("val", {"loss": 0.5}, step=10, epoch=1)
+    with pytest.raises(HistoryError, match="when the first epoch's body is over"):
+        history.plot()
+    history.record_epoch(1, step=10)
+    assert history.plot() is not None
+
+
 def test_drawing_never_loads_pyplot_and_recording_never_loads_matplotlib():
     code = """
 import sys

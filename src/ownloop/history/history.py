@@ -244,6 +244,10 @@ class History:
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a value per closed epoch: float64, shape (epochs, *shape of a value).
 
+        An epoch is closed when its body is over: within the body, the array ends with
+        the epoch before, and is empty in the first one. The present epoch's value is
+        `epoch[name]`; `looks(name)`, `lowest(name)` and `highest(name)` see it, too.
+
         Raises:
             HistoryError: There is no such column.
         """

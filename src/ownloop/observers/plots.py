@@ -61,8 +61,8 @@ def plot_history(history: History, path: str | PathLike[str] | None = None) -> F
     if not groups or not len(history):
         raise HistoryError(
             f"There is nothing to draw: the history has {len(history)} closed epochs "
-            f"and {len(groups)} values. Expected at least one of each. Draw it after "
-            "the first epoch."
+            f"and {len(groups)} values. Expected at least one of each. Draw it when "
+            "the first epoch's body is over, which closes its row."
         )
     height = _MARGIN_HEIGHT + _AXIS_HEIGHT * len(groups)
     layout = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
