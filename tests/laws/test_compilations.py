@@ -4,6 +4,7 @@ Counted twice: by the loop, and by the times that Python ran a step's body, whic
 happens while something is compiled and at no other time.
 """
 
+import functools
 import gc
 import weakref
 from typing import ClassVar
@@ -394,6 +395,67 @@ def test_programs_of_models_that_have_gone_go_too():
             epoch.train(step, data).run()
     gc.collect()
     assert [kernel() is not None for kernel in kernels] == [False, False, False, True]
+
+
+def _by_def():
+    def made(x):
+        return keras.ops.mean(x)
+
+    return made
+
+
+def _by_partial():
+    def made(x, weight):
+        return keras.ops.mean(x) * weight
+
+    return functools.partial(made, weight=2.0)
+
+
+class Callable:
+    """A step that is an object."""
+
+    def __call__(self, x):
+        return keras.ops.mean(x)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "make", [lambda: lambda x: keras.ops.mean(x), _by_def, _by_partial, Callable]
+)
+def test_a_function_that_each_epoch_makes_anew_is_told_once(make):
+    notices = Notices()
+    data = ol.Batches(np.ones(4, "float32"), batch_size=2)
+    loop = ol.Loop(observers=[notices])
+    for epoch in loop.epochs(5):
+        epoch.train(make(), data).run()
+    advice = [text for text in notices.take() if "new function" in text]
+    assert len(advice) == 1
+    assert "was a new function in 3 epochs, made by the same lines" in advice[0]
+    assert "defined once, outside of the loop, is compiled once" in advice[0]
+    assert sum(loop.compilations.values()) == 5
+
+
+@pytest.mark.once
+def test_functions_of_one_epoch_or_loop_each_or_that_stay_are_not_told_of():
+    notices = Notices()
+    data = ol.Batches(np.ones(4, "float32"), batch_size=2)
+    loop = ol.Loop(observers=[notices])
+    for epoch in loop.epochs(1):  # As for validations on several sets.
+        for i in range(4):
+            epoch.validate(_by_def(), data, name=f"val{i}")
+    for _ in range(4):  # As for folds.
+        run_pass(ol.Loop(observers=[notices]), _by_def(), data)
+    models = [keras.layers.Rescaling(float(i)) for i in range(4)]
+
+    def step(x):
+        return keras.ops.mean(models[0](x))
+
+    for epoch in loop.epochs(5):  # The program goes with the model; the function stays.
+        epoch.train(step, data).run()
+        models = [keras.layers.Dense(1) for _ in models]
+        data = ol.Batches(np.ones((4, 1), "float32"), batch_size=2)
+        gc.collect()
+    assert not any("new function" in text for text in notices.take())
 
 
 @pytest.mark.once

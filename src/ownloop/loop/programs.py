@@ -7,7 +7,7 @@ step compile once. They are kept by weak reference, so that they go when the ste
 import dataclasses
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -19,7 +19,13 @@ from ownloop.backends.unseeded import unseeded_state
 from ownloop.data import Signature
 from ownloop.errors import LoopError
 from ownloop.loop.pace import Pace
-from ownloop.step import RunningValue, StepCall, Surroundings, states_of
+from ownloop.step import (
+    RunningValue,
+    StepCall,
+    Surroundings,
+    code_of,
+    states_of,
+)
 
 Step = Callable[..., Any]
 _Holders = tuple[tuple[weakref.ref[Any], ...], ...]
@@ -100,6 +106,7 @@ class _Shelf:
     as a count of its calls; they decide nothing, or each compilation would be outdated
     by itself. last: what the latest look found. said: reasons that were told.
     late: names of numbers of which it was said that a pass takes them up too late.
+    is_new: whether nothing was compiled from the step yet.
     """
 
     def __init__(self) -> None:
@@ -108,6 +115,7 @@ class _Shelf:
         self.last: Surroundings | None = None
         self.said: set[str] = set()
         self.late: set[str] = set()
+        self.is_new = True
 
     def find(self, settings: tuple[Any, ...], now: Surroundings) -> Prepared | None:
         """Returns a program that fits, the latest first."""
@@ -149,12 +157,21 @@ _shelves: weakref.WeakKeyDictionary[Any, dict[Any, _Shelf]] = (
 class Programs:
     """The programs that one loop uses; it counts what it had to compile.
 
-    `say` is told, in a sentence, when something is compiled and why it could not be.
+    `say` is told, in a sentence, when something is compiled and why it could not be;
+    `epoch` says which one is under way.
     """
 
-    def __init__(self, *, compiled: bool, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        compiled: bool,
+        say: Callable[[str], None],
+        epoch: Callable[[], int | None],
+    ) -> None:
         self._compiled = compiled
         self._say = say
+        self._epoch = epoch
+        self._made: dict[Hashable, set[int]] = {}
         self._changes: Counter[tuple[str, str]] = Counter()
         self._averaged: set[tuple[str, str]] = set()
         self.compilations: Counter[str] = Counter()
@@ -278,10 +295,29 @@ class Programs:
         shelf.entries.append(_Entry(settings, seen, prepared, holders))
         return prepared
 
+    def _count_made(self, step: Step) -> None:
+        """Counts the epochs that have brought another function of the same code."""
+        code, epoch = code_of(step), self._epoch()
+        if code is None or epoch is None:
+            return
+        place = code.co_filename, code.co_firstlineno, code.co_qualname
+        epochs = self._made.setdefault(place, set())
+        if epoch not in epochs and len(epochs) < _MANY:
+            epochs.add(epoch)
+            if len(epochs) == _MANY:
+                self._say(
+                    f"{step_name(step)} was a new function in {_MANY} epochs, made "
+                    "by the same lines, and each one was compiled; one that is defined "
+                    "once, outside of the loop, is compiled once"
+                )
+
     def _account(self, step: Step, shelf: _Shelf, program: AbstractProgram) -> None:
         name = step_name(step)
         if program.kind != EAGER:
             self.compilations[name] += 1
+            if shelf.is_new:
+                self._count_made(step)
+            shelf.is_new = False
         if program.reason and program.reason not in shelf.said:
             shelf.said.add(program.reason)
             self._say(f"{name} runs as {program.kind}: {program.reason}")

@@ -58,7 +58,9 @@ class Run:
         self.stop_reason: str | None = None
         self.failed: BaseException | None = None
         self.observers = list(observers)
-        self.programs = Programs(compiled=compiled, say=self.say)
+        self.programs = Programs(
+            compiled=compiled, say=self.say, epoch=lambda: self.current
+        )
         self.guard = Guard(nonfinite, say=self.say, stop=self.stop)
         self.plan: dict[str, list[str]] = {}
         self.kinds: dict[str, tuple[tuple[str, str], ...]] = {}

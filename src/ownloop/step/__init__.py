@@ -10,6 +10,7 @@ from ownloop.step.call import StepCall as StepCall
 from ownloop.step.drawing import states_of as states_of
 from ownloop.step.flags import flags_of as flags_of
 from ownloop.step.flags import put_flags as put_flags
+from ownloop.step.functions import code_of as code_of
 from ownloop.step.functions import functions_of as functions_of
 from ownloop.step.outcome import Kind as Kind
 from ownloop.step.outcome import Logged as Logged

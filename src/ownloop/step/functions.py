@@ -27,13 +27,9 @@ def functions_of(
     found: dict[types.FunctionType, str] = {}
 
     def follow(name: str, thing: Any) -> None:
-        while not isinstance(thing, types.FunctionType):
-            if isinstance(thing, types.MethodType):
-                thing = thing.__func__
-            elif isinstance(thing, functools.partial):
-                thing = thing.func
-            else:
-                return
+        thing = _function(thing)
+        if thing is None:
+            return
         if thing not in found and not is_foreign(thing):
             found[thing] = name
             for inner, value in reads(thing):
@@ -42,6 +38,30 @@ def functions_of(
 
     follow("the step", step)
     return tuple((name, function.__code__) for function, name in found.items())
+
+
+def code_of(step: Callable[..., Any]) -> types.CodeType | None:
+    """Returns the code that all functions of one definition have; None without one.
+
+    Example:
+        >>> first, second = (lambda x: x * i for i in range(2))
+        >>> first is second, code_of(first) is code_of(second)
+        (False, True)
+    """
+    function = _function(step) or _function(type(step).__call__)
+    return None if function is None else function.__code__
+
+
+def _function(thing: Any) -> types.FunctionType | None:
+    """Returns the plain function of a method or a partial one; None without one."""
+    while not isinstance(thing, types.FunctionType):
+        if isinstance(thing, types.MethodType):
+            thing = thing.__func__
+        elif isinstance(thing, functools.partial):
+            thing = thing.func
+        else:
+            return None
+    return thing
 
 
 def reads(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
