@@ -220,6 +220,22 @@ def test_the_loop_takes_objects_whose_state_can_be_found():
         complains(lambda thing=thing: ol.Loop(**thing), LoopError, name, "Call it")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("folders", "folder"), ("observer", "observers"), ("compiled", "compile")],
+)
+def test_an_argument_that_was_mistyped_is_named(name, meant):
+    with pytest.raises(LoopError, match=rf"Did you mean `{meant}`\?$"):
+        ol.Loop(**{name: "x"})
+
+
+@pytest.mark.parametrize("name", ["loss", "state", "epochs", "data", "model"])
+def test_other_words_are_no_mistyped_arguments(name):
+    with pytest.raises(LoopError) as caught:
+        ol.Loop(**{name: 3})
+    assert "Did you mean" not in str(caught.value)
+
+
 def test_nothing_can_be_loaded_that_was_not_saved(script):
     script.loop.save("best")
     complains(lambda: script.loop.load("bset"), LoopError, "'bset'", "'best'")

@@ -36,6 +36,28 @@ def test_tuples_and_lists_are_unpacked_and_nothing_else(batch, expected):
     assert seen == expected
 
 
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [({"x": 1.0, "y": 2.0}, "a dict of 'x', 'y', which"), (1.0, "no tuple, which")],
+)
+def test_a_batch_of_one_argument_is_explained_to_a_step_of_two(batch, expected):
+    call, leaves = call_of(lambda x, y: x, batch)
+    with pytest.raises(TypeError, match="missing 1 required positional") as caught:
+        call(leaves)
+    (note,) = caught.value.__notes__
+    assert f"The data's batch is {expected} arrives as one argument" in note
+
+
+def test_a_type_error_of_the_step_itself_gets_no_note():
+    def step(batch):
+        return batch["x"] + "words"
+
+    call, leaves = call_of(step, {"x": 1.0})
+    with pytest.raises(TypeError) as caught:
+        call(leaves)
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_without_data_a_step_takes_nothing():
     values = StepCall(lambda: lambda: 2.0, None)(())
     assert [float(value) for value in values.every] == [2.0]

@@ -109,8 +109,9 @@ class Loop:
         nonfinite: str | int = "raise",
         **objects: Any,
     ) -> None:
+        arguments = list(Loop.__init__.__kwdefaults__ or {})
         for name, thing in objects.items():
-            owned.check(name, thing)
+            owned.check(name, thing, arguments)
         if observers is not None:
             _check_observers(observers)
         self._run = Run(

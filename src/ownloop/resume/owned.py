@@ -1,7 +1,8 @@
 """The objects that a loop owns by name, and their values kept and put back."""
 
 import copy
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -27,10 +28,17 @@ class Saved:
 _SEED = "/seed_generator_state"
 _TAKEN = ("found", "logged", "random", "reading", "saved")
 """Under these words a checkpoint has what no object owns."""
+_NEAR = 0.7
+"""How like an argument's name another must be to be taken for it."""
 
 
-def check(name: str, thing: Any) -> None:
+def check(name: str, thing: Any, arguments: Sequence[str] = ()) -> None:
     """Refuses an object whose state cannot be found, or would be mixed with others.
+
+    Args:
+        name: The object's name.
+        thing: The object.
+        arguments: Names that mean something else, which may be mistyped.
 
     Raises:
         LoopError: It is neither a Keras object with variables, nor has it the methods
@@ -45,12 +53,14 @@ def check(name: str, thing: Any) -> None:
         )
     if _is_keras(thing) or is_stateful(thing):
         return
+    near = difflib.get_close_matches(name, arguments, n=1, cutoff=_NEAR)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
     raise LoopError(
         f"`Loop({name}=...)` got a {type(thing).__name__}, whose state cannot be "
         "found. Expected a Keras model, layer, optimizer, metric, seed generator or "
         "variable, or an object with the methods `get_state()` and "
         "`set_state(state)`. Pass one of these; data and steps go to `epoch.train` and "
-        "`epoch.validate`, plain values into `loop.memory`."
+        f"`epoch.validate`, plain values into `loop.memory`.{hint}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -48,6 +48,9 @@ class StepCall:
         except ValueError as error:
             complaints.explain(error)
             raise
+        except TypeError as error:
+            self._explain_one_argument(error, leaves)
+            raise
         self._metrics.update(outcome.metrics(result))
         logged, every, final_values = outcome.read(result)
         if self.logged and logged != self.logged:
@@ -68,6 +71,27 @@ class StepCall:
             return ()
         batch = optree.tree_unflatten(self._structure, leaves)
         return batch if isinstance(batch, tuple | list) else (batch,)
+
+    def _explain_one_argument(self, error: TypeError, leaves: Sequence[Any]) -> None:
+        """Adds a note where a batch of one argument has met a step of several.
+
+        The step itself has not run then: the error comes from the call of it.
+        """
+        trace = error.__traceback__
+        arguments = self._arguments(leaves)
+        if trace is None or trace.tb_next is not None or len(arguments) != 1:
+            return
+        kind = "no tuple"
+        if isinstance(arguments[0], Mapping):
+            kind = f"a dict of {', '.join(map(repr, arguments[0]))}"
+        note = (
+            f"The data's batch is {kind}, which arrives as one argument. Expected a "
+            "step of one argument: take the batch apart within it, or let the data "
+            "give tuples."
+        )
+        # An exception that takes no notes is the user's, and more important than ours.
+        with contextlib.suppress(Exception):
+            error.add_note(note)
 
 
 def _names(logged: Sequence[outcome.Logged]) -> str:
