@@ -274,9 +274,9 @@ class AbstractBackend(ABC):
         self,
         pred: Tensor,
         then: Callable[[], Any],
-        otherwise: Callable[[], Any] | None,
+        otherwise: Callable[[], Any],
     ) -> Any:
-        """Runs one of two branches, which may assign variables."""
+        """Runs one of two branches, which may assign variables and return none."""
 
     @abstractmethod
     def describe(self) -> Description:

@@ -68,8 +68,8 @@ def test_a_native_run_is_undone():
 
 def test_eagerly_only_the_chosen_branch_runs():
     v = keras.Variable(1.0)
-    assert state.cond(torch.tensor(False), lambda: v.assign(9.0), None) is None
-    assert state.cond(True, lambda: 5, None) == 5
+    assert state.cond(torch.tensor(False), lambda: v.assign(9.0), lambda: 4) == 4
+    assert state.cond(True, lambda: 5, lambda: v.assign(9.0)) == 5
     assert v.value.item() == 1
 
 
@@ -84,7 +84,7 @@ def test_a_compiled_branch_carries_assignments_and_results(room, batches):
             lambda: {"sum": even.assign_add(1.0)},
             lambda: {"sum": odd.assign(odd + even + 10)},
         )
-        room.cond(count.value == 3, lambda: even.assign(100.0) and None, None)
+        room.cond(count.value == 3, lambda: even.assign(100.0) and None, lambda: None)
         return StepValues((result["sum"], even.value, odd.value), ())
 
     values = room.compile(step, []).run([batches(4)], None).every
@@ -99,7 +99,7 @@ def test_branches_of_different_structure_are_refused(room):
     v = keras.Variable(0.0)
 
     def step(leaves):
-        room.cond(v.value > 0, lambda: v.assign(1.0), None)
+        room.cond(v.value > 0, lambda: v.assign(1.0), lambda: None)
         return StepValues((v.value,), ())
 
     with pytest.raises(StepError, match="different structures"):

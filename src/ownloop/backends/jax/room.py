@@ -81,7 +81,7 @@ class Jax(AbstractBackend):
         self,
         pred: Tensor,
         then: Callable[[], Any],
-        otherwise: Callable[[], Any] | None,
+        otherwise: Callable[[], Any],
     ) -> Any:
         return state.cond(pred, then, otherwise)
 

@@ -64,16 +64,12 @@ def store(variable: keras.Variable, value: Tensor) -> None:
     variable._direct_assign(value)
 
 
-def cond(
-    pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
-) -> Any:
+def cond(pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Runs one of two branches; what they assign is carried out of the branch."""
     if not isinstance(pred, jax.core.Tracer):
-        if bool(pred):
-            return then()
-        return otherwise() if otherwise is not None else None
+        return then() if bool(pred) else otherwise()
     scope = innermost()
-    branches = (then, otherwise or (lambda: None))
+    branches = (then, otherwise)
     if scope is None:
         return jax.lax.cond(pred, *branches)
     written: dict[int, keras.Variable] = {}

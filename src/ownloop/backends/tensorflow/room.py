@@ -68,7 +68,7 @@ class TensorFlow(AbstractBackend):
         self,
         pred: Tensor,
         then: Callable[[], Any],
-        otherwise: Callable[[], Any] | None,
+        otherwise: Callable[[], Any],
     ) -> Any:
         return state.cond(pred, then, otherwise)
 

@@ -120,27 +120,22 @@ def _operations(concrete: Any) -> frozenset[str]:
     return frozenset(nodes)
 
 
-def cond(
-    pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
-) -> Any:
+def cond(pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Runs one of two branches; in a graph, assignments belong to their branch."""
     if tf.executing_eagerly() or isinstance(pred, bool):
-        if bool(pred):
-            return then()
-        return otherwise() if otherwise is not None else None
+        return then() if bool(pred) else otherwise()
     structures: list[Any] = []
 
     def flat(branch: Callable[[], Any]) -> Callable[[], list[Tensor]]:
         def run() -> list[Tensor]:
             result = branch()
             structures.append(result)
-            leaves = [] if result is None else keras.tree.flatten(result)
             # A branch of a graph must return something.
-            return [tf.constant(0), *map(tf.convert_to_tensor, leaves)]
+            return [tf.constant(0), *map(_as_tensor, keras.tree.flatten(result))]
 
         return run
 
-    branches = [flat(then), flat(otherwise or (lambda: None))]
+    branches = [flat(then), flat(otherwise)]
     try:
         _, *leaves = tf.cond(tf.cast(pred, tf.bool), *branches)
     except (AssertionError, TypeError, ValueError):
@@ -149,4 +144,12 @@ def cond(
         raise
     check_alike(*structures[:2])
     result = structures[0]
-    return None if result is None else keras.tree.pack_sequence_as(result, leaves)
+    values = [
+        None if was is None else now
+        for was, now in zip(keras.tree.flatten(result), leaves, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(result, values)
+
+
+def _as_tensor(leaf: Any) -> Tensor:
+    return tf.constant(0) if leaf is None else tf.convert_to_tensor(leaf)

@@ -64,7 +64,7 @@ class Torch(AbstractBackend):
         self,
         pred: Tensor,
         then: Callable[[], Any],
-        otherwise: Callable[[], Any] | None,
+        otherwise: Callable[[], Any],
     ) -> Any:
         return state.cond(pred, then, otherwise)
 

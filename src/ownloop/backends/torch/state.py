@@ -170,18 +170,14 @@ def _copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
             torch._foreach_copy_(list(targets), list(sources))
 
 
-def cond(
-    pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any] | None
-) -> Any:
+def cond(pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Runs one of two branches; in a scope runs both, on copies, and selects."""
     scope = innermost()
-    if scope is None or not isinstance(pred, torch.Tensor | keras.Variable):
-        if bool(pred):
-            return then()
-        return otherwise() if otherwise is not None else None
+    if scope is None or not isinstance(pred, torch.Tensor):
+        return then() if bool(pred) else otherwise()
     pred = keras.ops.cast(pred, "bool")
     one, result_one = _in_fork(scope, then)
-    other, result_other = _in_fork(scope, otherwise or (lambda: None))
+    other, result_other = _in_fork(scope, otherwise)
     check_alike(result_one, result_other)
     if isinstance(scope, Leaves):
         scope.branched = True
@@ -191,10 +187,10 @@ def cond(
             present.copy_(
                 torch.where(pred, one.get(key, present), other.get(key, present))
             )
-    if result_one is None:
-        return None
     return keras.tree.map_structure(
-        lambda a, b: keras.ops.where(pred, a, b), result_one, result_other
+        lambda a, b: None if a is None else keras.ops.where(pred, a, b),
+        result_one,
+        result_other,
     )
 
 
