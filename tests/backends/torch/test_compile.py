@@ -188,6 +188,49 @@ def python_range(count: keras.Variable) -> Any:
     return sum([count.value for _ in range(int(count.value))], count.value)
 
 
+def python_index(count: keras.Variable) -> Any:
+    return torch.arange(9.0)[int(count.value)]
+
+
+def item_of_a_tensor(count: keras.Variable) -> Any:
+    return count.value * count.value.item()
+
+
+def item_that_decides(count: keras.Variable) -> Any:
+    return count.value * (2.0 if count.value.item() > 1 else 1.0)
+
+
+def list_of_a_tensor(count: keras.Variable) -> Any:
+    return count.value + sum(torch.stack([count.value, count.value]).tolist())
+
+
+def complex_of_a_tensor(count: keras.Variable) -> Any:
+    return count.value * complex(count.value).real
+
+
+def array_of_a_tensor(count: keras.Variable) -> Any:
+    return count.value * np.asarray(count.value.detach()).max().item()
+
+
+def caught_float(count: keras.Variable) -> Any:
+    try:
+        return count.value * float(count.value)
+    except Exception:
+        return count.value * 7
+
+
+def caught_array(count: keras.Variable) -> Any:
+    try:
+        return count.value * count.value.detach().numpy().item()
+    except Exception:
+        return count.value * 7
+
+
+def length_of_a_selection(count: keras.Variable) -> Any:
+    few = torch.arange(5.0)
+    return keras.ops.convert_to_tensor(few[few < count.value].shape[0])
+
+
 def endless_choice(count: keras.Variable) -> Any:
     value = count.value
     while value < 9:
@@ -209,6 +252,15 @@ def gamma_numbers(count: keras.Variable) -> Any:
         (python_float, "asks for the value of a tensor"),
         (python_integer, "makes a Python integer of a tensor"),
         (python_range, "makes a Python integer of a tensor"),
+        (python_index, "makes a Python integer of a tensor"),
+        (item_of_a_tensor, "asks for the value of a tensor"),
+        (item_that_decides, "asks for the value of a tensor"),
+        (list_of_a_tensor, "asks for the value of a tensor"),
+        (complex_of_a_tensor, "asks for the value of a tensor"),
+        (array_of_a_tensor, "hands a tensor to NumPy"),
+        (caught_float, "asks for the value of a tensor"),
+        (caught_array, "hands a tensor to NumPy"),
+        (length_of_a_selection, "asks for the value of a tensor"),
         (endless_choice, "more than 8 ways"),
         (own_generator, "generator of its own"),
         (gamma_numbers, "PyTorch cannot compile this step"),
@@ -233,6 +285,43 @@ def test_what_cannot_be_traced_runs_eagerly_and_says_why(
     torch.testing.assert_close(
         values, np.stack([step(()).every[0].detach().numpy() for _ in range(3)])
     )
+
+
+def test_a_python_number_that_a_step_keeps_is_kept_at_each_step(room, batches):
+    count, kept = keras.Variable(0.0, trainable=False), []
+
+    def step(leaves):
+        value = count.assign_add(1.0)
+        kept.append(value.item())
+        return StepValues((value,), ())
+
+    program = room.compile(step, [])
+    kept.clear()
+    program.run([batches(3)], None)
+    assert kept == [1.0, 2.0, 3.0]
+
+
+def test_an_integer_of_a_tensor_that_decides_what_is_used_is_no_error(room, batches):
+    one, other = keras.Variable(0.0), keras.Variable(0.0)
+
+    def step(leaves):
+        used = one if int(one.value) >= 0 else other
+        return StepValues((used.assign_add(1.0),), ())
+
+    program = room.compile(step, [])
+    assert "makes a Python integer of a tensor" in program.reason
+    np.testing.assert_array_equal(program.run([batches(2)], None).every[0], [1, 2])
+
+
+def test_sizes_that_keras_makes_of_tensors_are_traced(room, batches):
+    def step(leaves):
+        first, _ = keras.ops.split(leaves[0], [1])
+        return StepValues((first[0],), ())
+
+    program = room.compile(step, [LeafSpec((3,), "float32")])
+    assert program.kind == STEPWISE
+    values = program.run([batches(1, leaves=[np.ones((1, 3), "float32")])], None)
+    assert values.every[0] == [1]
 
 
 def test_without_a_compiler_steps_run_eagerly(room, monkeypatch):

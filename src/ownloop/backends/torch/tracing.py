@@ -7,10 +7,15 @@ below, or an error: then nothing is baked in, and the step is run eagerly.
 * The seed of a generator: the draw becomes an operation that takes the seed's tensor.
 * A number to scale by (`alpha=`): becomes a multiplication.
 * The truth of a tensor: both ways are recorded, and selected from.
+
+For `.item()` and `.tolist()` PyTorch gives symbols, which are right in arithmetic but
+which a step can neither return nor keep: an error too, as `float(tensor)` is one.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from sys import _getframe
+from types import FrameType
 from typing import Any, final
 
 import keras
@@ -24,6 +29,21 @@ from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import made_up
 from ownloop.backends.torch.state import Leaves, as_leaf
 from ownloop.backends.torch.unseeded import SharedDraws
+
+_VALUES = (
+    torch.Tensor.item,
+    torch.Tensor.tolist,
+    torch.Tensor.numpy,
+    torch.Tensor.__array__,
+    torch.Tensor.__float__,
+    torch.Tensor.__complex__,
+    torch.Tensor.__index__,
+)
+"""What hands a tensor's values to Python."""
+
+_PYTHON_VALUE = "it asks for the value of a tensor in Python"
+
+_INTEGER = "it makes a Python integer of a tensor"
 
 _MOST_PATHS = 8
 """A step with more ways through its `if`s than this is not compiled."""
@@ -62,6 +82,11 @@ class _Notes:
     seeds: dict[int, Tensor] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
 
+    @property
+    def has_other_integers(self) -> bool:
+        """Whether an integer of a tensor has not gone into a draw."""
+        return self.seeds.keys() != self.drawn
+
 
 def trace(
     step: StepFunction,
@@ -80,8 +105,8 @@ def trace(
     except _Fork:
         notes = _Notes(_TOKENS[0], forking=True)
         graph = _trace_once(step, variables, batch, notes)
-    if notes.seeds.keys() != notes.drawn:
-        raise CannotTrace("it makes a Python integer of a tensor")
+    if notes.has_other_integers:
+        raise CannotTrace(_INTEGER)
     if notes.seeds:
         # The integers that stood for seeds must have gone into draws and nowhere
         # else: with other integers, the same graph must come out.
@@ -123,6 +148,11 @@ def _trace_once(
             module = make_fx(
                 function, tracing_mode="fake", _allow_non_fake_inputs=True
             )(*examples)
+    except Exception as error:
+        if notes.has_other_integers:
+            # What the integer stands for may be at fault, and not the step.
+            raise CannotTrace(_INTEGER) from error
+        raise
     finally:
         random.write(generators)
     return Graph(module, notes.every, examples)
@@ -238,7 +268,16 @@ class _Tracing(TorchFunctionMode):
                 return self._draw(func, args, kwargs)
         if isinstance(kwargs.get("alpha"), torch.Tensor):
             return _scaled(func, args, **kwargs)
-        return func(*args, **kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except Exception as error:
+            if func in _VALUES or asks_for_value(error):
+                # Now, or an `except` of the user's would go another way than it does.
+                raise CannotTrace(reason_of(error)) from error
+            raise
+        if func in _VALUES and _is_unknown(result) and not _is_keras(_getframe(1)):
+            raise CannotTrace(_PYTHON_VALUE)
+        return result
 
     def _token(self, seed: Tensor) -> int:
         self._notes.next_token -= 1
@@ -280,6 +319,26 @@ def _scaled(func: Any, args: Any, *, alpha: Tensor, **kwargs: Any) -> Any:
     return func(first, second * alpha)
 
 
+def _is_unknown(value: Any) -> bool:
+    """Whether this is, or holds, a number that is known only when the graph runs."""
+    if isinstance(value, list):
+        return any(map(_is_unknown, value))
+    return isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool)
+
+
+def _is_keras(caller: FrameType | None) -> bool:
+    """Whether Keras has asked, as `keras.ops.split` does for the sizes of its pieces.
+
+    It computes with such numbers, where they are right, and keeps none.
+    """
+    while caller is not None:
+        module = str(caller.f_globals.get("__name__", ""))
+        if not module.startswith("torch."):
+            return module.startswith("keras.")
+        caller = caller.f_back
+    return False
+
+
 def asks_for_value(error: BaseException) -> bool:
     """Whether PyTorch says that a fake tensor has no value to give."""
     return type(error).__name__ in (
@@ -293,7 +352,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, CannotTrace):
         return str(error)
     if asks_for_value(error):
-        return "it asks for the value of a tensor in Python"
+        return _PYTHON_VALUE
     if ".numpy() is not supported for tensor subclasses" in str(error):
         return (
             "it hands a tensor to NumPy, as `tensor - array` does (make the array a "
