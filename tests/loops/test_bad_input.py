@@ -421,6 +421,52 @@ def test_an_exception_in_a_step_reaches_the_user_as_it_is(kind, compile):
         assert ("being compiled" in notes) == (compile and kind is KeyError)
 
 
+def as_a_float(loss):
+    return float(loss)
+
+
+def as_an_item(loss):
+    return loss.item()
+
+
+def by_an_if(loss):
+    return loss * 1.0 if loss > 0 else loss
+
+
+@pytest.mark.parametrize("use", [as_a_float, as_an_item, by_an_if])
+def test_a_step_that_asks_for_a_value_is_run_or_says_what_to_do(use):
+    events = []
+
+    def step(x):
+        return use(keras.ops.mean(x))
+
+    loop = ol.Loop(observers=[events.append])
+    data = ol.Batches(np.arange(1.0, 4.0), batch_size=1)
+    if keras.backend.backend() == "torch":
+        for epoch in loop.epochs(1):
+            epoch.train(step, data).run()
+        assert loop.history.steps["train_loss"].tolist() == [1.0, 2.0, 3.0]
+        told = [e.text for e in events if isinstance(e, ol.events.Notice)]
+        eager = any("asks for the value of a tensor" in text for text in told)
+        assert eager == (use is not by_an_if)
+        return
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        loop.validate(step, data)
+    assert not isinstance(caught.value, StepError)
+    notes = " ".join(caught.value.__notes__)
+    for way in ("ownloop.cond", "keras.ops.where", "Loop(..., compile=False)"):
+        assert way in notes
+
+
+def test_an_error_of_ours_while_compiling_says_what_to_do_itself():
+    loop = ol.Loop(observers=[])
+    with pytest.raises(StepError, match="returned None") as caught:
+        loop.validate(lambda x: None, ol.Batches(np.ones(2), batch_size=1))
+    notes = " ".join(caught.value.__notes__)
+    assert "being compiled" in notes
+    assert "keras.ops.where" not in notes
+
+
 @pytest.mark.parametrize("compile", [True, False])
 def test_a_stop_iteration_is_seen_as_such(compile):
     mine = StopIteration("mine")

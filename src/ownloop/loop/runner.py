@@ -18,7 +18,7 @@ from ownloop.backends.births import Births
 from ownloop.backends.contract import EAGER, Placed, Snapshot
 from ownloop.backends.unseeded import unseeded_state
 from ownloop.data import AbstractFeed, Segment, Signature
-from ownloop.errors import StepError
+from ownloop.errors import OwnloopError, StepError
 from ownloop.loop.bisection import Stretch
 from ownloop.loop.claims import Claims
 from ownloop.loop.cutter import Cutter
@@ -293,11 +293,7 @@ class Runner:
             except Exception as error:
                 # The user's exception is raised, also where it takes no notes.
                 with contextlib.suppress(Exception):
-                    error.add_note(
-                        f"{step_name(self._step)} was being compiled: Python runs once "
-                        "there, with placeholders in place of the batch and the "
-                        "variables."
-                    )
+                    error.add_note(self._in_compilation(error))
                 raise
             self._check_same_names(prepared)
             self._prepared[signature] = prepared
@@ -306,6 +302,20 @@ class Runner:
         prepared = self._prepared[signature]
         self._capacity = prepared.program.capacity
         return prepared
+
+    def _in_compilation(self, error: Exception) -> str:
+        """Returns what an error while a step is compiled may come from."""
+        note = (
+            f"{step_name(self._step)} was being compiled: Python runs once there, with "
+            "placeholders in place of the batch and the variables."
+        )
+        if isinstance(error, OwnloopError):
+            return note  # It says itself what to do.
+        return (
+            f"{note} Where a value is asked for, as by `if loss > 1` or `float(loss)`, "
+            "branch with `ownloop.cond` or `keras.ops.where`, return the tensor "
+            "itself, or run the step eagerly with `Loop(..., compile=False)`."
+        )
 
     def _check_same_names(self, prepared: Prepared) -> None:
         logged = prepared.call.logged
