@@ -23,7 +23,9 @@ from ownloop.step import (
     RunningValue,
     StepCall,
     Surroundings,
+    Watched,
     code_of,
+    counted,
     states_of,
 )
 
@@ -104,9 +106,10 @@ class _Shelf:
 
     own: names of the numbers that the step itself changes while Python runs it, such
     as a count of its calls; they decide nothing, or each compilation would be outdated
-    by itself. last: what the latest look found. said: reasons that were told.
-    late: names of numbers of which it was said that a pass takes them up too late.
-    is_new: whether nothing was compiled from the step yet.
+    by itself. last: what the latest look found. said: reasons that were told, and names
+    of what the step has changed in Python. late: names of numbers of which it was said
+    that a pass takes them up too late. is_new: whether nothing was compiled from the
+    step yet.
     """
 
     def __init__(self) -> None:
@@ -269,13 +272,18 @@ class Programs:
         # The body of the pass may have changed a number since it began.
         before = Surroundings.of(step)
         drawn = states_of(before.generators)
-        program = backends.current().compile(call, leaves, eager=not self._compiled)
         seen: Surroundings | None = None
         reached: tuple[int, ...] = ()
         holders: _Holders = ()
-        if self._compiled:
+        if not self._compiled:
+            program = backends.current().compile(call, leaves, eager=True)
+        else:
+            program, runs = _compile(step, call, leaves)
             after = Surroundings.of(step)
             shelf.learn(before, after)
+            name = step_name(step)
+            if program.kind != EAGER:
+                self._tell(shelf, counted(name, before, runs, after))
             if program.kind != EAGER and states_of(before.generators) != drawn:
                 self._say(
                     f"{step_name(step)} has drawn random numbers with NumPy or Python "
@@ -311,6 +319,12 @@ class Programs:
                     "once, outside of the loop, is compiled once"
                 )
 
+    def _tell(self, shelf: _Shelf, words: dict[str, str]) -> None:
+        """Says what a step has changed in Python, each name once."""
+        for name in [name for name in words if name not in shelf.said]:
+            shelf.said.add(name)
+            self._say(words[name])
+
     def _account(self, step: Step, shelf: _Shelf, program: AbstractProgram) -> None:
         name = step_name(step)
         if program.kind != EAGER:
@@ -321,6 +335,16 @@ class Programs:
         if program.reason and program.reason not in shelf.said:
             shelf.said.add(program.reason)
             self._say(f"{name} runs as {program.kind}: {program.reason}")
+
+
+def _compile(
+    step: Step, call: StepCall, leaves: list[LeafSpec]
+) -> tuple[AbstractProgram, tuple[Surroundings, ...]]:
+    """Returns a program, and what the step read after its first runs in Python."""
+    find = _finder(step)
+    watched = Watched(call, lambda: Surroundings.of(find()))
+    program = backends.current().compile(watched, leaves)
+    return program, watched.close()
 
 
 def _announcement(

@@ -8,6 +8,8 @@ and knows nothing of data sets or files; of loops only what a step may read of t
 from ownloop.step.branch import cond as cond
 from ownloop.step.call import StepCall as StepCall
 from ownloop.step.drawing import states_of as states_of
+from ownloop.step.effects import Watched as Watched
+from ownloop.step.effects import counted as counted
 from ownloop.step.flags import flags_of as flags_of
 from ownloop.step.flags import put_flags as put_flags
 from ownloop.step.functions import code_of as code_of

@@ -33,6 +33,7 @@ class Surroundings:
         metrics: The Keras metrics within reach.
         generators: Random generators within reach that are none of Keras'.
         owners: Keras variables, and what has `variables`: layers, optimizers, metrics.
+        others: Names of objects within reach whose class is an installed library's.
     """
 
     numbers: tuple[tuple[str, Any], ...]
@@ -43,6 +44,7 @@ class Surroundings:
     metrics: tuple[keras.Metric, ...]
     owners: tuple[Any, ...] = field(repr=False)
     generators: tuple[Any, ...] = field(repr=False)
+    others: frozenset[str] = field(repr=False)
 
     @classmethod
     def of(cls, step: Callable[..., Any]) -> "Surroundings":
@@ -64,6 +66,7 @@ class Surroundings:
             tuple(walk.metrics),
             tuple(walk.owners),
             tuple(walk.generators),
+            frozenset(walk.others),
         )
 
     @property
@@ -140,6 +143,11 @@ class Surroundings:
         """
         differences = _differences(self.numbers, before.numbers)
         return tuple(n for n, *values in differences if _ABSENT not in values)
+
+    def is_of_others(self, name: str) -> bool:
+        """Whether something is within an object of an installed library."""
+        places = (i for i, letter in enumerate(name) if letter in ".[")
+        return any(name[:i] in self.others for i in places)
 
 
 _ABSENT = object()

@@ -64,6 +64,8 @@ class Walk:
         self.owners: list[Any] = []
         self.things: list[Any] = []
         self.generators: list[Any] = []
+        # Names of objects whose class is a library's, which has counters of its own.
+        self.others: set[str] = set()
         self.held: list[tuple[str, types.FunctionType]] = []
         self.methods: list[types.FunctionType] = []
         # What is called has no name for that.
@@ -256,6 +258,8 @@ class Walk:
                 if named and self._first(holder, key):
                     self._value(f"{name}[{key!r}]", holder[key])
             return
+        if _is_of_library(holder):
+            self.others.add(name)
         for attribute, value in _attributes(holder):
             if isinstance(holder, _KERAS) and attribute in _CHANGES_BY_ITSELF:
                 continue
@@ -351,6 +355,13 @@ def _is_others_class(value: Any) -> bool:
     module = sys.modules.get(value.__module__)
     is_main = value.__module__ == "__main__"  # Which has no file in a notebook.
     return not is_main and (module is None or not _is_own_module(module))
+
+
+def _is_of_library(holder: Any) -> bool:
+    """Whether this is, or has, a class of an installed package."""
+    kind = holder if isinstance(holder, type) else type(holder)
+    module = sys.modules.get(kind.__module__)
+    return "-packages" in (getattr(module, "__file__", None) or "")
 
 
 def _is_own_module(module: types.ModuleType) -> bool:
