@@ -11,7 +11,9 @@ import ownloop as ol
 from ownloop.events import Notice
 
 ROWS = ol.Batches(np.ones((10, 2), "float32"), batch_size=4)  # The last one has 2.
+TENSOR = "and holds no numbers outside of it"
 CALLS = 0
+KEPT = []
 
 
 def train(step, *, epochs=1, compile=True, data=ROWS):
@@ -203,3 +205,76 @@ def test_what_keras_objects_do_to_themselves_is_not_said():
         return {"loss": loss, "mean": mean}
 
     assert train(step, epochs=2) == []
+
+
+def test_tensors_that_are_put_into_a_list_are_said_once():
+    KEPT.clear()
+
+    def step(x):
+        KEPT.append(keras.ops.mean(x))
+        return KEPT[-1]
+
+    (words,) = train(step, epochs=2) + train(step)
+    assert words.startswith("KEPT[")
+    assert f"] was given a tensor of step while that was compiled, {TENSOR}" in words
+    assert words.endswith("Return it to have it logged, or keep it in a keras.Variable")
+
+
+def test_a_tensor_on_an_object_of_the_users_is_said():
+    class Scoring(keras.layers.Layer):
+        def call(self, x):
+            self.scores = x * 2
+            return self.scores
+
+    layer, trainer = Scoring(name="scoring"), Trainer()
+
+    def step(x):
+        trainer.loss = keras.ops.mean(layer(x))
+        trainer.counts["loss"] = trainer.loss + 1
+        return trainer.loss
+
+    def name(words):
+        return words.partition(" was given")[0]
+
+    assert sorted(map(name, train(step))) == [
+        "scoring.scores",
+        "trainer.counts['loss']",
+        "trainer.loss",
+    ]
+    # What is there already was given by another step.
+    assert train(lambda x: keras.ops.mean(x) + (trainer.loss is None)) == []
+
+
+def test_a_tensor_that_a_step_would_go_on_with_is_said(backend):
+    base = [keras.ops.convert_to_tensor(0.0)]
+
+    def step(x):
+        base[0] = base[0] * 0.9 + keras.ops.mean(x)
+        return base[0]
+
+    told = f"base[0] was given a tensor of step while that was compiled, {TENSOR}"
+    if backend == "torch":
+        even = ol.Batches(np.ones((8, 2), "float32"), batch_size=4)
+        assert [words.partition(".")[0] for words in train(step, data=even)] == [told]
+        errors = RuntimeError  # With another shape, for which it has to compile.
+    else:
+        errors = TypeError
+    with pytest.raises(errors) as caught:
+        train(step)
+    assert told in "\n".join(caught.value.__notes__)
+
+
+def test_tensors_of_numbers_may_be_kept():
+    base, kept = [keras.ops.convert_to_tensor(2.0)], {}
+
+    def step(x):
+        return keras.ops.mean(x) * base[0] + kept.get("base", 0)
+
+    kept["base"] = base[0]
+    assert train(step) == []
+
+    def eager(x):
+        base[0] = base[0] * 0.9 + keras.ops.mean(x)
+        return base[0]
+
+    assert train(eager, compile=False) == []

@@ -1,4 +1,4 @@
-"""The contract: nine verbs that a backend speaks, each with its law.
+"""The contract: ten verbs that a backend speaks, each with its law.
 
     compile         a step and the shape of a batch -> a program for any number of steps
     place           whole arrays -> the same arrays on the device
@@ -7,6 +7,7 @@
     tape            a recorder of one block, for gradients
     value_and_grad  the same for a function, on public framework API only
     cond            a branch that may change state
+    is_placeholder  a tensor -> whether it only stands for one, in a step being compiled
     describe        what runs here: versions, device, threads
 
 This file knows no framework. The loop exists once, above it; a backend is these
@@ -208,7 +209,7 @@ class AbstractTape(ABC):
 
 
 class AbstractBackend(ABC):
-    """One framework, as nine verbs."""
+    """One framework, as ten verbs."""
 
     @abstractmethod
     def compile(
@@ -277,6 +278,10 @@ class AbstractBackend(ABC):
         otherwise: Callable[[], Any],
     ) -> Any:
         """Runs one of two branches, which may assign variables and return none."""
+
+    @abstractmethod
+    def is_placeholder(self, tensor: Tensor) -> bool:
+        """Says whether a tensor holds no numbers, since compiling a step made it."""
 
     @abstractmethod
     def describe(self) -> Description:

@@ -4,6 +4,7 @@ Programs belong to the step they were made from, not to a loop: five loops over 
 step compile once. They are kept by weak reference, so that they go when the step goes.
 """
 
+import contextlib
 import dataclasses
 import weakref
 from collections import Counter
@@ -26,6 +27,7 @@ from ownloop.step import (
     Watched,
     code_of,
     counted,
+    left_behind,
     states_of,
 )
 
@@ -44,6 +46,7 @@ class Prepared:
     reached: the identities of those of its variables that the step can be seen to use,
     in the order in which it comes to them.
     unseeded: that of Keras' own generator, if it draws without a seed.
+    left: what is said of tensors that compiling it has left in Python.
     """
 
     call: StepCall
@@ -51,6 +54,7 @@ class Prepared:
     trainable: tuple[bool, ...]
     reached: tuple[int, ...] = ()
     unseeded: keras.Variable | None = None
+    left: tuple[str, ...] = ()
     pace: Pace = field(default_factory=Pace)
 
     def still_fits(self) -> bool:
@@ -275,15 +279,17 @@ class Programs:
         seen: Surroundings | None = None
         reached: tuple[int, ...] = ()
         holders: _Holders = ()
+        left: dict[str, str] = {}
         if not self._compiled:
             program = backends.current().compile(call, leaves, eager=True)
         else:
-            program, runs = _compile(step, call, leaves)
+            program, runs = _compile(step, call, leaves, before)
             after = Surroundings.of(step)
             shelf.learn(before, after)
             name = step_name(step)
+            left = left_behind(name, before, after)
             if program.kind != EAGER:
-                self._tell(shelf, counted(name, before, runs, after))
+                self._tell(shelf, counted(name, before, runs, after) | left)
             if program.kind != EAGER and states_of(before.generators) != drawn:
                 self._say(
                     f"{step_name(step)} has drawn random numbers with NumPy or Python "
@@ -298,7 +304,12 @@ class Programs:
         variables = program.variables if self._compiled else ()
         drawn_from = [v for u in unseeded_state() for v in variables if v is u]
         prepared = Prepared(
-            call, program, _trainable(program), reached, next(iter(drawn_from), None)
+            call,
+            program,
+            _trainable(program),
+            reached,
+            unseeded=next(iter(drawn_from), None),
+            left=tuple(left.values()),
         )
         shelf.entries.append(_Entry(settings, seen, prepared, holders))
         return prepared
@@ -338,12 +349,20 @@ class Programs:
 
 
 def _compile(
-    step: Step, call: StepCall, leaves: list[LeafSpec]
+    step: Step, call: StepCall, leaves: list[LeafSpec], before: Surroundings
 ) -> tuple[AbstractProgram, tuple[Surroundings, ...]]:
     """Returns a program, and what the step read after its first runs in Python."""
     find = _finder(step)
     watched = Watched(call, lambda: Surroundings.of(find()))
-    program = backends.current().compile(watched, leaves)
+    try:
+        program = backends.current().compile(watched, leaves)
+    except TypeError as error:
+        # So frameworks complain of a placeholder whose trace is over.
+        left = left_behind(step_name(step), before, Surroundings.of(step))
+        with contextlib.suppress(Exception):
+            for words in left.values():
+                error.add_note(words)
+        raise
     return program, watched.close()
 
 
@@ -404,7 +423,9 @@ def _numbers(seen: Surroundings) -> dict[str, list[Any]]:
 
 def _without_objects(seen: Surroundings) -> Surroundings:
     # A shelf lives as long as its step, which those objects may hold on to.
-    return dataclasses.replace(seen, metrics=(), owners=(), generators=())
+    return dataclasses.replace(
+        seen, metrics=(), owners=(), generators=(), placeholders=()
+    )
 
 
 def step_name(step: Step) -> str:

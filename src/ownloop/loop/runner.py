@@ -200,8 +200,14 @@ class Runner:
         begin, births = watch.seconds(), Births()
         # What is traced has its variables by now.
         is_traced = prepared.program.kind != EAGER
-        with contextlib.nullcontext() if is_traced else births:
-            values = prepared.program.run(iter(cutter), self._data)
+        try:
+            with contextlib.nullcontext() if is_traced else births:
+                values = prepared.program.run(iter(cutter), self._data)
+        except Exception as error:
+            if prepared.left and not self.has_failed_to_read:
+                with contextlib.suppress(Exception):
+                    error.add_note("\n".join(prepared.left))
+            raise
         seconds = watch.seconds() - begin
         prepared.pace.learn(steps=len(pieces), seconds=seconds)
         if births.variables:

@@ -10,6 +10,7 @@ from ownloop.step.call import StepCall as StepCall
 from ownloop.step.drawing import states_of as states_of
 from ownloop.step.effects import Watched as Watched
 from ownloop.step.effects import counted as counted
+from ownloop.step.effects import left_behind as left_behind
 from ownloop.step.flags import flags_of as flags_of
 from ownloop.step.flags import put_flags as put_flags
 from ownloop.step.functions import code_of as code_of

@@ -1,10 +1,11 @@
 """What a step does to Python while it is compiled, and no program does again.
 
 Python runs a few times there and never later: a number that it changes each time stays
-as it was then. What is assigned anew with the same value, such as a batch's length, is
-no such number.
+as it was then, and a tensor that it keeps outside of the step holds no numbers. What
+is assigned anew with the same value, such as a batch's length, is no such number.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -68,3 +69,22 @@ def counted(
         for name in runs[1].other_numbers(runs[0])
         if name in now and not after.is_of_others(name)
     }
+
+
+def left_behind(step: str, before: Surroundings, after: Surroundings) -> dict[str, str]:
+    """Says, by name, what a step has given a tensor that stands for one.
+
+    A list counts once, whatever was put into it.
+    """
+    known = [tensor for _, tensor in before.placeholders]
+    told: dict[str, str] = {}
+    for name, tensor in after.placeholders:
+        is_new = not any(tensor is other for other in known)
+        if is_new and not after.is_of_others(name):
+            told.setdefault(
+                re.sub(r"\[\d+\]$", "", name),
+                f"{name} was given a tensor of {step} while that was compiled, and "
+                "holds no numbers outside of it. Return it to have it logged, or keep "
+                "it in a keras.Variable",
+            )
+    return told

@@ -13,6 +13,7 @@ from typing import Any, final
 
 import keras
 
+from ownloop import backends
 from ownloop.step.functions import functions_of
 from ownloop.step.walk import Walk
 
@@ -33,6 +34,7 @@ class Surroundings:
         metrics: The Keras metrics within reach.
         generators: Random generators within reach that are none of Keras'.
         owners: Keras variables, and what has `variables`: layers, optimizers, metrics.
+        placeholders: Names and tensors that a trace has left where the step reads.
         others: Names of objects within reach whose class is an installed library's.
     """
 
@@ -44,6 +46,7 @@ class Surroundings:
     metrics: tuple[keras.Metric, ...]
     owners: tuple[Any, ...] = field(repr=False)
     generators: tuple[Any, ...] = field(repr=False)
+    placeholders: tuple[tuple[str, Any], ...] = field(repr=False)
     others: frozenset[str] = field(repr=False)
 
     @classmethod
@@ -57,6 +60,7 @@ class Surroundings:
         """
         walk = Walk()
         walk.start(step)
+        is_placeholder = backends.current().is_placeholder
         return cls(
             tuple(walk.numbers),
             tuple(walk.flags),
@@ -66,6 +70,7 @@ class Surroundings:
             tuple(walk.metrics),
             tuple(walk.owners),
             tuple(walk.generators),
+            tuple((name, t) for name, t in walk.tensors if is_placeholder(t)),
             frozenset(walk.others),
         )
 

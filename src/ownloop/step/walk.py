@@ -64,6 +64,7 @@ class Walk:
         self.owners: list[Any] = []
         self.things: list[Any] = []
         self.generators: list[Any] = []
+        self.tensors: list[tuple[str, Any]] = []
         # Names of objects whose class is a library's, which has counters of its own.
         self.others: set[str] = set()
         self.held: list[tuple[str, types.FunctionType]] = []
@@ -153,6 +154,8 @@ class Walk:
             entries = value if isinstance(value, tuple | list) else _in_order(value)
             for i, entry in enumerate(entries[:_SMALL]):
                 self._value(f"{name}[{i}]", entry)
+        elif keras.ops.is_tensor(value):
+            self.tensors.append((name, value))
         elif isinstance(value, type | Mapping) or not is_foreign(type(value)):
             self._holders.append((name, value))
 

@@ -1,4 +1,4 @@
-"""The JAX room: the nine verbs, each in its own file beside this one."""
+"""The JAX room: the ten verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -84,6 +84,9 @@ class Jax(AbstractBackend):
         otherwise: Callable[[], Any],
     ) -> Any:
         return state.cond(pred, then, otherwise)
+
+    def is_placeholder(self, tensor: Tensor) -> bool:
+        return isinstance(tensor, jax.core.Tracer)
 
     def describe(self) -> Description:
         devices = tuple(f"{d.platform}:{d.id} ({d.device_kind})" for d in jax.devices())

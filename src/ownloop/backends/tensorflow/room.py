@@ -1,4 +1,4 @@
-"""The TensorFlow room: the nine verbs, each in its own file beside this one."""
+"""The TensorFlow room: the ten verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -71,6 +71,9 @@ class TensorFlow(AbstractBackend):
         otherwise: Callable[[], Any],
     ) -> Any:
         return state.cond(pred, then, otherwise)
+
+    def is_placeholder(self, tensor: Tensor) -> bool:
+        return bool(tf.is_symbolic_tensor(tensor))
 
     def describe(self) -> Description:
         devices = tuple(

@@ -1,4 +1,4 @@
-"""The PyTorch room: the nine verbs, each in its own file beside this one."""
+"""The PyTorch room: the ten verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -6,6 +6,7 @@ from typing import Any, final
 import keras
 import numpy as np
 import torch
+from torch._subclasses import FakeTensor
 
 from ownloop.backends.contract import (
     AbstractBackend,
@@ -67,6 +68,9 @@ class Torch(AbstractBackend):
         otherwise: Callable[[], Any],
     ) -> Any:
         return state.cond(pred, then, otherwise)
+
+    def is_placeholder(self, tensor: Tensor) -> bool:
+        return isinstance(tensor, FakeTensor)
 
     def describe(self) -> Description:
         devices = ["cpu"]
