@@ -180,6 +180,95 @@ def test_leaving_the_loop_over_epochs_records_the_epoch_and_says_so(job):
     ]
 
 
+class Bar:
+    """Holds what it iterates, as a progress bar with a name does."""
+
+    def __init__(self, iterable):
+        self.iterable = iterable
+
+    def __iter__(self):
+        yield from self.iterable
+
+
+@pytest.mark.parametrize("hold", [lambda epochs: epochs, Bar])
+def test_a_loop_over_epochs_with_a_name_is_left_by_break_too(job, hold):
+    epochs = hold(job.loop.epochs(5))
+    for epoch in epochs:
+        epoch.train(job.step, DATA).run()
+        if epoch.number == 2:
+            break
+    assert (job.loop.epoch, job.events[-1].reason) == (
+        2,
+        "the loop was left in epoch 2",
+    )
+    job.loop.validate(job.step, DATA)
+    for epoch in job.loop.epochs(job.loop.epoch + 1):
+        epoch.train(job.step, DATA, name="fine").run()
+    # Iterated once more, it is one more round for the total that it was made for.
+    assert [e.number for e in epochs if e.train(job.step, DATA).run()] == [4, 5]
+    assert job.loop.history["fine_mean"].tolist()[2] == 3.0
+    assert "test_mean" not in job.loop.history.row(2)
+
+
+def test_epochs_that_are_asked_for_one_by_one_make_one_round(job):
+    epochs = job.loop.epochs(3)
+    assert next(epochs).number == 1
+    assert [epoch.number for epoch in epochs] == [2, 3]
+    assert list(epochs) == []
+    assert job.told.count("Started") == job.told.count("Stopped") == 1
+
+
+@pytest.mark.parametrize("way", ["epochs", "run"])
+def test_epochs_within_an_epoch_of_the_same_loop_are_refused_before_any_step(job, way):
+    outer = Job()
+
+    def within():
+        if way == "run":
+            job.loop.run(job.step, DATA, epochs=5)
+        for inner in job.loop.epochs(5):
+            inner.train(job.step, DATA).run()
+
+    def cell(play):
+        for epoch in job.loop.epochs(2):
+            epoch.train(job.step, DATA).run()
+            play()
+
+    words = r"epoch [12] is under way.*Expected one after the other.*second `Loop`"
+    with pytest.raises(LoopError, match=words):
+        cell(within)
+    # It is an error in the body, as any of the user's own would be.
+    assert (job.loop.step, job.loop.epoch, job.value) == (3, 1, 15.0)
+
+    # Where it is caught, the epochs around it go on; and another loop may train there.
+    def caught():
+        with pytest.raises(LoopError, match=words):
+            within()
+
+    cell(caught)
+    assert (job.loop.step, job.loop.epoch) == (6, 2)
+    for epoch in outer.loop.epochs(1):
+        outer.loop.epochs(5)  # Nothing begins before it is iterated.
+        list(Job().loop.epochs(1))
+        epoch.train(outer.step, DATA).run()
+    assert outer.loop.epoch == 1
+
+
+def test_epochs_that_something_holds_are_let_go_before_others_begin(job):
+    pairs = enumerate(job.loop.epochs(5))
+    for _, epoch in pairs:
+        epoch.train(job.step, DATA).run()
+        break
+    words = r"holds its iterator, such as a named `enumerate.*or `del` its name"
+    with pytest.raises(LoopError, match=words):
+        next(job.loop.epochs(3))
+    assert (job.loop.step, job.loop.epoch) == (3, 0)
+    del pairs
+    assert (job.loop.step, job.loop.epoch) == (3, 1)
+    assert [e.number for e in job.loop.epochs(2) if e.train(job.step, DATA).run()] == [
+        2
+    ]
+
+
 def test_an_epoch_reads_its_own_row(job):
     for epoch in job.loop.epochs(1):
         with pytest.raises(HistoryError, match="val_mean"):

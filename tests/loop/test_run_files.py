@@ -129,7 +129,7 @@ def test_what_was_left_before_the_first_save_begins_anew_unless_it_was_refused(
 ):
     folder = tmp_path / "run"
     loop = make(folder, save=None)
-    rounds = loop.epochs(2)
+    rounds = iter(loop.epochs(2))
     next(rounds).train(sum_of, DATA).run()
     loop.print("a line")
     rounds.close()  # A `break` is not saved.
@@ -155,7 +155,7 @@ def test_a_folder_in_which_nothing_was_recorded_has_no_run_in_it(tmp_path):
 def test_a_loop_whose_folder_was_taken_over_writes_nothing(tmp_path):
     folder = tmp_path / "run"
     first = make(folder)
-    rounds = first.epochs(2)
+    rounds = iter(first.epochs(2))
     next(rounds).train(sum_of, DATA).run()
     first.print("the first")
     second = make(folder)
@@ -175,7 +175,7 @@ def test_a_loop_whose_folder_was_taken_over_writes_nothing(tmp_path):
 def test_a_loop_whose_folder_was_taken_over_may_still_be_left(tmp_path, end):
     folder = tmp_path / "run"
     first = make(folder)
-    rounds = first.epochs(2)
+    rounds = iter(first.epochs(2))
     next(rounds).train(sum_of, DATA).run()
     second = make(folder)
     play(second)
@@ -202,7 +202,7 @@ def test_what_another_loop_is_saving_is_waited_for_before_its_folder_is_taken_ov
 
     monkeypatch.setattr(Store, "commit", wait)
     first = make(folder)
-    rounds = first.epochs(3)
+    rounds = iter(first.epochs(3))
     next(rounds).train(sum_of, DATA).run()
     next(rounds)  # The first epoch is being saved.
     threading.Timer(0.5, may_go_on.set).start()
@@ -224,7 +224,7 @@ def test_a_run_that_is_refused_keeps_what_came_after_its_last_save(
 ):
     folder = tmp_path / "run"
     loop = make(folder)
-    rounds = loop.epochs(2)
+    rounds = iter(loop.epochs(2))
     next(rounds).train(sum_of, DATA).run()
     next(rounds).train(sum_of, DATA).run()
     loop.print("after the save")
@@ -365,7 +365,7 @@ def test_epochs_that_are_held_hold_their_loop(tmp_path):
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_fork_that_forgets_a_loop_leaves_the_run_to_its_parent(tmp_path):
     loop = make(tmp_path / "run", save=1)
-    rounds = loop.epochs(2)
+    rounds = iter(loop.epochs(2))
     next(rounds).train(sum_of, DATA).run()
     loop.print("before")
     if os.fork() == 0:

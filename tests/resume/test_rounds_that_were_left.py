@@ -56,6 +56,77 @@ def test_nothing_has_stopped_a_run_whose_loop_was_left(tmp_path, small_run, kill
     assert play("killed") == expected
 
 
+class Bar:
+    """Holds what it iterates, as a progress bar with a name does."""
+
+    def __init__(self, iterable):
+        self.iterable = iterable
+
+    def __iter__(self):
+        yield from self.iterable
+
+
+# In the first round; in the second one, before it has saved an epoch, and after it.
+@pytest.mark.parametrize("killed_in", [2, 3, 4])
+@pytest.mark.parametrize("hold", [lambda epochs: epochs, Bar])
+def test_a_loop_over_epochs_with_a_name_that_was_left_is_over(
+    tmp_path, small_run, hold, killed_in
+):
+    def play(name, hold, at=None):
+        weight, data, step, loop = small_run(name and tmp_path / name)
+        told = []
+        bar = hold(loop.epochs(10))
+        for epoch in bar:
+            epoch.train(step, data).run()
+            if epoch.number == at:
+                raise Killed
+            if epoch.number == 2:
+                break
+        told.append((loop.epoch, loop.step, loop.stopped))
+        told.append(loop.validate(step, data).loss)
+        loop.save("two")
+        weight.assign(weight * 0.5)
+        told.append(loop.validate(step, data).loss)
+        loop.load("two")
+        more = hold(loop.epochs(loop.epoch + 2))
+        for epoch in more:
+            epoch.train(step, data).run()
+            if epoch.number == at:
+                raise Killed
+        told.append((loop.epoch, loop.step, loop.validate(step, data).loss))
+        del bar, more
+        columns = loop.history.steps["train_loss"], loop.history["train_loss"]
+        looks = loop.history.looks("test_loss").value.tolist()
+        return told, looks, *(column.tolist() for column in columns)
+
+    expected = play(None, hold)
+    assert [expected[0][0], expected[0][-1][:2]] == [(2, 8, None), (4, 16)]
+    assert play("whole", hold) == expected
+    with pytest.raises(Killed):
+        play("killed", hold, at=killed_in)
+    assert play("killed", hold) == expected
+    assert play("killed", hold) == expected
+
+
+def test_a_script_that_held_on_to_a_round_is_mended_and_goes_on(tmp_path, small_run):
+    def play(name, holds):
+        _, data, step, loop = small_run(tmp_path / name)
+        pairs = enumerate(loop.epochs(10))
+        for _, epoch in pairs:
+            epoch.train(step, data).run()
+            if epoch.number == 3:
+                break
+        if not holds:
+            del pairs
+        for epoch in loop.epochs(5):
+            epoch.train(step, data).run()
+        return loop.epoch, loop.history.steps["train_loss"].tolist()
+
+    with pytest.raises(LoopError, match=r"epoch 3 is under way.*let go"):
+        play("run", holds=True)
+    assert play("run", holds=False) == play("whole", holds=False)
+
+
 def test_it_is_said_that_a_loop_that_was_left_is_not_gone_on_with(tmp_path, small_run):
     def play():
         said = []

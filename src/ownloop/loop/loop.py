@@ -22,6 +22,7 @@ from ownloop.loop.keeping import Keeping
 from ownloop.loop.nonfinite import Policy
 from ownloop.loop.programs import Step
 from ownloop.loop.resume_check import ResumeReport, check_resume
+from ownloop.loop.rounds import Rounds
 from ownloop.loop.run import Run
 from ownloop.loop.trial import NoTrial, Trial
 from ownloop.loop.validation import validate
@@ -181,13 +182,17 @@ class Loop:
     def epochs(self, total: int | None = None) -> Iterator[Epoch]:
         """Yields one epoch after the other until `total` are done.
 
+        It may have a name, as in `bar = tqdm(loop.epochs(10))`: each for-loop over it
+        is a round of its own, and goes on from the epochs that are done by then.
+
         Args:
             total: The run's number of epochs, those already done included. None: go
                 on until `stop`.
 
         Raises:
             LoopError: `total` is not a whole number from 0 up. While it is iterated:
-                the script is not the one that began the run in the folder.
+                a round of this loop is under way, or the script is not the one that
+                began the run in the folder.
             FolderError: While it is iterated: the folder cannot be used, or its run
                 cannot be gone on with exactly.
             CheckpointError: While it is iterated: no checkpoint in it can be trusted,
@@ -201,10 +206,11 @@ class Loop:
                 "whole number from 0 up, or nothing. Write `loop.epochs(10)`, or "
                 "`loop.epochs()` to go on until `loop.stop`."
             )
-        return self._epochs(total)
+        return Rounds(lambda: self._epochs(total))
 
     def _epochs(self, total: int | None) -> Iterator[Epoch]:
         run = self._run
+        self._check_no_round()
         run.epochs_total, run.stop_reason = total, None
         has_epochs, ending = run.home.enter_round(total)
         try:
@@ -223,6 +229,24 @@ class Loop:
         here = run.position
         reason = run.stop_reason or f"{here.epochs} epochs are done"
         run.tell(Stopped(reason=reason, step=here.steps, epoch=here.epochs))
+
+    def _check_no_round(self) -> None:
+        """Refuses a round while another one is in an epoch.
+
+        Raises:
+            LoopError: One is. Whether this is the body of its for-loop, or that was
+                left and something holds the iterator, looks alike.
+        """
+        if self._run.current is not None:
+            raise LoopError(
+                f"Epochs of this loop were about to begin while its epoch "
+                f"{self._run.current} is under way: within the body of a for-loop over "
+                "`loop.epochs`, or behind one that was left by `break` while something "
+                "holds its iterator, such as a named `enumerate(loop.epochs(...))`. "
+                "Expected one after the other. Make a second `Loop` for a training "
+                "within an epoch, or let go of the iterator first: write it into the "
+                "`for`, or `del` its name."
+            )
 
     def _round(
         self, total: int | None, has_epochs: bool, ending: str | None
