@@ -339,6 +339,26 @@ def test_a_folder_that_was_deleted_under_a_run_is_left_alone(
     assert found == (["lock"] if is_made_again else [])
 
 
+def test_a_save_that_fails_beside_the_right_error_is_a_note_on_it(
+    make, tmp_path, monkeypatch
+):
+    ignored = []
+    monkeypatch.setattr("sys.unraisablehook", ignored.append)
+    loop, _ = make()
+
+    def cell():
+        for epoch in loop.epochs(2):
+            for _ in epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA, every=1):
+                if loop.step == 6:
+                    (tmp_path / "run").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(FolderError, match=r"deleted.*Begin anew") as raised:
+        cell()
+    (note,) = raised.value.__notes__
+    assert note.startswith("The run could not be saved either: Could not save step ")
+    assert ignored == []
+
+
 def test_each_epoch_of_single_steps_is_saved_however_slow_the_disk(
     make, tmp_path, monkeypatch
 ):

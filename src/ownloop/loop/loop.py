@@ -11,7 +11,7 @@ import keras
 
 from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
-from ownloop.errors import LoopError
+from ownloop.errors import CheckpointError, FolderError, LoopError
 from ownloop.events import Observer, Started, Stopped
 from ownloop.folder import ReplayRequest
 from ownloop.guards import Evidence, Report
@@ -220,11 +220,8 @@ class Loop:
         except BaseException as error:
             # A generator that raises is not closed, so nothing else ends the round.
             run.current = None
-            try:
+            with _noted_on(error):
                 run.home.abandon_round()
-            except Exception as failure:
-                with contextlib.suppress(Exception):
-                    error.add_note(f"The run could not be saved either: {failure}")
             raise
         here = run.position
         reason = run.stop_reason or f"{here.epochs} epochs are done"
@@ -288,7 +285,11 @@ class Loop:
             # A step raised, or what it was called with; or an earlier process has
             # come further than this. The epoch is not done, and is entered again.
             epoch.abandon()
-            run.home.abandon_round()
+            with contextlib.ExitStack() as stack:
+                # Another error may have been caught, and what is noted on it lost.
+                if isinstance(run.failed, FolderError | CheckpointError):
+                    stack.enter_context(_noted_on(run.failed))
+                run.home.abandon_round()
             return
         reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
         if epoch.did_nothing:
@@ -514,6 +515,16 @@ class Loop:
             f"{n}={type(t).__name__}" for n, t in self._run.objects.items()
         )
         return f"Loop({names}; step {self.step}, epoch {self.epoch})"
+
+
+@contextlib.contextmanager
+def _noted_on(error: BaseException) -> Iterator[None]:
+    """Adds what goes wrong within, as a run is saved, to the error that came first."""
+    try:
+        yield
+    except Exception as failure:
+        with contextlib.suppress(Exception):
+            error.add_note(f"The run could not be saved either: {failure}")
 
 
 def _check_observers(observers: Any) -> None:
