@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 
 import keras
@@ -342,20 +343,37 @@ def test_a_folder_that_was_deleted_under_a_run_is_left_alone(
 def test_a_save_that_fails_beside_the_right_error_is_a_note_on_it(
     make, tmp_path, monkeypatch
 ):
-    ignored = []
+    ignored, is_refused = [], threading.Event()
+    commit, begin = Store.commit, run_files.RunFiles.begin_commit
+
+    def write_late(store, checkpoint):
+        assert checkpoint.step < 6 or is_refused.wait(60)
+        return commit(store, checkpoint)
+
+    def refuse(*arguments):
+        try:
+            begin(*arguments)
+        except FolderError:
+            is_refused.set()
+            raise
+
     monkeypatch.setattr("sys.unraisablehook", ignored.append)
+    monkeypatch.setattr(Store, "commit", write_late)
+    monkeypatch.setattr(run_files.RunFiles, "begin_commit", refuse)
     loop, _ = make()
 
     def cell():
         for epoch in loop.epochs(2):
-            for _ in epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA, every=1):
-                if loop.step == 6:
+            for chunk in epoch.train(
+                lambda x: {"loss": keras.ops.sum(x)}, DATA, every=1
+            ):
+                if chunk.step == 7:  # That of the sixth step is being written.
                     (tmp_path / "run").rename(tmp_path / "elsewhere")
 
     with pytest.raises(FolderError, match=r"deleted.*Begin anew") as raised:
         cell()
     (note,) = raised.value.__notes__
-    assert note.startswith("The run could not be saved either: Could not save step ")
+    assert note.startswith("The run could not be saved either: Could not save step 6")
     assert ignored == []
 
 
