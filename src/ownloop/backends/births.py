@@ -2,15 +2,33 @@
 
 A step that is traced has its variables before it runs. One that runs as plain Python
 makes them on the way (weights, optimizer slots), and changes them in the same step.
-For as long as somebody takes note, `keras.Variable.__init__` is wrapped.
+For as long as somebody takes note, `keras.Variable.__init__` is wrapped. Each thread
+takes note of its own; when the last one has ended, the class is as Keras made it.
 """
 
+import threading
 from types import TracebackType
 from typing import Any, Self, final
 
 import keras
 
 from ownloop.backends.scope import stored_value
+
+
+@final
+class _Noting(threading.local):
+    """Who takes note in this thread."""
+
+    def __init__(self) -> None:
+        self.births: list[Births] = []
+
+
+_noting = _Noting()
+_lock = threading.Lock()
+_installed = 0
+# While it is wrapped: what was there before, and whether it was the class' own.
+_plain: Any = None
+_is_own = False
 
 
 @final
@@ -28,8 +46,6 @@ class Births:
 
     def __init__(self) -> None:
         self._born: list[tuple[keras.Variable, Any]] = []
-        self._is_own = False
-        self._plain: Any = None
 
     @property
     def variables(self) -> tuple[keras.Variable, ...]:
@@ -41,19 +57,19 @@ class Births:
         """Their first values, in the form that a snapshot has them in."""
         return tuple(value for _, value in self._born)
 
+    def note(self, variable: keras.Variable, value: Any) -> None:
+        """Takes note of a variable that has come to be, with its first value."""
+        self._born.append((variable, keras.ops.copy(value)))
+
     def __enter__(self) -> Self:
-        self._is_own = "__init__" in vars(keras.Variable)
-        plain = self._plain = keras.Variable.__init__
-        born = self._born
-
-        def create(variable: keras.Variable, *arguments: Any, **options: Any) -> None:
-            plain(variable, *arguments, **options)
-            # Not `variable.value`, which a tape would take for a read.
-            value = stored_value(variable)
-            if value is not None:
-                born.append((variable, keras.ops.copy(value)))
-
-        keras.Variable.__init__ = create
+        global _installed, _is_own, _plain
+        with _lock:
+            if not _installed:
+                _is_own = "__init__" in vars(keras.Variable)
+                _plain = keras.Variable.__init__
+                keras.Variable.__init__ = _create
+            _installed += 1
+        _noting.births.append(self)
         return self
 
     def __exit__(
@@ -62,7 +78,25 @@ class Births:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._is_own:
-            keras.Variable.__init__ = self._plain
-        else:
-            del keras.Variable.__init__
+        global _installed
+        _noting.births.remove(self)
+        with _lock:
+            _installed -= 1
+            if _installed:
+                return
+            if _is_own:
+                keras.Variable.__init__ = _plain
+            else:
+                del keras.Variable.__init__
+
+
+def _create(variable: keras.Variable, *arguments: Any, **options: Any) -> None:
+    """Stands in for `__init__` of Keras' variables."""
+    _plain(variable, *arguments, **options)
+    if not _noting.births:
+        return
+    # Not `variable.value`, which a tape would take for a read.
+    value = stored_value(variable)
+    if value is not None:
+        for births in _noting.births:
+            births.note(variable, value)

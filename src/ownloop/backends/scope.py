@@ -6,14 +6,24 @@ Keras sends every read and every assignment of a `keras.Variable` through the op
 no framework.
 """
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, final
 
 import keras
 
 from ownloop.errors import StepError
 
-_open: list["AbstractScope"] = []
+
+@final
+class _Open(threading.local):
+    """The scopes that are open in this thread, as Keras' own are, innermost last."""
+
+    def __init__(self) -> None:
+        self.scopes: list[AbstractScope] = []
+
+
+_open = _Open()
 
 
 def stored_dtype(variable: keras.Variable) -> str:
@@ -68,8 +78,11 @@ def open_scope() -> keras.StatelessScope | None:
 
 
 def innermost() -> "AbstractScope | None":
-    """Returns the scope that a step now runs in; None where it runs eagerly."""
-    return _open[-1] if _open else None
+    """Returns the scope that a step now runs in; None where it runs eagerly.
+
+    What another thread runs in is no matter here.
+    """
+    return _open.scopes[-1] if _open.scopes else None
 
 
 Renew = Callable[[keras.Variable, Any], Any]
@@ -140,13 +153,13 @@ class AbstractScope(keras.StatelessScope):
             self.add_update((variable, value))
 
     def __enter__(self) -> Self:
-        _open.append(self)
+        _open.scopes.append(self)
         self.settle()
         super().__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
-        _open.remove(self)
+        _open.scopes.remove(self)
         super().__exit__(*details)
 
 

@@ -1,13 +1,14 @@
 """What a step does, seen while it runs eagerly: layers' outputs and gradients.
 
 By public names of Keras (`Layer.__call__`, `Optimizer.apply`) and the verbs of our own
-backends, wrapped for as long as somebody watches. Nothing that the step computes
-changes.
+backends, wrapped for as long as somebody watches, one thread at a time and only what
+that thread does. Nothing that the step computes changes.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import keras
 
@@ -18,6 +19,9 @@ Outputs = Callable[[keras.Layer, Any, Any], None]
 
 Gradients = Callable[[Sequence[Any], Sequence[Any]], None]
 """Told of sources (variables or tensors), and of the gradient for each."""
+
+_ONE_AT_A_TIME: Final = threading.RLock()
+"""Held while somebody watches: who began first could not take the wrapper off first."""
 
 
 @contextlib.contextmanager
@@ -36,11 +40,16 @@ def watching(outputs: Outputs, gradients: Gradients) -> Iterator[None]:
         >>> seen
         ['double']
     """
+    thread = threading.get_ident()
+
+    def is_mine() -> bool:
+        return threading.get_ident() == thread
 
     def layer(call: Callable[..., Any]) -> Callable[..., Any]:
         def noted(self: keras.Layer, *arguments: Any, **options: Any) -> Any:
             output = call(self, *arguments, **options)
-            outputs(self, (arguments, options), output)
+            if is_mine():
+                outputs(self, (arguments, options), output)
             return output
 
         return noted
@@ -52,7 +61,8 @@ def watching(outputs: Outputs, gradients: Gradients) -> Iterator[None]:
             grads = list(grads)
             if variables is not None:
                 variables = list(variables)
-                gradients(variables, grads)
+                if is_mine():
+                    gradients(variables, grads)
             return apply(self, grads, variables)
 
         return noted
@@ -64,7 +74,8 @@ def watching(outputs: Outputs, gradients: Gradients) -> Iterator[None]:
 
             def gradient(targets: Any, sources: Any, output_gradients: Any) -> Any:
                 found = plain(targets, sources, output_gradients)
-                gradients(sources, found)
+                if is_mine():
+                    gradients(sources, found)
                 return found
 
             made.gradient = gradient
@@ -75,13 +86,15 @@ def watching(outputs: Outputs, gradients: Gradients) -> Iterator[None]:
     def function(compute: Callable[..., Any]) -> Callable[..., Any]:
         def noted(what: Any, variables: Any, arguments: Any, *, has_aux: bool) -> Any:
             value, found = compute(what, variables, arguments, has_aux=has_aux)
-            gradients(variables, found)
+            if is_mine():
+                gradients(variables, found)
             return value, found
 
         return noted
 
     backend = backends.current()
     with (
+        _ONE_AT_A_TIME,
         _wrapped(keras.Layer, "__call__", layer),
         _wrapped(keras.optimizers.Optimizer, "apply", optimizer),
         _wrapped(backend, "tape", tape),
