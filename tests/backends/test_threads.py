@@ -2,9 +2,12 @@
 
 import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
+import numpy as np
+import pytest
 
 import ownloop as ol
 from ownloop.backends.births import Births
@@ -82,3 +85,68 @@ def test_who_watches_a_replay_is_told_of_the_own_thread_only():
     with watching(note, note):
         layer(keras.ops.ones((2,)))
     assert len(seen) == 1
+
+
+def test_a_step_that_two_threads_begin_with_at_once_is_compiled_once():
+    data, begin = ol.Batches(np.ones(4, "float32"), batch_size=2), threading.Barrier(2)
+
+    def step(x):
+        time.sleep(0.2)
+        return keras.ops.mean(x)
+
+    def play(_):
+        loop = ol.Loop(observers=[])
+        begin.wait()
+        assert loop.validate(step, data).loss == 1.0
+        return sum(loop.compilations.values())
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(play, range(2))) == 1
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_loops_in_threads_end_as_they_do_one_by_one(compile):
+    def play(seed):
+        draw = np.random.RandomState(seed)
+        x, y = draw.randn(24, 4).astype("float32"), draw.randint(0, 3, 24)
+        data = ol.Batches((x, y), batch_size=8, shuffle=True, seed=seed)
+        init = keras.initializers.GlorotUniform(seed)
+        model = keras.Sequential(
+            [
+                keras.layers.Dense(6, activation="relu", kernel_initializer=init),
+                keras.layers.Dropout(0.2, seed=seed),
+                keras.layers.Dense(3, kernel_initializer=init),
+            ]
+        )
+        optimizer = keras.optimizers.Adam(0.01)
+        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        low = keras.Variable(0.0, trainable=False)
+
+        def step(x, y):
+            with ol.GradientTape() as tape:
+                loss = loss_of(y, model(x, training=True))
+            weights = model.trainable_variables
+            optimizer.apply_gradients(
+                zip(tape.gradient(loss, weights), weights, strict=True)
+            )
+            ol.cond(
+                loss < 1.2, lambda: low.assign_add(1.0), lambda: low.assign_add(0.0)
+            )
+            return loss
+
+        loop = ol.Loop(
+            model=model, optimizer=optimizer, low=low, observers=[], compile=compile
+        )
+        for epoch in loop.epochs(2):
+            for _ in epoch.train(step, data, every=1):
+                pass
+            epoch.validate(lambda x, y: loss_of(y, model(x)), data)
+        variables = *model.variables, *optimizer.variables, low
+        values = [keras.ops.convert_to_numpy(v.value).tobytes() for v in variables]
+        return values, loop.history.steps["train_loss"].tolist()
+
+    plain = keras.Variable.__init__
+    alone = [play(seed) for seed in (1, 2, 3)]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(play, (1, 2, 3))) == alone
+    assert keras.Variable.__init__ is plain

@@ -38,7 +38,9 @@ class Loop:
     """A training run that belongs to the user: epochs, passes, looks, and a history.
 
     The arguments name what is saved with the run, as `tf.train.Checkpoint` does; what
-    else the steps read or change is found by tracing them.
+    else the steps read or change is found by tracing them. Loops may train in several
+    threads, each with steps and objects of its own; what is drawn there from the
+    generators of NumPy, Python or PyTorch, which threads share, depends on the time.
 
     Args:
         compile: Whether steps are compiled. If not, each runs as plain Python, with

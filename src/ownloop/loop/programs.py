@@ -2,10 +2,12 @@
 
 Programs belong to the step they were made from, not to a loop: five loops over one
 step compile once. They are kept by weak reference, so that they go when the step goes.
+Threads that use one step wait for each other where it is compiled.
 """
 
 import contextlib
 import dataclasses
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -117,6 +119,7 @@ class _Shelf:
     """
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.entries: list[_Entry] = []
         self.own: set[str] = set()
         self.last: Surroundings | None = None
@@ -254,6 +257,17 @@ class Programs:
     ) -> Prepared:
         """Returns the program for batches of one shape, compiling it if it must."""
         shelf = _shelf_of(step)
+        with shelf.lock:
+            return self._get(shelf, step, signature, surroundings, why)
+
+    def _get(
+        self,
+        shelf: _Shelf,
+        step: Step,
+        signature: Signature | None,
+        surroundings: Surroundings,
+        why: str,
+    ) -> Prepared:
         settings = (
             signature,
             self._compiled,

@@ -1,7 +1,9 @@
 """A step becomes one compiled graph; it computes what plain Keras computes."""
 
 import itertools
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -16,6 +18,8 @@ from ownloop.backends.contract import (
     LeafSpec,
     StepValues,
 )
+from ownloop.backends.torch import tracing
+from ownloop.backends.torch.graphs import CannotTrace
 
 layers = keras.layers
 schedules = keras.optimizers.schedules
@@ -370,3 +374,29 @@ def test_a_result_that_a_variable_has_as_its_new_value_keeps_its_own(
     values = program.run([batches(5)], None)
 
     assert values.every[0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_threads_make_their_graphs_one_after_the_other(
+    room: AbstractBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way: list[None] = []
+    most: list[int] = []
+
+    def trace(*_: Any) -> Any:
+        under_way.append(None)
+        most.append(len(under_way))
+        time.sleep(0.2)
+        under_way.pop()
+        raise CannotTrace("it is none")
+
+    monkeypatch.setattr(tracing, "trace", trace)
+
+    def compile_one(_: int) -> str:
+        def step(leaves: Any) -> StepValues:
+            return StepValues((leaves[0] * 2.0,), ())
+
+        return room.compile(step, [LeafSpec((), "float32")], eager=False).kind
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(compile_one, range(2))) == [EAGER, EAGER]
+    assert most == [1, 1]

@@ -4,8 +4,9 @@ The graph works in place on the memory of the Keras variables, so there is nothi
 write back. What it cannot hold is run eagerly, with the reason.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import final
+from typing import Final, final
 
 import keras
 import numpy as np
@@ -29,6 +30,9 @@ from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import rehearse, rehearse_natively
 from ownloop.errors import StepError
 
+_ONE_AT_A_TIME: Final = threading.RLock()
+"""Held while a graph is made: PyTorch sets options, and wraps `nn.Module`, for all."""
+
 
 def compile_step(
     step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool
@@ -41,8 +45,9 @@ def compile_step(
     reason = _obstacle(variables)
     if not reason:
         try:
-            graph = tracing.trace(step, variables, batch)
-            return TorchProgram(graph, variables, batch)
+            with _ONE_AT_A_TIME:
+                graph = tracing.trace(step, variables, batch)
+                return TorchProgram(graph, variables, batch)
         except StepError:
             raise
         except (Exception, CannotTrace) as error:
