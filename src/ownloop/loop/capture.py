@@ -44,6 +44,8 @@ class Tracked:
         kinds: By step and shape, and by what it reads, the kind of its program.
         frozen: By step, what its latest programs took from outside, numbers and code:
             each such "values" once, with the "epoch" that had them, the latest last.
+        used: The "place" of the outermost call under way, and of its "programs" the
+            kind, the variables that they use, and for which shapes they are.
         inexact: Whether it was continued although something differed.
     """
 
@@ -54,6 +56,7 @@ class Tracked:
     passes: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, dict[str, str]] = field(default_factory=dict)
     frozen: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    used: dict[str, Any] = field(default_factory=dict)
     inexact: bool = False
 
 
@@ -134,6 +137,7 @@ def capture(
         "passes": tracked.passes,
         "kinds": tracked.kinds,
         "frozen": tracked.frozen,
+        "used": tracked.used,
         "inexact": tracked.inexact,
         "files": dict(files),
     }
@@ -200,7 +204,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     assign(run, tracked, checkpoint, name)
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
-    tracked.frozen = dict(meta["frozen"])
+    tracked.frozen, tracked.used = dict(meta["frozen"]), copy.deepcopy(meta["used"])
     tracked.inexact = tracked.inexact or meta["inexact"]
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]

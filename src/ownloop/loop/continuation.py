@@ -300,13 +300,14 @@ class Continuation:
 
         Raises:
             FolderError: An earlier process had another kind of program where the step
-                read the same.
+                read the same, or other variables in the middle of this pass.
         """
         is_compiled, tracked = program.kind != EAGER, self._tracked
         if is_compiled:
             self.expected.note_frozen(step, seen)
         claimed = self._claimed.setdefault(step, weakref.WeakSet())
         if program in claimed and is_compiled:
+            self._note_used(step, shape, program.kind, variables, seen)
             return
         self._note_newcomers(seen)
         if not self.expected.is_of_known_kind(f"{step} {shape}", program.kind, seen):
@@ -315,8 +316,33 @@ class Continuation:
         known = tracked.names.variables()
         optimizers.check_built(self._run.objects, self._unbuilt, known)
         owned.check_dtypes(known)
+        self._note_used(step, shape, program.kind, variables, seen)
         tracked.waiting.assign(known)
         claimed.add(program)
+
+    def _note_used(
+        self,
+        step: str,
+        shape: str,
+        kind: str,
+        variables: Sequence[keras.Variable],
+        seen: Surroundings,
+    ) -> None:
+        """Notes and compares which variables a program uses that outlast its pass."""
+        if not self.expected.asks_what_is_used(step, shape, kind):
+            return
+        within = seen.variables()
+        used = within if kind == EAGER else variables
+        # From what is not within reach, such as an initializer's generator, a step may
+        # have drawn for what it has built, and what was built is not built again.
+        lasting = set(map(id, within))
+        lasting -= {id(v) for metric in seen.metrics for v in metric.variables}
+        # What was found in an object before that was built has the object's name, too.
+        all_names = self._tracked.names.variables(), owned.named(self._run.objects)
+        names = {id(v): name for some in all_names for name, v in some.items()}
+        reach = [names[id(v)] for v in (*used, *within) if id(v) in names]
+        used_names = [names[id(v)] for v in used if id(v) in lasting and id(v) in names]
+        self.expected.note_used(step, shape, kind, used_names, reach)
 
     def is_to_build(self, step: str, variables: Sequence[keras.Variable]) -> bool:
         """Whether a step may build what values wait for; see `AbstractHome`.

@@ -1,11 +1,12 @@
 """What each pass of a run depends on, as an earlier process had it: kept and compared.
 
-Its step's code, its data, the kinds of its programs, and what is frozen into them.
+Its step's code, its data, the kinds of its programs, what is frozen into them, and
+which variables they use.
 """
 
 import copy
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from ownloop.backends.contract import EAGER
@@ -43,6 +44,12 @@ class Expected:
         self._seen: dict[str, weakref.ref[Surroundings]] = {}
         # The pass and step that the run was in the middle of.
         self._inside = ""
+        # By pass and step, where its latest call is.
+        self._places: dict[str, str] = {}
+        # By shape, which variables the programs of the call used that the run was in,
+        # and of which kind they were.
+        self._used: dict[str, tuple[str, Sequence[str]]] = {}
+        self._is_new_process = False
 
     def expect(self, *, is_new_process: bool) -> None:
         """Expects what was put back; of programs only in a new process.
@@ -52,6 +59,8 @@ class Expected:
         self._unmet = set(self._tracked.passes)
         self._kinds = copy.deepcopy(self._tracked.kinds) if is_new_process else {}
         self._frozen = dict(self._tracked.frozen) if is_new_process else {}
+        self._is_new_process, self._used = is_new_process, {}
+        self._places.clear()
 
     # ------------------------------------------------------------------- passes
 
@@ -74,6 +83,7 @@ class Expected:
         """
         self._inside = key if call.open is not None else ""
         passes, place = self._tracked.passes, f"{section}{call.number}"
+        self._enter_place(key, place, call)
         here = [k for k in self._unmet if passes[k]["call"] == place]
         earlier = here[0] if here else key
         before = passes.get(earlier)
@@ -109,6 +119,20 @@ class Expected:
         key, before = self._before.pop(call.number, ("", {}))
         self._tracked.passes.pop(key, None)
         self._tracked.passes.update(before)
+
+    def _enter_place(self, key: str, place: str, call: Call) -> None:
+        self._places[key] = place
+        if self._tracked.calls.is_within_another(call):
+            return
+        used = self._tracked.used
+        if call.open is None or used.get("place") != place:
+            self._tracked.used, self._used = {"place": place, "programs": []}, {}
+        elif self._is_new_process:
+            self._used = {
+                s: (kind, names)
+                for kind, names, shapes in used["programs"]
+                for s in shapes
+            }
 
     # ----------------------------------------------------------------- programs
 
@@ -154,6 +178,62 @@ class Expected:
         latest = {"epoch": self._tracked.calls.section, "values": now}
         self._tracked.frozen[step] = [*others, latest][-_TURNS:]
 
+    def asks_what_is_used(self, step: str, shape: str, kind: str) -> bool:
+        """Whether it is to be noted which variables a program uses.
+
+        Once where it is traced, and not in the body of another call.
+        """
+        used = self._tracked.used
+        if not used or self._places.get(step) != used["place"]:
+            return False
+        noted = {s for *_, shapes in used["programs"] for s in shapes}
+        return kind == EAGER or shape in self._used or shape not in noted
+
+    def note_used(
+        self,
+        step: str,
+        shape: str,
+        kind: str,
+        used: Sequence[str],
+        reach: Sequence[str],
+    ) -> None:
+        """Notes which variables a program uses; compares that within a call.
+
+        There an object may have been chosen, or made, by the head of an earlier epoch,
+        which is not run again: the step reaches another one in its place.
+
+        Args:
+            step: The pass and its step.
+            shape: Of a batch.
+            kind: The program's kind.
+            used: The names of its variables; where it is not traced, of those that
+                have been built by now of all within reach.
+            reach: The names of all within reach.
+
+        Raises:
+            FolderError: The run had others there, and they are not within reach.
+        """
+        earlier, before = self._used.pop(shape, (kind, []))
+        lost = [name for name in before if name not in {*used, *reach}]
+        # Within reach may have been what the step does not use, and so does not build.
+        is_lost = kind != EAGER or not set(used) <= set(before)
+        if lost and is_lost and earlier == kind:
+            self._exactness.refuse(
+                f"{step} used {len(lost)} variables, such as {self._path(lost[0])!r}, "
+                "that are not within its reach now; perhaps the head of an earlier "
+                "epoch has made or chosen their object and left it in a Python "
+                "variable, which is lost. Make such an object before the epochs, own "
+                "it in `Loop(...)`, and choose it by `epoch.number` in each epoch, or "
+                "by what is kept in `loop.memory`"
+            )
+        _note_program(self._tracked.used["programs"], shape, kind, list(used))
+
+    def _path(self, name: str) -> str:
+        waiting = self._tracked.waiting.entries
+        if name in waiting:
+            return waiting[name].path
+        return str(self._tracked.names.variables()[name].path)
+
     def _compare_frozen(self, step: str, now: Mapping[str, Any]) -> None:
         before = self._recent(self._frozen.pop(step, []))
         pairs = [_in_common(entry["values"], now) for entry in before]
@@ -174,6 +254,21 @@ class Expected:
         earlier = [entry["epoch"] for entry in frozen if entry["epoch"] != current]
         epochs = {current, *earlier[-1:]}
         return [entry for entry in frozen if entry["epoch"] in epochs]
+
+
+def _note_program(
+    programs: list[list[Any]], shape: str, kind: str, names: list[str]
+) -> None:
+    """Notes a program; once with all shapes for which the same variables are used."""
+    for *_, shapes in programs:
+        if shape in shapes:
+            shapes.remove(shape)
+    alike = [shapes for *words, shapes in programs if words == [kind, names]]
+    if alike:
+        alike[0].append(shape)
+    else:
+        programs.append([kind, names, [shape]])
+    programs[:] = [program for program in programs if program[-1]]
 
 
 def _codes_of(before: Mapping[str, Any] | None) -> list[str]:
