@@ -23,10 +23,11 @@ def names(tmp_path):
     return sorted(path.name for path in (tmp_path / "run/checkpoints").glob("step-*"))
 
 
-def run_with(tmp_path, rate, *, decay=0.0, leave=True, resume=True):
+def run_with(tmp_path, rate, *, decay=0.0, leave=True, resume=True, layer=None):
     """Run an epoch more over a layer with a setting, as another process would."""
     said = []
-    layer = keras.layers.Dropout(rate, name=f"drop_{len(names(tmp_path))}", seed=1)
+    name = f"drop_{len(names(tmp_path))}"
+    layer = layer or keras.layers.Dropout(rate, name=name, seed=1)
     optimizer = keras.optimizers.SGD(0.1, weight_decay=decay)
     loop = ol.Loop(
         folder=tmp_path / "run",
@@ -68,8 +69,10 @@ def test_equal_settings_go_on_also_where_the_script_changes_them(tmp_path):
 
 
 def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
-    run_with(tmp_path, 0.3, leave=False)
-    run_with(tmp_path, 0.9)
+    layer = keras.layers.Dropout(0.3, seed=1)
+    run_with(tmp_path, 0.3, leave=False, layer=layer)
+    assert layer.rate == 0.9
+    run_with(tmp_path, 0.3, layer=layer)
 
 
 def train(tmp_path, step_of, data_of, *, killed_in=None, asked=False, name="run"):

@@ -119,6 +119,7 @@ class Continuation:
             self._files.close()
             raise
         self._files.follow(run.history)
+        self._files.note_objects(run.objects.values())
         return found.checkpoint is not None
 
     def _begin_anew(self) -> None:
@@ -362,12 +363,15 @@ class Continuation:
     def _compare_settings(self, checkpoint: Checkpoint, *, is_again: bool) -> None:
         """Compares what the process runs on, and the settings of the loop's objects.
 
-        Those only in a new process, before the user's code has changed any on its way.
+        Those not of the very objects of which this process has kept the run: the user's
+        code may have changed some on its way, and so may another cell.
         """
         before, now = dict(checkpoint.meta["fingerprint"]), self._fingerprint()
         objects = before.pop("objects")
-        if not (self._files.was_kept_here or is_again):
-            common = in_both(objects, settings_of(self._run.objects))
+        if not is_again:
+            mine = self._run.objects
+            same = [name for name, thing in mine.items() if self._files.has_kept(thing)]
+            common = in_both(objects, settings_of(mine, but_of=same))
             before["objects"] = {name: then for name, (then, _) in common.items()}
             now["objects"] = {name: value for name, (_, value) in common.items()}
             self._has_own_flags = any(

@@ -73,7 +73,8 @@ class Exactness:
         raise FolderError(
             f"The run in {self._folder} cannot be continued exactly: {words}. "
             "Expected what it began with, since otherwise other numbers come out. "
-            "Restore that, or pass `Loop(resume='inexact')`, which marks the run."
+            "Restore that, or choose another folder for another run, or pass "
+            "`Loop(resume='inexact')`, which marks this one."
         )
 
     def other_batches(self, words: str) -> None:

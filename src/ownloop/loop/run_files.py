@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -34,6 +34,9 @@ _KEPT_HERE: Final[dict[Path, set[str | None]]] = {}
 
 A lock tells less: who is refused gives it back, and so does a loop that is gone.
 """
+
+_OBJECTS_HERE: Final[dict[Path, dict[int, weakref.ref[Any]]]] = {}
+"""By identity, the objects that this process has kept runs of, by where these are."""
 
 _WRITERS: "Final[weakref.WeakValueDictionary[Path, Writer]]" = (
     weakref.WeakValueDictionary()
@@ -93,6 +96,21 @@ class RunFiles:
         Not where another process has saved it since.
         """
         return self._saved in _KEPT_HERE.get(self.folder.resolve(), ())
+
+    def note_objects(self, objects: Iterable[Any]) -> None:
+        """Takes note of the objects whose run is kept here."""
+        path = self.folder.resolve()
+        earlier = _OBJECTS_HERE.get(path, {})
+        kept = {n: ref for n, ref in earlier.items() if ref() is not None}
+        for thing in objects:
+            with contextlib.suppress(TypeError):  # It cannot be known again.
+                kept[id(thing)] = weakref.ref(thing)
+        _OBJECTS_HERE[path] = kept
+
+    def has_kept(self, thing: Any) -> bool:
+        """Whether this process has kept the run that is here, of this very object."""
+        kept = _OBJECTS_HERE.get(self.folder.resolve(), {}).get(id(thing))
+        return self.was_kept_here and kept is not None and kept() is thing
 
     @property
     def newest(self) -> str | None:

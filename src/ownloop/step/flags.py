@@ -16,12 +16,12 @@ def flags_of(objects: Mapping[str, Any]) -> dict[str, bool]:
         >>> flags_of({"layer": keras.layers.Dropout(0.3)})
         {'dropout.trainable': True}
     """
-    return {name: layer.trainable for name, layer in _layers(objects).items()}
+    return {name: layer.trainable for name, layer in flagged(objects).items()}
 
 
 def put_flags(objects: Mapping[str, Any], flags: Mapping[str, bool]) -> None:
     """Puts back what `flags_of` has returned, unless there are other layers now."""
-    layers = _layers(objects)
+    layers = flagged(objects)
     if layers.keys() != flags.keys():
         return
     # A layer's flag sets those within it, too: they come right from the outermost in.
@@ -33,7 +33,13 @@ def put_flags(objects: Mapping[str, Any], flags: Mapping[str, bool]) -> None:
             layers[name].trainable = flags[name]
 
 
-def _layers(objects: Mapping[str, Any]) -> dict[str, keras.Layer]:
+def flagged(objects: Mapping[str, Any]) -> dict[str, keras.Layer]:
+    """Returns the layers among these, by the names of their flags.
+
+    Example:
+        >>> list(flagged({"layer": keras.layers.Dropout(0.3)}))
+        ['dropout.trainable']
+    """
     walk = Walk()
     # By their words: nothing depends on the order in which a script names them.
     walk.look_at(dict(sorted(objects.items())))

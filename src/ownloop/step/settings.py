@@ -4,23 +4,30 @@ A dropout's rate, an optimizer's decay: a run that goes on with others comes to 
 numbers, although every variable has its old value. So with `trainable` flags.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import keras
 
 from ownloop.step.configs import config_of, graph_of
-from ownloop.step.flags import flags_of
+from ownloop.step.flags import flagged
 from ownloop.step.walk import Walk, schedule_of
 from ownloop.step.wording import as_json, free_name, without_number
 
 
-def settings_of(objects: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(
+    objects: Mapping[str, Any], *, but_of: Collection[str] = ()
+) -> dict[str, Any]:
     """Returns the settings of the Keras objects among these, by name, as JSON.
 
     Under the name of each object what it was made with, and then the other numbers
     that it has. Names that Keras numbers by what was made before are numbered by their
     order here.
+
+    Args:
+        objects: Keras objects, and others, by name.
+        but_of: Names of objects whose settings are left out, and those of what they
+            hold; the others are named as if they were there.
 
     Example:
         >>> settings_of({"layer": keras.layers.Dropout(0.3)})["dropout"]["rate"]
@@ -29,20 +36,35 @@ def settings_of(objects: Mapping[str, Any]) -> dict[str, Any]:
     walk = Walk()
     # By their words: nothing depends on the order in which a script names them.
     walk.look_at(dict(sorted(objects.items())))
+    apart = Walk()
+    apart.look_at({name: thing for name, thing in objects.items() if name in but_of})
+    known, numbers = set(map(id, apart.things)), {name for name, _ in apart.numbers}
+    numbers |= {name for name, _ in _rates(apart.things)}
     found: dict[str, Any] = {}
     told: set[str] = set()
+    left_out: set[str] = set()
     for thing in walk.things:
         name, config, graph = thing.name, config_of(thing), graph_of(thing)
         told.update(f"{name}.{attribute}" for attribute in config)
-        found[free_name(without_number(name), found)] = config
+        entries = [(without_number(name), config)]
         if graph:
-            found[free_name(f"{without_number(name)}.graph", found)] = graph
-    for name, value in [*walk.numbers, *_rates(objects)]:
+            entries.append((f"{without_number(name)}.graph", graph))
+        for plain, entry in entries:
+            word = free_name(plain, found)
+            found[word] = entry
+            if id(thing) in known:
+                left_out.add(word)
+    for name, value in [*walk.numbers, *_rates(objects.values())]:
         if name not in told:
             owner, dot, attribute = name.partition(".")
-            plain = without_number(owner) + dot + attribute
-            found[free_name(plain, found)] = as_json(value)
-    return found | flags_of(objects)
+            word = free_name(without_number(owner) + dot + attribute, found)
+            found[word] = as_json(value)
+            if name in numbers:
+                left_out.add(word)
+    layers = flagged(objects)
+    left_out |= {name for name, layer in layers.items() if id(layer) in known}
+    found |= {name: layer.trainable for name, layer in layers.items()}
+    return {name: value for name, value in found.items() if name not in left_out}
 
 
 def in_both(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,11 +87,11 @@ def in_both(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def _rates(objects: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _rates(things: Iterable[Any]) -> list[tuple[str, float]]:
     """Returns the learning rates, which are variables where they are no schedule."""
     return [
         (f"{thing.name}.learning_rate", float(rate))
-        for thing in objects.values()
+        for thing in things
         if isinstance(thing, keras.optimizers.Optimizer)
         and schedule_of(thing) is None
         and isinstance(rate := thing.get_config().get("learning_rate"), float)
