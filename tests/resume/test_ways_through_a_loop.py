@@ -11,7 +11,7 @@ import pytest
 
 import ownloop as ol
 from killed import Killed
-from ownloop.errors import NonFiniteError
+from ownloop.errors import DataError, NonFiniteError
 
 
 class Script:
@@ -117,3 +117,34 @@ def test_a_script_that_was_killed_ends_the_same(tmp_path, way):
         with pytest.raises(Killed):
             play(way, tmp_path / str(at), killed_at=at)
         assert play(way, tmp_path / str(at)) == expected
+
+
+@pytest.mark.parametrize("at", [6, 13])
+def test_a_call_that_failed_is_not_compared_with_one_that_is_over(tmp_path, at):
+    def rows():
+        while True:
+            yield np.ones((2, 1), "float32")
+
+    def play(name, at=None):
+        weight, stream = keras.Variable(1.0, name="weight"), rows()
+
+        def step(x):
+            weight.assign(0.9 * weight + keras.ops.mean(x))
+            return {"loss": weight.value}
+
+        data = [np.zeros((2, 1), "float32")] * 4
+        loop = ol.Loop(
+            compile=False, observers=[], folder=tmp_path / name, save=1, weight=weight
+        )
+        for epoch in loop.epochs(2):
+            epoch.train(step, stream, steps=3).run()
+            with pytest.raises(DataError):
+                epoch.train(step, []).run()
+            for _ in epoch.train(step, data, name="second", every=1):
+                if loop.step == at:
+                    raise Killed
+        return loop.history.to_dict()
+
+    with pytest.raises(Killed):
+        play("killed", at)
+    assert play("killed") == play("whole")

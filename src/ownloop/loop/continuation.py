@@ -248,6 +248,7 @@ class Continuation:
         self._reach(step, words, section, call)
         if call.answer is not None:
             self._check_same_call(call, call.answer)
+            self.expected.meet(section, call)
         else:
             if self._unsure is not None:
                 unsure, self._unsure = self._unsure, None

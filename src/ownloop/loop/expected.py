@@ -111,6 +111,11 @@ class Expected:
             "varies": None if before is None else _varies(before, section, now),
         }
 
+    def meet(self, section: str, call: Call) -> None:
+        """Takes note of a call that is answered: no other one is compared with it."""
+        place, passes = f"{section}{call.number}", self._tracked.passes
+        self._unmet = {key for key in self._unmet if passes[key]["call"] != place}
+
     def forget(self, call: Call) -> None:
         """Forgets what a pass depends on that has done nothing yet.
 
