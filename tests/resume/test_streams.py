@@ -158,6 +158,17 @@ def test_what_bodies_draw_in_between_is_not_drawn_again(tmp_path, stream, at):
     assert killed == play(tmp_path / "whole", make, looks=look)
 
 
+def test_where_bodies_draw_what_its_batches_draw_it_is_said(tmp_path):
+    def look(epoch, step):
+        np.random.uniform()
+
+    make = STREAMS["loader with noise"]
+    kill(tmp_path, make, 14, looks=look)
+    words = r"read again.*; it draws from .*numpy.*, and perhaps the script does so"
+    with pytest.raises(FolderError, match=words):
+        play(tmp_path, make, looks=look)
+
+
 class ByChance(Sized):
     """Batches in an order that nothing decides."""
 
@@ -170,7 +181,8 @@ def test_a_stream_that_comes_otherwise_is_refused(tmp_path, steps):
     kill(tmp_path, ByChance, 15, steps=steps)
     match = (
         r"cannot be continued exactly: pass 'train': its data, of type ByChance, gave "
-        r"other batches when the first \d were read again.*a seed.*'inexact'"
+        r"other batches when the first \d were read again, to go on behind them "
+        r"\(a stream.*a seed.*'inexact'"
     )
     for _ in range(2):  # A run that was refused stays as it is.
         with pytest.raises(FolderError, match=match):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from ownloop.data.bookmark import Bookmark, add_to_digest
-from ownloop.data.generators import Generators
+from ownloop.data.generators import Generators, is_own
 from ownloop.data.openings import Openings
 from ownloop.data.signature import Signature
 
@@ -116,6 +116,7 @@ class Opener:
                 iterable,
                 f"gave other batches when the first {place.batches} were read again, "
                 "to go on behind them",
+                _in_between(place),
             )
         openings.go_back(place.opening)
         return iterator
@@ -196,7 +197,18 @@ class Opener:
         _, leaves = Signature.of_batch(batch, float_type=self._float_type)
         return add_to_digest(before, leaves)
 
-    def _complain(self, iterable: Iterable[Any], words: str) -> None:
+    def _complain(self, iterable: Iterable[Any], words: str, why: str = "") -> None:
         self._complaint = (
-            f"its data, of type {type(iterable).__name__}, {words} {_REMEDY}"
+            f"its data, of type {type(iterable).__name__}, {words}{why} {_REMEDY}"
         )
+
+
+def _in_between(place: Bookmark) -> str:
+    """Says what else may be a reason that other batches come, where one draws."""
+    shared = [name for name in place.generators if not is_own(name)]
+    if not shared:
+        return ""
+    return (
+        f"; it draws from {' and '.join(shared)}, and perhaps the script does so, too, "
+        "between its batches: give one of them a generator of its own"
+    )
