@@ -14,7 +14,7 @@ import pytest
 
 import ownloop as ol
 from ownloop import backends
-from ownloop.loop import programs
+from ownloop.loop.shelf import shelf_of
 
 BATCH = 4
 BLOCK = 128
@@ -104,7 +104,7 @@ def count_calls(monkeypatch, owner, name):
 
 
 def program_of(step):
-    (entry,) = programs._shelf_of(step).entries
+    (entry,) = shelf_of(step).entries
     return entry.prepared.program
 
 

@@ -24,9 +24,9 @@ from ownloop.loop.capture import (
 from ownloop.loop.changes import Changes
 from ownloop.loop.exactness import Exactness
 from ownloop.loop.expected import Expected
-from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
+from ownloop.loop.shelf import step_name
 from ownloop.loop.way_back import WayBack
 from ownloop.resume import fingerprint, optimizers, owned
 from ownloop.resume.calls import Call

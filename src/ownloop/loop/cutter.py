@@ -6,7 +6,7 @@ from typing import final
 from ownloop.data import Segment
 from ownloop.loop.pace import Watch
 from ownloop.loop.pieces import Pieces, split
-from ownloop.loop.programs import Prepared
+from ownloop.loop.shelf import Prepared
 
 
 @final

@@ -7,8 +7,8 @@ from ownloop.clock import Every, EveryLike
 from ownloop.errors import LoopError
 from ownloop.events import EpochDone
 from ownloop.loop.given import StepPass
-from ownloop.loop.programs import Step
 from ownloop.loop.run import Run, check_step
+from ownloop.loop.shelf import Step
 from ownloop.loop.supply import count_batches
 from ownloop.loop.training import Pass, done_of
 from ownloop.loop.validation import validate

@@ -5,9 +5,9 @@ from typing import Any, final
 import keras
 
 from ownloop.data import GivenFeed
-from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import PassRecord
 from ownloop.loop.run import Run
+from ownloop.loop.shelf import Step, step_name
 from ownloop.loop.values import Values
 
 

@@ -20,10 +20,10 @@ from ownloop.loop import workflow
 from ownloop.loop.epoch import Epoch
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.nonfinite import Policy
-from ownloop.loop.programs import Step
 from ownloop.loop.resume_check import ResumeReport, check_resume
 from ownloop.loop.rounds import Rounds
 from ownloop.loop.run import Run
+from ownloop.loop.shelf import Step
 from ownloop.loop.trial import NoTrial, Trial
 from ownloop.loop.validation import validate
 from ownloop.loop.values import Values

@@ -14,7 +14,7 @@ from ownloop.folder import Layout, ReplayRequest
 from ownloop.guards import replay
 from ownloop.loop.bisection import Stretch
 from ownloop.loop.evidence_file import from_checkpoint
-from ownloop.loop.programs import Step
+from ownloop.loop.shelf import Step
 
 
 def replayer(

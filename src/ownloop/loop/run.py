@@ -25,9 +25,10 @@ from ownloop.loop.claims import Claims
 from ownloop.loop.guard import Guard, PassGuard
 from ownloop.loop.home import AbstractHome, Nowhere
 from ownloop.loop.nonfinite import Policy
-from ownloop.loop.programs import Programs, Step, step_name
+from ownloop.loop.programs import Programs
 from ownloop.loop.replaying import replayer
 from ownloop.loop.runner import Runner
+from ownloop.loop.shelf import Step, step_name
 from ownloop.loop.supply import Supply
 from ownloop.resume import owned
 from ownloop.resume.calls import Call

@@ -28,8 +28,9 @@ from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
 from ownloop.loop.part import Part
 from ownloop.loop.pieces import Pieces
-from ownloop.loop.programs import Prepared, Programs, Step, step_name
+from ownloop.loop.programs import Programs
 from ownloop.loop.rehearsal import rehearse
+from ownloop.loop.shelf import Prepared, Step, step_name
 from ownloop.loop.values import Values
 from ownloop.step import Surroundings
 

@@ -9,11 +9,11 @@ from ownloop.data import AbstractFeed
 from ownloop.errors import DataError, LoopError
 from ownloop.loop.chunk import Chunk
 from ownloop.loop.interrupts import held
-from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import PassRecord
 from ownloop.loop.run import Run
 from ownloop.loop.runner import Advance, Runner
 from ownloop.loop.shared_feed import SharedFeed
+from ownloop.loop.shelf import Step, step_name
 from ownloop.loop.values import Values
 from ownloop.resume.calls import Call
 from ownloop.resume.place import Open

@@ -5,9 +5,9 @@ from typing import Any
 
 from ownloop.data import AbstractFeed
 from ownloop.errors import DataError
-from ownloop.loop.programs import Step, step_name
 from ownloop.loop.record import PassRecord
 from ownloop.loop.run import Run
+from ownloop.loop.shelf import Step, step_name
 from ownloop.loop.supply import count_batches
 from ownloop.loop.values import Values
 from ownloop.resume.calls import Call

@@ -9,8 +9,8 @@ import keras
 
 from ownloop.clock import Every
 from ownloop.data import Batches
-from ownloop.loop.programs import step_name
 from ownloop.loop.run import Run
+from ownloop.loop.shelf import step_name
 from ownloop.resume.owned import variables_of
 
 
