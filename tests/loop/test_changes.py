@@ -118,9 +118,9 @@ def test_each_part_changes_by_itself(run, tracked, changes, checkpoint):
     run.memory["phase"] = 2
     changes.collect("step-20")
     after = changes.put_into(before)
-    kernel = before.tensors["model/0"]
-    np.testing.assert_array_equal(after.tensors["model/0"].array, kernel.array)
-    assert after.tensors["model/0"].role == "state" != kernel.role
+    kernel = before.tensors["model/0/weight0"]
+    np.testing.assert_array_equal(after.tensors["model/0/weight0"].array, kernel.array)
+    assert after.tensors["model/0/weight0"].role == "state" != kernel.role
     assert json.loads(after.meta["memory"]) == {"steps": 20, "phase": 2}
     states = {n: json.loads(text) for n, text in after.meta["objects"].items()}
     assert states == {"counter": {"count": 3}, "other": {"count": 0}}

@@ -22,6 +22,7 @@ from ownloop.loop.run import Run
 from ownloop.resume import models, optimizers, owned, randomness
 from ownloop.resume.calls import Calls
 from ownloop.resume.names import Names
+from ownloop.resume.parts import is_rate
 from ownloop.resume.place import Open, Place
 from ownloop.resume.plain import put_back, set_apart
 from ownloop.resume.waiting import Waiting
@@ -125,6 +126,7 @@ def capture(
         "steps": tracked.names.steps,
         "calls": tracked.names.calls,
         "built": _built(run, tracked),
+        "holders": owned.holders(run.objects),
         "models": models.built_for(run.objects),
         "optimizers": optimizers.built_for(run.objects, variables),
         "parts": _parts(run),
@@ -201,7 +203,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     # First: by its place a variable is known only in what is built.
     models.build(run.objects, meta["models"])
     optimizers.build(run.objects, meta["optimizers"], tracked.names.variables())
-    assign(run, tracked, checkpoint, name)
+    assign(run, tracked, checkpoint, name, is_back=False)
     tracked.fingerprint = dict(meta["fingerprint"])
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
     tracked.frozen, tracked.used = dict(meta["frozen"]), copy.deepcopy(meta["used"])
@@ -240,16 +242,37 @@ def _check_parts(before: Mapping[str, str], now: Mapping[str, str], name: str) -
         )
 
 
-def assign(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> None:
-    """Assigns what the user's own code may have changed on its way back."""
+def assign(
+    run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str, *, is_back: bool
+) -> None:
+    """Assigns what the user's own code may have changed on its way back.
+
+    Args:
+        run: The run.
+        tracked: What is known of it.
+        checkpoint: Where it was.
+        name: Of the checkpoint.
+        is_back: Whether the code has come back to there. Until then an optimizer may
+            have a rate in place of the schedule that it had.
+
+    Raises:
+        CheckpointError: The objects differ; no value was changed.
+    """
     meta = checkpoint.meta
     waiting = {
         n: entry
         for n, entry in checkpoint.tensors.items()
         if not n.startswith(("random/", "saved/", "logged/", "reading/"))
     }
-    tracked.waiting = Waiting(waiting, origin=f"The checkpoint {name}")
-    tracked.waiting.assign(tracked.names.variables(), meta["built"])
+    variables, origin = tracked.names.variables(), f"The checkpoint {name}"
+    # An optimizer that has got a schedule never has a rate again.
+    waiting = {n: e for n, e in waiting.items() if n in variables or not is_rate(n)}
+    if not is_back:
+        variables = {
+            n: v for n, v in variables.items() if n in waiting or not is_rate(n)
+        }
+    tracked.waiting = Waiting(waiting, origin=origin, holders=meta["holders"])
+    tracked.waiting.assign(variables, meta["built"], owned.holders(run.objects))
     owned.put_states(
         run.objects, {n: json.loads(text) for n, text in meta["objects"].items()}
     )

@@ -168,7 +168,7 @@ class Continuation:
         name, checkpoint = self._found
         self.put_flags()
         self._found = None
-        assign(self._run, self._tracked, checkpoint, name)
+        assign(self._run, self._tracked, checkpoint, name, is_back=True)
         assign_memory(self._run, checkpoint)
         self._way_back.end()
         self._newcomers.begin()
@@ -283,7 +283,14 @@ class Continuation:
         self._changes.meet(seen.metrics)
         names.leave_calls(section)
         names.note_reach(words, f"{section}{call.number}", reach)
-        self._tracked.waiting.assign(names.variables())
+        self._assign_waiting()
+
+    def _assign_waiting(self) -> None:
+        """Gives values that wait to the variables that are there by now."""
+        tracked = self._tracked
+        if tracked.waiting.entries:
+            holders = owned.holders(self._run.objects)
+            tracked.waiting.assign(tracked.names.variables(), holders=holders)
 
     def _note_newcomers(self, seen: Surroundings) -> None:
         """Takes note of variables that no earlier process can have had."""
@@ -319,7 +326,7 @@ class Continuation:
         optimizers.check_built(self._run.objects, self._unbuilt, known)
         owned.check_dtypes(known)
         self._note_used(step, shape, program.kind, variables, seen)
-        tracked.waiting.assign(known)
+        self._assign_waiting()
         claimed.add(program)
 
     def _note_used(

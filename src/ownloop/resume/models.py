@@ -13,9 +13,14 @@ from typing import Any
 
 import keras
 
+from ownloop.resume.parts import parts_of
+
 
 def built_for(objects: Mapping[str, Any]) -> dict[str, Any]:
     """Returns for each layer that is built the shapes that it was built for, as JSON.
+
+    Of those within others only the ones that were called by themselves, such as the
+    networks of a model that trains each in a pass of its own.
 
     Example:
         >>> model = keras.Sequential([keras.layers.Dense(1)])
@@ -24,10 +29,12 @@ def built_for(objects: Mapping[str, Any]) -> dict[str, Any]:
         {'model': {'input_shape': [None, 3]}}
     """
     found = {}
-    for name, thing in _layers(objects).items():
+    for name, layer in _layers(objects).items():
+        if not layer.built or (name not in objects and "/" in (layer.path or "/")):
+            continue
         # Whatever a layer of the user's own answers: its first call builds it then.
         with contextlib.suppress(Exception):
-            if thing.built and (shapes := thing.get_build_config()):
+            if shapes := layer.get_build_config():
                 found[name] = json.loads(json.dumps(shapes))
     return found
 
@@ -37,11 +44,13 @@ def build(objects: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
 
     One that cannot be built so, as its call needs more, is built by its first call.
     """
-    for name, thing in _layers(objects).items():
-        if name in shapes and not thing.built:
+    # What is within another one comes first: a call of that would build it as its part.
+    layers = sorted(_layers(objects).items(), key=lambda item: -item[0].count("/"))
+    for name, layer in layers:
+        if name in shapes and not layer.built:
             with contextlib.suppress(Exception), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                _build(thing, _tuples(shapes[name]))
+                _build(layer, _tuples(shapes[name]))
 
 
 def _build(thing: keras.Layer, shapes: Mapping[str, Any]) -> None:
@@ -77,6 +86,11 @@ def _tuples(shapes: Any) -> Any:
 
 
 def _layers(objects: Mapping[str, Any]) -> dict[str, keras.Layer]:
+    """Returns the layers among the objects, and those within them, by name."""
     return {
-        name: thing for name, thing in objects.items() if isinstance(thing, keras.Layer)
+        part.name: part.thing
+        for word, thing in objects.items()
+        if isinstance(thing, keras.Layer)
+        for part in parts_of(word, thing)
+        if isinstance(part.thing, keras.Layer)
     }

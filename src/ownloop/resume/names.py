@@ -2,7 +2,7 @@
 
 Keras numbers its own names by what was made before (`dense_4`), so they are kept as
 information only. An object's variables are named by the word that `Loop(model=...)`
-gives it and their order in it; what tracing finds, by the order in which each program
+gives it and their places in it; what tracing finds, by the order in which each program
 of a step uses it: another model under an old name makes another program.
 """
 
@@ -271,7 +271,8 @@ class Names:
                 if name in self._paths
             )
             for word, thing in self._objects.items()
-            if f"{word}/0" in self._paths and is_named_by_keras(thing)
+            if is_named_by_keras(thing)
+            and any(name.startswith(f"{word}/") for name in self._paths)
         )
 
     def _take(self, names: Sequence[str], variables: Sequence[keras.Variable]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ownloop.checkpoints import Entry, holds
 from ownloop.errors import LoopError
+from ownloop.resume.parts import holders_of, is_rate, parts_of
 
 
 @final
@@ -74,29 +75,37 @@ def variables_of(thing: Any) -> tuple[keras.Variable, ...]:
 
 
 def named(objects: Mapping[str, Any]) -> dict[str, keras.Variable]:
-    """Returns all variables of the objects, each once, by object and place.
+    """Returns all variables of the objects, each once, by object and place in it.
 
     Example:
         >>> list(named({"weight": keras.Variable(0.0)}))
         ['weight/0']
     """
     found: dict[int, tuple[str, keras.Variable]] = {}
-    for name, thing in objects.items():
-        if _has_no_places_yet(thing):
+    for word, thing in objects.items():
+        if isinstance(thing, keras.Variable):
+            found.setdefault(id(thing), (f"{word}/0", thing))
             continue
+        for part in parts_of(word, thing):
+            if isinstance(part.thing, keras.Variable):
+                found.setdefault(id(part.thing), (part.name, part.thing))
+        # Those of a class of the user's own, which says by itself what it has.
         for i, variable in enumerate(variables_of(thing)):
-            found.setdefault(id(variable), (f"{name}/{i}", variable))
+            found.setdefault(id(variable), (f"{word}/more{i}", variable))
     return dict(found.values())
 
 
-def _has_no_places_yet(thing: Any) -> bool:
-    """Whether a layer has nothing but the seeds of its dropouts and the like.
+def holders(objects: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Returns by which attributes parts of the objects are held, by the parts' names.
 
-    They have other places among its variables once its weights are there.
+    Example:
+        >>> holders({"dense": keras.layers.Dense(1)})
+        {}
     """
-    if not isinstance(thing, keras.Layer) or thing.built:
-        return False
-    return all(map(is_seed, thing.variables))
+    found: dict[str, list[str]] = {}
+    for word, thing in objects.items():
+        found |= holders_of(word, thing)
+    return found
 
 
 def is_seed(variable: keras.Variable) -> bool:
@@ -186,7 +195,7 @@ def load(
     variables = named(objects)
     paths = {n: e.path for n, e in waiting.items()}
     paths |= {n: v.path for n, v in variables.items()}
-    new = [name for name in paths if name not in saved.entries]
+    new = [n for n in paths if n not in saved.entries and not is_rate(n)]
     if new and not is_returning:
         thing, path = new[0].partition("/")[0], paths[new[0]]
         count = sum(name.startswith(f"{thing}/") for name in new)
@@ -201,7 +210,9 @@ def load(
         if name in saved.entries:
             variable.assign(saved.entries[name].array)
     put_states(objects, saved.states)
-    return {n: e for n, e in saved.entries.items() if n not in variables}
+    return {
+        n: e for n, e in saved.entries.items() if n not in variables and not is_rate(n)
+    }
 
 
 def states(objects: Mapping[str, Any]) -> dict[str, Any]:
