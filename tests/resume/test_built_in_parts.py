@@ -215,3 +215,45 @@ def test_values_that_were_kept_come_back_under_a_schedule():
     assert values_of(optimizer) == [0, [0, 0], [0, 0]]
     loop.save("scheduled")
     loop.load("scheduled")
+
+
+class OnDemand(keras.Model):
+    """Makes its networks when they are asked for, in whatever order."""
+
+    def of(self, name):
+        if not hasattr(self, name):
+            setattr(self, name, network())
+        return getattr(self, name)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_networks_that_are_made_in_another_order_are_refused(tmp_path, compile):
+    def train(at=None):
+        model = OnDemand()
+        steps = [
+            stepped(
+                lambda x, name=name: [model.of(name)(x)],
+                lambda name=name: model.of(name),
+                keras.optimizers.SGD(0.1),
+            )
+            for name in ("one", "two")
+        ]
+        loop = ol.Loop(
+            folder=tmp_path, observers=[], save=1, compile=compile, model=model
+        )
+        try:
+            for epoch in loop.epochs(2):
+                for i in (0, 1) if epoch.number == 1 else (1, 0):
+                    for _ in epoch.train(steps[i], DATA, every=1, name=f"train{i}"):
+                        if loop.step == at:
+                            raise Killed
+        finally:
+            end_of_process(loop)
+
+    with pytest.raises(Killed):
+        train(10)
+    saved = sorted(tmp_path.rglob("*.safetensors"))
+    with pytest.raises(CheckpointError, match="model/0 was held by `one` and is by `t"):
+        train()
+    # What may be wrong by then is not saved.
+    assert sorted(tmp_path.rglob("*.safetensors")) == saved

@@ -168,7 +168,8 @@ class Continuation:
         name, checkpoint = self._found
         self.put_flags()
         self._found = None
-        assign(self._run, self._tracked, checkpoint, name, is_back=True)
+        with self.exactness.noting():
+            assign(self._run, self._tracked, checkpoint, name, is_back=True)
         assign_memory(self._run, checkpoint)
         self._way_back.end()
         self._newcomers.begin()
@@ -290,7 +291,8 @@ class Continuation:
         tracked = self._tracked
         if tracked.waiting.entries:
             holders = owned.holders(self._run.objects)
-            tracked.waiting.assign(tracked.names.variables(), holders=holders)
+            with self.exactness.noting():
+                tracked.waiting.assign(tracked.names.variables(), holders=holders)
 
     def _note_newcomers(self, seen: Surroundings) -> None:
         """Takes note of variables that no earlier process can have had."""
@@ -323,7 +325,8 @@ class Continuation:
             tracked.names.forget_order(step)
         tracked.names.note(step, variables, is_traced=is_compiled)
         known = tracked.names.variables()
-        optimizers.check_built(self._run.objects, self._unbuilt, known)
+        with self.exactness.noting():
+            optimizers.check_built(self._run.objects, self._unbuilt, known)
         owned.check_dtypes(known)
         self._note_used(step, shape, program.kind, variables, seen)
         self._assign_waiting()

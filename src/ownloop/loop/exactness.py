@@ -1,10 +1,11 @@
 """Whether a run goes on exactly: what differs is refused by its name, or marks it."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
-from ownloop.errors import FolderError
+from ownloop.errors import CheckpointError, FolderError
 from ownloop.loop.capture import Tracked
 from ownloop.loop.run import Run
 from ownloop.resume import fingerprint
@@ -76,6 +77,15 @@ class Exactness:
             "Restore that, or choose another folder for another run, or pass "
             "`Loop(resume='inexact')`, which marks this one."
         )
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Takes note of it where values of the run do not fit what is there."""
+        try:
+            yield
+        except CheckpointError:
+            self.has_refused = True
+            raise
 
     def other_batches(self, words: str) -> None:
         """Says that a stream does not come again; refuses that in another process.
