@@ -328,8 +328,8 @@ class Continuation:
         with self.exactness.noting():
             optimizers.check_built(self._run.objects, self._unbuilt, known)
         owned.check_dtypes(known)
-        self._note_used(step, shape, program.kind, variables, seen)
         self._assign_waiting()
+        self._note_used(step, shape, program.kind, variables, seen)
         claimed.add(program)
 
     def _note_used(
