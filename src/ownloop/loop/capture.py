@@ -139,7 +139,8 @@ def capture(
         "passes": tracked.passes,
         "kinds": tracked.kinds,
         "frozen": tracked.frozen,
-        "used": tracked.used,
+        # Of no more use when the call is over.
+        "used": tracked.used if open is not None else {},
         "inexact": tracked.inexact,
         "files": dict(files),
     }
