@@ -26,7 +26,8 @@ WORKLOADS := digits digits-512 cnn gru transformer autoencoder
 # Tests that know no framework, or to which it is all the same: they run once, in the
 # first backend's process. `make faults` kills runs on each backend, and `tests/guards`
 # replay bad steps on each.
-ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_replay.py \
+ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_main.py \
+	tests/cli/test_replay.py \
 	tests/cli/test_runs.py tests/cli/test_show.py tests/cli/test_verify.py tests/data \
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \

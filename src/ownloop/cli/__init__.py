@@ -44,7 +44,10 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     command = parse(words)
     try:
-        return _run(command)
+        code = _run(command)
+        # Not first at Python's end, which does not know what a reader's leaving means.
+        sys.stdout.flush()
+        return code
     except OwnloopError as error:
         print(f"ownloop: error: {error}", file=sys.stderr)
         return _WRONG_USE
