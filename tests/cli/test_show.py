@@ -222,3 +222,4 @@ def test_a_run_whose_checkpoints_were_deleted_says_that_it_cannot_go_on(
     assert re.search(
         r"^saved +none is left, though step-\d+ was: the run cannot", said, re.M
     )
+    (finished / "log.txt").unlink()

@@ -138,5 +138,15 @@ def test_what_a_run_has_set_aside_is_named_and_is_no_damage(finished, capsys):
 
 
 def test_a_folder_without_a_run_ends_with_code_2(tmp_path, capsys):
+def test_a_run_that_has_only_just_begun_has_nothing_yet(finished, tmp_path, capsys):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    shutil.copy(finished / "run.json", begun)
+    found = verdicts(begun, capsys, 0)
+    assert found.pop("run.json")[0] == "ok"
+    nothing = ("ok", "nothing yet: the run has only just begun")
+    assert found == {"history.db": nothing, "log.txt": nothing}
+
+
     assert main(["verify", str(tmp_path)]) == 2
     assert "is no folder of a run" in capsys.readouterr().err

@@ -180,6 +180,8 @@ def _log(layout: Layout) -> Iterator[str]:
             file.seek(max(0, size - _LAST_BYTES))
             lines = file.read().decode("utf-8", errors="replace").splitlines()
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not _store(layout).names():
+            return  # The run has only just begun.
         raise _unreadable(layout.log, error) from error
     if lines:
         yield ""

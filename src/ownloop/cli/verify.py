@@ -22,6 +22,7 @@ from ownloop.history.tally import Mark
 
 _NAME_WIDTH: Final = 15
 _VERDICT_WIDTH: Final = 8
+_NOTHING_YET: Final = "nothing yet: the run has only just begun"
 
 
 @final
@@ -67,14 +68,14 @@ def examine(layout: Layout) -> Iterator[Finding]:
     except FolderError as error:
         yield Finding(layout.identity.name, False, str(error))
     store = Store(layout.checkpoints, run=identity)
-    whole: list[str] = []
+    found: list[Finding] = []
     try:
         for finding in _checkpoints(store):
             yield finding
-            if finding.ok:
-                whole.append(finding.name)
+            found.append(finding)
     except CheckpointError as error:
-        yield Finding(layout.checkpoints.name, False, str(error))
+        found.append(Finding(layout.checkpoints.name, False, str(error)))
+        yield found[-1]
     try:
         for finding in _checkpoints(Store(layout.nonfinite, run=identity)):
             yield replace(finding, name=f"{layout.nonfinite.name}/{finding.name}")
@@ -87,10 +88,17 @@ def examine(layout: Layout) -> Iterator[Finding]:
             words = (
                 f"none is left, though {lost} was saved. Bring one back from a copy."
             )
-            yield Finding(layout.checkpoints.name, False, words)
-    saved = _newest(store, whole)
-    yield _history(layout, identity, saved)
-    yield _log(layout, saved)
+            found.append(Finding(layout.checkpoints.name, False, words))
+            yield found[-1]
+    saved = _newest(store, [finding.name for finding in found if finding.ok])
+    if found or layout.history.exists():
+        yield _history(layout, identity, saved)
+    else:
+        yield Finding(layout.history.name, True, _NOTHING_YET)
+    if found or layout.log.exists():
+        yield _log(layout, saved)
+    else:
+        yield Finding(layout.log.name, True, _NOTHING_YET)
 
 
 def _checkpoints(store: Store) -> Iterator[Finding]:
