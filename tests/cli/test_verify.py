@@ -95,6 +95,14 @@ def remove_an_epoch(folder):
         ),
         (lambda folder: (folder / "log.txt").unlink(), "log.txt", "cannot be read: No"),
         (
+            lambda folder: (
+                shutil.rmtree(folder / "checkpoints"),
+                (folder / "checkpoints").write_text(""),
+            ),
+            "checkpoints",
+            "Could not list the checkpoints in .*: Not a directory",
+        ),
+        (
             lambda folder: (folder / "run.json").write_text("{}"),
             "run.json",
             "run.json is not ours",
@@ -130,14 +138,6 @@ def test_checkpoints_that_were_deleted_are_missed(finished, capsys):
     assert re.match(r"none is left, though step-\d+ was saved", words)
 
 
-def test_what_a_run_has_set_aside_is_named_and_is_no_damage(finished, capsys):
-    path = newest(finished)
-    path.rename(path.with_name(f"broken-{path.name}"))
-    found = verdicts(finished, capsys, 0)
-    assert found[f"broken-{path.name}"] == ("ok", "refused and set aside by the run")
-
-
-def test_a_folder_without_a_run_ends_with_code_2(tmp_path, capsys):
 def test_a_run_that_has_only_just_begun_has_nothing_yet(finished, tmp_path, capsys):
     begun = tmp_path / "begun"
     begun.mkdir()
@@ -148,5 +148,13 @@ def test_a_run_that_has_only_just_begun_has_nothing_yet(finished, tmp_path, caps
     assert found == {"history.db": nothing, "log.txt": nothing}
 
 
+def test_what_a_run_has_set_aside_is_named_and_is_no_damage(finished, capsys):
+    path = newest(finished)
+    path.rename(path.with_name(f"broken-{path.name}"))
+    found = verdicts(finished, capsys, 0)
+    assert found[f"broken-{path.name}"] == ("ok", "refused and set aside by the run")
+
+
+def test_a_folder_without_a_run_ends_with_code_2(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 2
     assert "is no folder of a run" in capsys.readouterr().err

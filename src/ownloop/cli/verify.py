@@ -83,7 +83,7 @@ def examine(layout: Layout) -> Iterator[Finding]:
         yield Finding(layout.nonfinite.name, False, str(error))
     for path in sorted(layout.checkpoints.glob("broken-step-*")):
         yield Finding(path.name, True, "refused and set aside by the run")
-    with suppress(FolderError):  # a finding below tells of it
+    with suppress(FolderError, CheckpointError):  # another finding tells of it
         if (lost := lost_checkpoint(layout, store)) is not None:
             words = (
                 f"none is left, though {lost} was saved. Bring one back from a copy."
