@@ -122,6 +122,21 @@ def test_the_whole_log_is_printed_and_nothing_else(finished, capsys):
     assert shown([finished], capsys).out.endswith("  line 998 ä\n  line 999 ä\n")
 
 
+def test_the_log_is_printed_byte_for_byte(finished, capfdbinary):
+    content = b"one\rtwo\r\nthree \xff\n"
+    (finished / "log.txt").write_bytes(content)
+    assert main(["show", str(finished), "--log"]) == 0
+    assert capfdbinary.readouterr().out == content
+
+
+def test_a_log_that_cannot_be_read_ends_with_code_2(finished, capsys):
+    (finished / "log.txt").unlink()
+    for reason in ("No such file or directory", "Is a directory"):
+        error = shown([finished, "--log"], capsys, code=2).err
+        assert f"log.txt cannot be read: {reason}. Expected the text that" in error
+        (finished / "log.txt").mkdir(exist_ok=True)
+
+
 def test_the_history_becomes_files(finished, tmp_path, capsys):
     table, whole, picture = (tmp_path / f"h.{end}" for end in ("csv", "json", "png"))
     said = shown([finished, "--history", table, "--plot", picture], capsys)

@@ -193,10 +193,12 @@ def _copy_log(layout: Layout) -> None:
     """Prints the log as it is, piece by piece: it may be larger than the memory."""
     sys.stdout.flush()
     try:
-        with open(layout.log, encoding="utf-8", errors="replace") as file:
-            shutil.copyfileobj(file, sys.stdout)
-    except FileNotFoundError as error:
+        # An error of what is written to is none of the log's.
+        file = open(layout.log, "rb")  # noqa: SIM115
+    except OSError as error:
         raise _unreadable(layout.log, error) from error
+    with file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def _write(layout: Layout, path: Path) -> None:
