@@ -222,6 +222,28 @@ def test_a_step_that_was_not_finite_is_shown_and_verified(finished, capsys):
 
 def test_a_run_that_has_saved_nothing_yet_says_so(finished, capsys):
     shutil.rmtree(finished / "checkpoints")
+def test_a_step_that_is_damaged_or_deleted_meanwhile_hides_no_other(
+    finished, capsys, monkeypatch
+):
+    layout = Layout(finished)
+    kept = Store(layout.nonfinite, run=layout.read_identity())
+    for step in (7, 8, 9):
+        kept.commit(Checkpoint(step, {}, {"epoch": 2, "pass": "train", "batch": step}))
+    (layout.nonfinite / "step-7" / "meta.json").unlink()
+    meta = Store.meta
+
+    def delete_first(store, name):
+        if name == "step-9":
+            shutil.rmtree(layout.nonfinite / name)
+        return meta(store, name)
+
+    monkeypatch.setattr(Store, "meta", delete_first)
+    said = shown([finished], capsys).out
+    assert re.search(r"^step-7 +\? +\? +\? +.* meta\.json is missing", said, re.M)
+    assert re.search(r"^step-8 +2 +train +8 +\?$", said, re.M)
+    assert "step-9" not in said
+
+
     with closing(sqlite3.connect(finished / "history.db")) as connection, connection:
         connection.execute("DELETE FROM meta WHERE key = 'saved'")
     assert "saved        nothing yet" in shown([finished], capsys).out

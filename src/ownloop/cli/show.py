@@ -160,8 +160,12 @@ def _nonfinite(layout: Layout) -> Iterator[str]:
     words = ("epoch", "pass", "batch", "cause")
     rows: list[tuple[str, ...]] = [("not finite", *words)]
     for name in store.names():
-        meta = store.meta(name)
-        rows.append((name, *(str(meta.get(word, "?")) for word in words)))
+        try:
+            meta = store.meta(name)
+            rows.append((name, *(str(meta.get(word, "?")) for word in words)))
+        except CheckpointError as error:
+            if (layout.nonfinite / name).exists():  # the run deletes some
+                rows.append((name, "?", "?", "?", str(error)))
     if len(rows) > 1:
         yield ""
         yield from draw_rows(rows, (False, True, False, True, False))
