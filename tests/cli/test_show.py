@@ -151,12 +151,14 @@ def test_the_history_becomes_files(finished, tmp_path, capsys):
     assert repr(again) == repr(read_database(finished / "history.db"))
 
 
-@pytest.mark.parametrize("flag", ["--history=h.xlsx", "--plot=h.csv", "--history=h"])
+@pytest.mark.parametrize(
+    "flag", ["--history=h.xlsx", "--plot=h.csv", "--history=h", "--history=.csv"]
+)
 def test_a_file_of_no_known_kind_is_refused(flag, capsys):
     with pytest.raises(SystemExit):
         main(["show", "runs", flag])
     error = capsys.readouterr().err
-    assert re.search(r"got 'h.*'; expected a name that ends with .*; write, for", error)
+    assert re.search(r"got '.*'; expected a name with the ending .*; write, for", error)
 
 
 def test_a_file_that_cannot_be_written_ends_with_code_2(finished, tmp_path, capsys):
@@ -220,8 +222,6 @@ def test_a_step_that_was_not_finite_is_shown_and_verified(finished, capsys):
     assert "nonfinite/step-7 DAMAGED  meta.json is missing" in capsys.readouterr().out
 
 
-def test_a_run_that_has_saved_nothing_yet_says_so(finished, capsys):
-    shutil.rmtree(finished / "checkpoints")
 def test_a_step_that_is_damaged_or_deleted_meanwhile_hides_no_other(
     finished, capsys, monkeypatch
 ):
@@ -244,10 +244,13 @@ def test_a_step_that_is_damaged_or_deleted_meanwhile_hides_no_other(
     assert "step-9" not in said
 
 
+def test_a_run_that_has_saved_nothing_yet_says_so(finished, capsys):
+    shutil.rmtree(finished / "checkpoints")
     with closing(sqlite3.connect(finished / "history.db")) as connection, connection:
         connection.execute("DELETE FROM meta WHERE key = 'saved'")
     assert "saved        nothing yet" in shown([finished], capsys).out
     (finished / "history.db").unlink()
+    (finished / "log.txt").unlink()
     assert "saved        nothing yet" in shown([finished], capsys).out
 
 
@@ -259,4 +262,3 @@ def test_a_run_whose_checkpoints_were_deleted_says_that_it_cannot_go_on(
     assert re.search(
         r"^saved +none is left, though step-\d+ was: the run cannot", said, re.M
     )
-    (finished / "log.txt").unlink()

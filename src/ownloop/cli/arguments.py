@@ -234,9 +234,9 @@ def picture_file(word: str) -> Path:
 
 
 def _file(word: str, endings: tuple[str, ...]) -> Path:
-    if not word.lower().endswith(endings):
+    if Path(word).suffix.lower() not in endings:
         raise argparse.ArgumentTypeError(
-            f"got {word!r}; expected a name that ends with {' or '.join(endings)}; "
+            f"got {word!r}; expected a name with the ending {' or '.join(endings)}; "
             f"write, for example, history{endings[0]}"
         )
     return Path(word)
