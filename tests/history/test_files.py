@@ -76,10 +76,41 @@ def test_csv_has_a_row_for_each_epoch_and_a_column_for_each_entry(tmp_path):
     ]
 
 
+def test_every_nan_comes_back_as_numpys_own(tmp_path):
+    first = History()
+    odd = np.array([0xFFF8000000000000, 0x7FF8000000000123], np.uint64).view("f8")
+    first.record_steps("train", {"loss": odd}, np.arange(1, 3))
+    first.to_json(tmp_path / "history.json")
+    second = History.from_json(tmp_path / "history.json")
+    assert second.steps["train_loss"].tobytes() == np.full(2, np.nan).tobytes()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "no json", '{"format": "other"}'])
 def test_a_file_that_is_no_history_is_refused(tmp_path, text):
     (tmp_path / "file").write_text(text)
     with pytest.raises(DataError, match=r"file is no history .*Expected a file that"):
+        History.from_json(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.pop("looks"),
+        lambda content: content.update(looks=[]),
+        lambda content: content["looks"].update(val_loss=1),
+        lambda content: content["looks"]["val_loss"]["step"].append(24),
+        lambda content: content["looks"]["val_loss"].update(value=["half", 0.5]),
+        lambda content: content["steps"]["train_loss"].update(step=[10**30] * 8),
+        lambda content: content["steps"]["train_loss"]["step"].pop(),
+        lambda content: content["epochs"]["epoch"].reverse(),
+    ],
+)
+def test_a_history_that_was_damaged_is_refused(tmp_path, damage):
+    recorded().to_json(tmp_path / "file")
+    content = json.loads((tmp_path / "file").read_text())
+    damage(content)
+    (tmp_path / "file").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"file is no history .*Error.*Expected a file"):
         History.from_json(tmp_path / "file")
 
 

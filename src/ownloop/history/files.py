@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ownloop.errors import DataError
+from ownloop.errors import DataError, LoopError
 
 if TYPE_CHECKING:
     from ownloop.history.history import History
 
 _FORMAT = "ownloop history"
 _VERSION = 1
+
+# What content leads to that to_json cannot have written.
+_STRANGE = (AttributeError, KeyError, LoopError, OverflowError, TypeError, ValueError)
 
 
 def to_csv(epochs: Mapping[str, np.ndarray], path: str | PathLike[str]) -> None:
@@ -64,20 +67,24 @@ def from_json(empty: "History", path: str | PathLike[str]) -> "History":
     """Fills an empty history with what `to_json` wrote, and returns it.
 
     Raises:
-        DataError: The file is no history, or is of a later version.
+        DataError: The file is no history, damaged, or of a later version.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         version = content["version"] if content["format"] == _FORMAT else None
-    except (ValueError, KeyError, TypeError):
-        version = None
-    if version != _VERSION:
-        raise DataError(
-            f"{os.fspath(path)} is no history that can be read here (version "
-            f"{version}). Expected a file that History.to_json wrote, version "
-            f"{_VERSION}. Choose another file, or read it with the ownloop that "
-            "wrote it."
-        )
+        if version == _VERSION:
+            return _filled(empty, content)
+        found = f"version {version}"
+    except _STRANGE as error:
+        found = f"{type(error).__name__}, {error}"
+    raise DataError(
+        f"{os.fspath(path)} is no history that can be read here ({found}). Expected a "
+        f"file that History.to_json wrote, version {_VERSION}. Choose another file, or "
+        "read it with the ownloop that wrote it."
+    )
+
+
+def _filled(empty: "History", content: Any) -> "History":
     for look in content["looks"].values():
         rows = zip(look["step"], look["epoch"], look["value"], strict=True)
         for step, epoch, value in rows:

@@ -326,8 +326,10 @@ class History:
     def from_json(cls, path: str | PathLike[str]) -> "History":
         """Returns the history that `to_json` wrote: the same numbers, bit for bit.
 
+        JSON has one null for every NaN, which comes back as NumPy's own.
+
         Raises:
-            DataError: The file is no history.
+            DataError: The file is no history, or damaged.
         """
         return files.from_json(cls(), path)
 
