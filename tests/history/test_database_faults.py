@@ -203,6 +203,14 @@ def test_the_database_of_another_program_is_refused_and_stays(path, opened):
     assert path.read_bytes() == content
 
 
+def test_a_history_that_does_not_say_whose_it_is_is_refused(path, opened, filled):
+    filled(path)[0].close()
+    alter(path, "DELETE FROM meta WHERE key = 'run'")
+    for look in (opened, read_database):
+        with pytest.raises(FolderError, match=r"whose it is\. Expected a whole"):
+            look(path)
+
+
 def test_a_history_of_a_later_version_is_refused(path, opened, filled):
     filled(path)[0].close()
     alter(path, "PRAGMA user_version = 2")

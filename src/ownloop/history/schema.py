@@ -110,7 +110,10 @@ def check(connection: sqlite3.Connection, path: Path, run: str | None) -> None:
             f"{VERSION}, which is all that this ownloop reads. Use the ownloop that "
             "wrote it, or choose another folder."
         )
-    (found,) = connection.execute("SELECT value FROM meta WHERE key = 'run'").fetchone()
+    row = connection.execute("SELECT value FROM meta WHERE key = 'run'").fetchone()
+    if row is None:
+        raise sqlite3.DataError("it does not say whose it is")
+    (found,) = row
     if run is not None and found != run:
         raise FolderError(
             f"{path} is the history of the run {found!r}. Expected that of the run "
