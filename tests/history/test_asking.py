@@ -26,6 +26,18 @@ if sys.argv[2] == "kill":
     os._exit(9)  # the log stays beside the file
 """
 
+KILLED_WITHIN_A_COMMIT = """
+import os, sqlite3, sys
+
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode = DELETE")
+connection.execute("PRAGMA cache_size = 1")  # so that pages are written before its end
+connection.execute("BEGIN")
+for number in range(2, 10_000):
+    connection.execute("INSERT INTO epochs VALUES (?, 0)", (number,))
+os._exit(9)
+"""
+
 
 def leave(path, how):
     subprocess.run([sys.executable, "-c", LEFT, path, how], check=False)
@@ -53,6 +65,21 @@ def test_a_run_that_was_killed_is_read_with_its_log_which_stays(path):
     assert before.pop("history.db-shm") is not None
     assert after.pop("history.db-shm") is not None
     assert after == before
+
+
+def test_a_run_that_was_killed_without_a_log_is_told_and_stays_to_be_mended(path):
+    leave(path, "exit")
+    subprocess.run([sys.executable, "-c", KILLED_WITHIN_A_COMMIT, path], check=False)
+    before = content(path.parent)
+    assert before["history.db-journal"]
+    words = r"killed in the middle\. Expected .* half written\. Let the run go on"
+    with pytest.raises(FolderError, match=words):
+        read_database(path)
+    assert content(path.parent) == before
+    database = Database(path, journal="delete")
+    database.open(run="r1")
+    database.close()
+    assert len(read_database(path)) == 1
 
 
 def test_the_log_of_a_file_that_was_emptied_is_not_deleted(path):

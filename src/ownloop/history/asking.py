@@ -3,7 +3,9 @@
 Owns how such a file is opened by whoever only looks. Where the run lives, or was
 killed, there is a log beside the database, and readers share it with the writer. Where
 there is none, a plain reader would make one and leave it there; so the file is then
-read as one that nobody changes, and once more if somebody did.
+read as one that nobody changes, and once more if somebody did. Where there is no such
+log (`journal="delete"`), what a killed run has half written must be undone first, which
+is not for those who only look: until then the file is refused.
 """
 
 import os

@@ -40,6 +40,9 @@ _ADVICE: Final = {
     "choose another folder.",
     sqlite3.SQLITE_READONLY: "Expected a file and a folder that we may write. See to "
     "their permissions, or choose another folder.",
+    sqlite3.SQLITE_READONLY_ROLLBACK: "Expected a file with nothing half written. Let "
+    "the run go on, which undoes it, or any program that may write, such as `sqlite3 "
+    "history.db .tables`.",
 }
 
 
@@ -104,9 +107,13 @@ def telling(path: Path, done: str) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         # Python's module and ours complain without a code; its low byte is the kind.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        why, advice = str(error), _ADVICE.get(code, _ADVICE[sqlite3.SQLITE_CORRUPT])
-        if path.is_dir():
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        kind = code & 0xFF
+        why, advice = str(error), _ADVICE.get(kind, _ADVICE[sqlite3.SQLITE_CORRUPT])
+        if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+            # Only without WAL, where a reader would have to undo what was begun.
+            why, advice = "whoever wrote it was killed in the middle", _ADVICE[code]
+        elif path.is_dir():
             why, advice = "it is a folder", _ADVICE[sqlite3.SQLITE_NOTADB]
         elif not path.parent.is_dir():
             why, advice = "its folder is missing", _ADVICE[sqlite3.SQLITE_CANTOPEN]
