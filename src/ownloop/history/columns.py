@@ -35,6 +35,8 @@ class Column:
     def extend(self, values: Any) -> None:
         """Adds the values, shape (n, *shape), at the end."""
         added = np.asarray(values, dtype=self._room.dtype)
+        if not len(added):
+            return  # The room may be another column's, which cannot be written.
         length = self._length + len(added)
         if length > len(self._room):
             # Readers keep the old room, which nobody writes to any more.
