@@ -11,6 +11,7 @@ import pytest
 
 from ownloop.events import ChunkDone, EpochDone, PassDone, Started, Stopped
 from ownloop.observers import Progress
+from ownloop.observers.displays import Display
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals exist on Unix only")
 
@@ -143,6 +144,37 @@ def test_elsewhere_there_is_one_plain_line_per_pass():
     assert stream.getvalue() == (
         "epoch 1/10 train: loss 1.0000, accuracy 0.5000, 49 batches, 1234.6 s\n"
     )
+
+
+class Screen(Display):
+    """Remember the words of each bar."""
+
+    def __init__(self):
+        self.words = []
+
+    def show(self, key, bar):
+        self.words.append(bar.words)
+
+    def finish(self, key, line):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_the_rate_begins_with_the_first_chunks_end(monkeypatch):
+    screen = Screen()
+    where = "ownloop.observers.progress.display_for"
+    monkeypatch.setattr(where, lambda stream: screen)
+    progress = Progress()
+    # An earlier process has done 200 batches, and the first ten were compiled as well.
+    for batch in (210, 220, 240):
+        progress(chunk(batch, loss=1.0))
+    assert screen.words == [
+        "loss 1.0000",
+        "loss 1.0000  20 steps/s",
+        "loss 1.0000  30 steps/s",
+    ]
 
 
 def test_a_pass_outside_any_epoch_has_its_name_only():

@@ -27,10 +27,22 @@ _SHOWN_ON_A_BAR = 4
 @final
 @dataclass
 class _Pass:
-    """What was counted in a pass that is not finished."""
+    """What was counted in a pass that is not finished.
 
-    batches: int = 0
+    Its rate begins with the first chunk's end: an earlier process may have done most of
+    its batches, and in the first chunk the step is compiled.
+    """
+
+    first: int
+    batches: int
     seconds: float = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """Steps per second; None as long as it is not known."""
+        if self.seconds <= 0:
+            return None
+        return (self.batches - self.first) / self.seconds
 
 
 @final
@@ -79,13 +91,16 @@ class Progress:
 
     def _advance(self, event: ChunkDone) -> None:
         key = (event.epoch, event.pass_name)
-        counted = self._passes.setdefault(key, _Pass())
-        counted.batches = event.batch
-        counted.seconds += event.seconds
+        if key in self._passes:
+            counted = self._passes[key]
+            counted.batches = event.batch
+            counted.seconds += event.seconds
+        else:
+            counted = self._passes[key] = _Pass(event.batch, event.batch)
         self._epochs_total = event.epochs_total or self._epochs_total
         words = _values(event.mean, at_most=_SHOWN_ON_A_BAR)
-        if counted.seconds > 0:
-            words.append(f"{counted.batches / counted.seconds:,.0f} steps/s")
+        if counted.rate is not None:
+            words.append(f"{counted.rate:,.0f} steps/s")
         bar = Bar(self._title(*key), event.batch, event.batches, "  ".join(words))
         self._open().show(key, bar)
 
