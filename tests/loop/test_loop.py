@@ -107,7 +107,7 @@ def test_observers_hear_everything_in_order(job):
     assert (looked.pass_name, looked.step) == ("val", 3)
     end, stopped = job.events[-2:]
     assert (end.number, end.step, end.row["val_mean"]) == (1, 4, 3.0)
-    assert (stopped.reason, stopped.step, stopped.epoch) == ("1 epochs are done", 4, 1)
+    assert (stopped.reason, stopped.step, stopped.epoch) == ("1 epoch is done", 4, 1)
     assert {type(e) for e in job.events} <= {
         *(Started, Notice, ChunkDone, PassDone, EpochDone, Stopped, Failed)
     }

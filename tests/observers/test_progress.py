@@ -177,6 +177,14 @@ def test_the_rate_begins_with_the_first_chunks_end(monkeypatch):
     ]
 
 
+def test_one_batch_is_no_batches():
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress(chunk(1, loss=1.0))
+    progress(PassDone(epoch=1, pass_name="train", step=1, values={}, seconds=1.0))
+    assert stream.getvalue() == "epoch 1 train: 1 batch, 1.0 s\n"
+
+
 def test_a_pass_outside_any_epoch_has_its_name_only():
     stream = io.StringIO()
     done = PassDone(

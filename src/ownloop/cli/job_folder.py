@@ -13,6 +13,7 @@ from typing import Any
 from ownloop.checkpoints import Store
 from ownloop.cli.commands import Job
 from ownloop.cli.stored import SavedRun, newest
+from ownloop.counts import counted
 from ownloop.errors import FolderError
 from ownloop.folder import Layout, find_holder
 from ownloop.history import History
@@ -56,9 +57,9 @@ def is_finished(job: Job) -> bool:
         return False
     if not job.resume:
         raise FolderError(
-            f"{job.out} has a run in it, at step {saved.step:,} after {saved.epoch} "
-            "epochs. Expected a folder without a run. Write --resume to continue it, "
-            "or choose another folder with --out."
+            f"{job.out} has a run in it, at step {saved.step:,} after "
+            f"{counted(saved.epoch, 'epoch')}. Expected a folder without a run. Write "
+            "--resume to continue it, or choose another folder with --out."
         )
     _check_settings(job, saved)
     return saved.epoch >= job.epochs
@@ -87,7 +88,7 @@ def tell_finished(job: Job) -> None:
     write_history(history, job.out)
     done = len(history)
     print(
-        f"finished already: {done} {'epoch' if done == 1 else 'epochs'}; "
+        f"finished already: {counted(done, 'epoch')}; "
         f"{result_in_words(history, job.out)}\n"
         f"--epochs {done + 10} trains on from there; another --out, or removing "
         f"{job.out}, begins anew"

@@ -22,9 +22,9 @@ from ownloop.cli.stored import (
     state_at_rest,
 )
 from ownloop.cli.table import draw_rows, size_in_words
+from ownloop.counts import counted
 from ownloop.errors import CheckpointError, FolderError, OwnloopError
 from ownloop.folder import Layout, find_holder
-from ownloop.history import History
 from ownloop.history.database import read_database
 
 _TITLE_WIDTH: Final = 13
@@ -124,11 +124,11 @@ def place_in_words(saved: SavedRun) -> str:
     place = saved.place
     where = f"step {saved.step:,}"
     if place.epoch is None:
-        done = "1 epoch is" if saved.epoch == 1 else f"{saved.epoch:,} epochs are"
+        done = counted(saved.epoch, "epoch is done", "epochs are done")
         ending = place.endings[-1] if place.endings else None
         if ending is None and place.round - 1 in place.left:
             ending = "the loop was left"
-        return f"{where}, {done} done" + (f": {ending}" if ending else "")
+        return f"{where}, {done}" + (f": {ending}" if ending else "")
     if place.open is not None:
         return f"{where}, in epoch {place.epoch:,}, batch {place.open['batch']:,}"
     if place.is_inside:
@@ -212,7 +212,7 @@ def _write(layout: Layout, path: Path) -> None:
         write(path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    print(f"wrote {_epochs(history)} to {path}")
+    print(f"wrote {counted(len(history), 'epoch')} to {path}")
 
 
 def _draw(layout: Layout, path: Path) -> None:
@@ -221,7 +221,7 @@ def _draw(layout: Layout, path: Path) -> None:
         history.plot(path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    print(f"drew {_epochs(history)} to {path}")
+    print(f"drew {counted(len(history), 'epoch')} to {path}")
 
 
 def _store(layout: Layout) -> Store:
@@ -245,10 +245,6 @@ def _paragraph(title: str, words: str) -> str:
 
 def _plain(value: object) -> str:
     return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _epochs(history: History) -> str:
-    return "1 epoch" if len(history) == 1 else f"{len(history):,} epochs"
 
 
 def _unreadable(path: Path, error: OSError) -> FolderError:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ownloop.counts import counted
+
 _LAST_EPOCHS = 5
 _WIDTH = 88
 
@@ -23,7 +25,7 @@ def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
     """
     count = len(epochs["epoch"])
     steps = int(epochs["step"][-1]) if count else 0
-    title = f"History of {_number(count, 'epoch')}, {_number(steps, 'step')}"
+    title = f"History of {counted(count, 'epoch')}, {counted(steps, 'step')}"
     if count == 0:
         return title
     if count > _LAST_EPOCHS:
@@ -35,7 +37,7 @@ def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
     ]
     lines = ["  ".join(cells) for cells in zip(*_fitting(columns), strict=True)]
     hidden = len(epochs) - len(_fitting(columns))
-    more = [f"and {_number(hidden, 'column')} more"] if hidden else []
+    more = [f"and {counted(hidden, 'column')} more"] if hidden else []
     return "\n".join([title, *lines, *more])
 
 
@@ -58,7 +60,3 @@ def decimal(value: float) -> str:
 def _fitting(columns: list[list[str]]) -> list[list[str]]:
     widths = np.cumsum([len(column[0]) + 2 for column in columns])
     return columns[: max(1, int((widths <= _WIDTH + 2).sum()))]
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' * (count != 1)}"

@@ -11,6 +11,7 @@ import keras
 
 from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
+from ownloop.counts import counted
 from ownloop.errors import CheckpointError, FolderError, LoopError
 from ownloop.events import Observer, Started, Stopped
 from ownloop.folder import ReplayRequest
@@ -226,7 +227,8 @@ class Loop:
                 run.home.abandon_round()
             raise
         here = run.position
-        reason = run.stop_reason or f"{here.epochs} epochs are done"
+        done = counted(here.epochs, "epoch is done", "epochs are done")
+        reason = run.stop_reason or done
         run.tell(Stopped(reason=reason, step=here.steps, epoch=here.epochs))
 
     def _check_no_round(self) -> None:

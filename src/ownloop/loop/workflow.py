@@ -8,6 +8,7 @@ from typing import Any, final
 import keras
 
 from ownloop.clock import Every
+from ownloop.counts import counted
 from ownloop.data import Batches
 from ownloop.loop.run import Run
 from ownloop.loop.shelf import step_name
@@ -42,8 +43,10 @@ class Branch:
 
 def draw(run: Run) -> str:
     """Returns the workflow of a run as lines of text."""
-    total = "" if run.epochs_total is None else f" of {run.epochs_total}"
-    position = f"{run.epoch}{total} epochs done, {run.step:,} steps"
+    done = counted(run.epoch, "epoch")
+    if run.epochs_total is not None:
+        done = f"{run.epoch:,} of {counted(run.epochs_total, 'epoch')}"
+    position = f"{done} done, {counted(run.step, 'step')}"
     if run.stop_reason is not None:
         position += f", stopped: {run.stop_reason}"
     passes = [
@@ -95,11 +98,7 @@ def _size(thing: Any) -> str:
     if not variables:
         return ""
     numbers = sum(math.prod(variable.shape) for variable in variables)
-    return f", {_count(len(variables), 'variable')}, {_count(numbers, 'number')}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f", {counted(len(variables), 'variable')}, {counted(numbers, 'number')}"
 
 
 def _over(data: Any) -> str:
@@ -111,7 +110,7 @@ def _over(data: Any) -> str:
     words = f"over a {type(data).__name__}"
     if not isinstance(data, Sequence):
         return words
-    return f"{words} of {len(data):,} batch{'' if len(data) == 1 else 'es'}"
+    return f"{words} of {counted(len(data), 'batch', 'batches')}"
 
 
 def _looks(every: Every) -> list[str]:

@@ -15,6 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TextIO, final
 
+from ownloop.counts import counted
+
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 _ERASE_LINE = "\r\x1b[2K"
 
@@ -219,6 +221,6 @@ class _Interruption:
 
 def _blocks(bar: Bar, width: int = 20) -> str:
     if not bar.total:
-        return f"{bar.done} batches"
+        return counted(bar.done, "batch", "batches")
     filled = min(width, width * bar.done // bar.total)
     return f"[{'#' * filled}{'.' * (width - filled)}] {bar.done}/{bar.total}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO, final
 
+from ownloop.counts import counted
 from ownloop.events import (
     ChunkDone,
     EpochDone,
@@ -92,24 +93,24 @@ class Progress:
     def _advance(self, event: ChunkDone) -> None:
         key = (event.epoch, event.pass_name)
         if key in self._passes:
-            counted = self._passes[key]
-            counted.batches = event.batch
-            counted.seconds += event.seconds
+            passed = self._passes[key]
+            passed.batches = event.batch
+            passed.seconds += event.seconds
         else:
-            counted = self._passes[key] = _Pass(event.batch, event.batch)
+            passed = self._passes[key] = _Pass(event.batch, event.batch)
         self._epochs_total = event.epochs_total or self._epochs_total
         words = _values(event.mean, at_most=_SHOWN_ON_A_BAR)
-        if counted.rate is not None:
-            words.append(f"{counted.rate:,.0f} steps/s")
+        if passed.rate is not None:
+            words.append(f"{passed.rate:,.0f} steps/s")
         bar = Bar(self._title(*key), event.batch, event.batches, "  ".join(words))
         self._open().show(key, bar)
 
     def _finish(self, event: PassDone) -> None:
         key = (event.epoch, event.pass_name)
-        counted = self._passes.pop(key, None)
+        passed = self._passes.pop(key, None)
         words = _values(event.values)
-        if counted is not None:
-            words.append(f"{counted.batches:,} batches")
+        if passed is not None:
+            words.append(counted(passed.batches, "batch", "batches"))
         words.append(f"{event.seconds:.1f} s")
         self._open().finish(key, f"{self._title(*key)}: {', '.join(words)}")
 
