@@ -1,6 +1,11 @@
 """What happened: the seven frozen records that a loop tells its observers.
 
-    Started ─ Notice* ─ (ChunkDone* ─ PassDone)* ─ EpochDone ─ ... ─ Stopped | Failed
+    Started ─ ((ChunkDone* ─ PassDone)* ─ EpochDone)* ─ Stopped | Failed
+
+A `Notice` comes at any time. A pass in the body of another one tells of itself between
+the other's chunks; a validation outside of epochs does without `Started` and `Stopped`.
+After a `Failed` what was open may still be told to be done, and where the user's code
+has caught the error, the loop goes on.
 
 An observer is any callable that takes one of these and returns nothing. It shows, it
 never steers: nothing that an observer does changes what is computed. This file holds
