@@ -11,7 +11,7 @@ import pytest
 
 from ownloop.events import ChunkDone, EpochDone, PassDone, Started, Stopped
 from ownloop.observers import Progress
-from ownloop.observers.displays import Display
+from ownloop.observers.displays import AbstractDisplay
 
 pty = pytest.importorskip("pty", reason="pseudo-terminals exist on Unix only")
 
@@ -146,7 +146,7 @@ def test_elsewhere_there_is_one_plain_line_per_pass():
     )
 
 
-class Screen(Display):
+class Screen(AbstractDisplay):
     """Remember the words of each bar."""
 
     def __init__(self):

@@ -30,7 +30,7 @@ class Bar(NamedTuple):
     words: str
 
 
-class Display(ABC):
+class AbstractDisplay(ABC):
     """Where bars and lines go.
 
     Laws: `show` may be called thousands of times a second; after `finish` the line of
@@ -51,7 +51,7 @@ class Display(ABC):
         """Removes all bars."""
 
 
-def display_for(stream: TextIO) -> Display:
+def display_for(stream: TextIO) -> AbstractDisplay:
     """Returns what `stream` can show: bars need a terminal, the best of them rich."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return Lines(stream)
@@ -63,7 +63,7 @@ def display_for(stream: TextIO) -> Display:
 
 
 @final
-class Lines(Display):
+class Lines(AbstractDisplay):
     """One line per finished pass and nothing else, for files and CI logs."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -81,7 +81,7 @@ class Lines(Display):
 
 
 @final
-class RichBars(Display):
+class RichBars(AbstractDisplay):
     """A bar for each running pass; rich moves what is printed above them."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -146,7 +146,7 @@ class RichBars(Display):
 
 
 @final
-class PlainBar(Display):
+class PlainBar(AbstractDisplay):
     """The latest pass on one line, for a terminal without rich."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -20,7 +20,7 @@ from ownloop.events import (
     Started,
     Stopped,
 )
-from ownloop.observers.displays import Bar, Display, display_for
+from ownloop.observers.displays import AbstractDisplay, Bar, display_for
 
 _SHOWN_ON_A_BAR = 4
 
@@ -68,7 +68,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._display: Display | None = None
+        self._display: AbstractDisplay | None = None
         self._epochs_total: int | None = None
         self._passes: dict[tuple[int | None, str], _Pass] = {}
 
@@ -85,7 +85,7 @@ class Progress:
                 self._passes.clear()
                 self._open().close()
 
-    def _open(self) -> Display:
+    def _open(self) -> AbstractDisplay:
         if self._display is None:
             self._display = display_for(self._stream or sys.stderr)
         return self._display
