@@ -11,7 +11,7 @@ from ownloop.guards.host import Flaws
 
 def make(state=(), spoilt=(), losses=()):
     logged = {"loss": float("nan"), "g/loss": float("inf"), "rate": 1.0}
-    return Evidence(Where(3, None, "own", 2), None, logged, losses, state, spoilt)
+    return Evidence(Where(3, 1, "own", 2), None, logged, losses, state, spoilt)
 
 
 def test_the_cause_names_losses_and_one_variable():
@@ -21,7 +21,7 @@ def test_the_cause_names_losses_and_one_variable():
         "loss is nan; g/loss is inf; a has 1 nan and 1 inf among 4 values, and so has "
         "1 more"
     )
-    assert str(evidence.where) == "Step 3 (batch 2 of the pass 'own')"
+    assert str(evidence.where) == "Step 3 (epoch 1, batch 2 of the pass 'own')"
 
 
 def test_variables_of_one_path_are_taken_in_their_order():

@@ -21,7 +21,7 @@ class ReplayRequest:
         folder: The run's folder.
         name: The name of what is kept of the step there, such as `"step-12"`.
         pass_name: The name of the step's pass.
-        epoch: The step's epoch, from 1; None outside any epoch.
+        epoch: The step's epoch, from 1.
         report: The file for the report.
 
     Example:
@@ -35,7 +35,7 @@ class ReplayRequest:
     folder: str
     name: str
     pass_name: str
-    epoch: int | None
+    epoch: int
     report: str
 
     @classmethod

@@ -22,7 +22,7 @@ class Where:
 
     Attributes:
         step: Its number in the run, from 1.
-        epoch: Its epoch, from 1; None outside any epoch.
+        epoch: Its epoch, from 1: outside of epochs no step is guarded.
         pass_name: The name of its pass, such as "train".
         batch: Its batch's number in the pass, from 1.
 
@@ -32,7 +32,7 @@ class Where:
     """
 
     step: int
-    epoch: int | None
+    epoch: int
     pass_name: str
     batch: int
 
@@ -42,9 +42,8 @@ class Where:
         return Where(step, self.epoch, self.pass_name, batch)
 
     def __str__(self) -> str:
-        epoch = "" if self.epoch is None else f"epoch {self.epoch}, "
-        pass_ = f"batch {self.batch:,} of the pass {self.pass_name!r}"
-        return f"Step {self.step:,} ({epoch}{pass_})"
+        place = f"epoch {self.epoch}, batch {self.batch:,}"
+        return f"Step {self.step:,} ({place} of the pass {self.pass_name!r})"
 
 
 @final

@@ -130,7 +130,7 @@ class Loop:
             # The script is run for one step of an earlier run, and nothing is kept.
             if request.is_about(Path(folder)):
                 self._run.replay = request
-                self._run.epoch = (request.epoch or 1) - 1
+                self._run.epoch = request.epoch - 1
         elif folder is not None:
             # Here, since it needs SQLite, which not every Python has.
             home = import_module("ownloop.loop.run_folder")

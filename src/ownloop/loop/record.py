@@ -41,8 +41,9 @@ class PassRecord:
         self._begin = time.perf_counter()
 
     def where(self) -> Where:
-        """Says which step was the last that counted."""
-        return Where(self._run.step, self._run.current, self.name, self.batch)
+        """Says which step of training was the last that counted, within an epoch."""
+        run = self._run
+        return Where(run.step, run.current or run.epoch, self.name, self.batch)
 
     def add_training(self, advance: Advance) -> None:
         """Counts steps of training, and keeps what each of them logged.
