@@ -71,6 +71,17 @@ def test_a_run_that_was_continued_although_something_differed_is_marked(
     assert "bits         inexact: it was continued" in shown([finished], capsys).out
 
 
+def test_what_was_taken_for_the_scripts_own_choice_is_shown(finished, capsys):
+    layout = Layout(finished)
+    store = Store(layout.checkpoints, run=layout.read_identity())
+    last = store.newest().checkpoint
+    meta = dict(last.meta) | {"inexact": False, "doubts": ["pass 'train' has others"]}
+    store.commit(Checkpoint(last.step, last.tensors, meta))
+    out = shown([finished], capsys).out
+    assert "bits         exact, if the script itself chose what was other" in out
+    assert "             pass 'train' has others" in out
+
+
 def test_a_run_that_was_killed_is_shown_where_it_was_saved(killed, capsys):
     said = shown([killed], capsys).out
     assert re.search(r"saved +step-\S+: step \d, ", said)
@@ -87,6 +98,7 @@ def saved(**place):
         fingerprint={},
         kinds={},
         inexact=False,
+        doubts=(),
         history=Mark.of_nothing(),
         log=0,
         log_digest="",

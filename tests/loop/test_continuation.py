@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 
 import keras
@@ -13,6 +14,7 @@ from killed import Killed, end_of_process
 from ownloop.checkpoints import Store
 from ownloop.errors import FolderError
 from ownloop.events import Notice
+from ownloop.folder import Layout
 from ownloop.loop import continuation
 
 Dense = keras.layers.Dense
@@ -75,7 +77,16 @@ def test_a_cell_run_again_may_have_changed_settings_before(tmp_path):
     run_with(tmp_path, 0.3, layer=layer)
 
 
-def train(tmp_path, step_of, data_of, *, killed_in=None, asked=False, name="run"):
+def train(
+    tmp_path,
+    step_of,
+    data_of,
+    *,
+    killed_in=None,
+    asked=False,
+    name="run",
+    observers=(),
+):
     """Train five epochs, each with a step and data of its own."""
     weight = keras.Variable(1.0, name="weight")
 
@@ -90,7 +101,11 @@ def train(tmp_path, step_of, data_of, *, killed_in=None, asked=False, name="run"
     # So that each epoch is saved at its end.
     options = {"save": None, "keep": ol.Keep(best=1, by="train_loss")}
     loop = ol.Loop(
-        folder=tmp_path / name, compile=False, observers=[], weight=weight, **options
+        folder=tmp_path / name,
+        compile=False,
+        observers=observers,
+        weight=weight,
+        **options,
     )
     steps = {"main": main_step, "warmup": warmup_step}
     for epoch in loop.epochs(5):
@@ -155,6 +170,35 @@ def test_data_that_two_epochs_had_are_expected_in_the_third(tmp_path):
         train(tmp_path, always_main, same_data, killed_in=3)
     with pytest.raises(FolderError, match="pass 'train': data values was"):
         train(tmp_path, always_main, new_data)
+
+
+def larger_batches(epoch):
+    return ol.Batches(np.arange(8, dtype="float32"), batch_size=4)
+
+
+def doubts(folder):
+    layout = Layout(folder)
+    store = Store(layout.checkpoints, run=layout.read_identity())
+    return store.newest().checkpoint.meta["doubts"]
+
+
+def test_data_that_only_the_second_epoch_has_are_said_and_noted(tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, always_main, same_data, killed_in=2)
+    said = []
+    train(tmp_path, always_main, larger_batches, observers=[said.append])
+    words = r"pass 'train' has other data .*: data batch size was 2 and is 4"
+    (doubt,) = doubts(tmp_path / "run")
+    assert re.fullmatch(words, doubt)
+    assert [e.text for e in said if isinstance(e, Notice)].count(doubt) == 1
+
+
+def test_data_that_are_the_same_again_or_always_others_leave_no_doubt(tmp_path):
+    for name, data_of in {"same": same_data, "new": new_data}.items():
+        with pytest.raises(Killed):
+            train(tmp_path, always_main, data_of, killed_in=3, name=name)
+        train(tmp_path, always_main, data_of, name=name)
+        assert doubts(tmp_path / name) == []
 
 
 def take_turns(tmp_path, makes, *, at=None, name="run", ends=False):

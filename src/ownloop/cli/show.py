@@ -98,12 +98,9 @@ def _place(layout: Layout) -> Iterator[str]:
         yield _line("saved", ends)
         return
     yield _line("saved", f"{saved.name}: {place_in_words(saved)}")
-    yield _line(
-        "bits",
-        "inexact: it was continued although something differed"
-        if saved.inexact
-        else "exact: wherever it was interrupted, they are those of one process",
-    )
+    yield _line("bits", _exactness_in_words(saved))
+    for words in saved.doubts:
+        yield _paragraph("", words)
     runs_on = (
         f"{name} {_plain(value)}"
         for name, value in saved.fingerprint.items()
@@ -113,6 +110,14 @@ def _place(layout: Layout) -> Iterator[str]:
     for step, kinds in saved.kinds.items():
         for kind in sorted(kinds):
             yield _line("program", f"{kind}: {step}")
+
+
+def _exactness_in_words(saved: SavedRun) -> str:
+    if saved.inexact:
+        return "inexact: it was continued although something differed"
+    if saved.doubts:
+        return "exact, if the script itself chose what was other than before:"
+    return "exact: wherever it was interrupted, they are those of one process"
 
 
 def place_in_words(saved: SavedRun) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ class SavedRun:
         fingerprint: What it ran on.
         kinds: By step and shape, which kinds of programs it ran.
         inexact: Whether it was ever continued although something differed.
+        doubts: What was taken for the script's own choice, in words.
         history: How much of the history belongs to the checkpoint.
         log: How many bytes of the log belong to it.
         log_digest: The SHA-256 of these bytes.
@@ -49,6 +50,7 @@ class SavedRun:
     fingerprint: Mapping[str, Any]
     kinds: Mapping[str, Collection[str]]
     inexact: bool
+    doubts: Sequence[str]
     history: Mark
     log: int
     log_digest: str
@@ -107,6 +109,7 @@ def read_saved(store: Store, name: str) -> SavedRun:
             fingerprint=dict(meta["fingerprint"]),
             kinds={n: set(k.values()) for n, k in meta["kinds"].items()},
             inexact=bool(meta["inexact"]),
+            doubts=list(meta["doubts"]),
             history=Mark.from_json(meta["files"]["history"]),
             log=int(meta["files"]["log"]),
             log_digest=str(meta["files"]["log digest"]),

@@ -48,6 +48,8 @@ class Tracked:
         used: The "place" of the outermost call under way, and of its "programs" the
             kind, the variables that they use, and for which shapes they are.
         inexact: Whether it was continued although something differed.
+        doubts: What was taken for the script's own choice, in words: it may as well
+            have been changed from outside.
     """
 
     names: Names
@@ -59,6 +61,7 @@ class Tracked:
     frozen: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     used: dict[str, Any] = field(default_factory=dict)
     inexact: bool = False
+    doubts: list[str] = field(default_factory=list)
 
 
 @final
@@ -142,6 +145,7 @@ def capture(
         # Of no more use when the call is over.
         "used": tracked.used if open is not None else {},
         "inexact": tracked.inexact,
+        "doubts": tracked.doubts,
         "files": dict(files),
     }
     # A copy: a thread writes it, while the next calls add what they depend on.
@@ -209,6 +213,7 @@ def restore(run: Run, tracked: Tracked, checkpoint: Checkpoint, name: str) -> No
     tracked.passes, tracked.kinds = dict(meta["passes"]), copy.deepcopy(meta["kinds"])
     tracked.frozen, tracked.used = dict(meta["frozen"]), copy.deepcopy(meta["used"])
     tracked.inexact = tracked.inexact or meta["inexact"]
+    tracked.doubts = list(meta["doubts"])
     run.step, run.epoch = checkpoint.step, meta["epoch"]
     run.guard.skipped = meta["skipped"]
     run.data.go_to(put_back(meta["data"], checkpoint.tensors))

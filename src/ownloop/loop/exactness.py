@@ -57,9 +57,15 @@ class Exactness:
     def tell(
         self, where: str, before: Mapping[str, Any], now: Mapping[str, Any]
     ) -> None:
-        """Says what differs where that may be right."""
+        """Says what differs where that may be right, and notes it for who looks later.
+
+        An epoch may have what no earlier one had; only the script knows.
+        """
         if differences := fingerprint.differences(before, now):
-            self._run.say(f"{where}{_in_short(differences)}")
+            words = f"{where}{_in_short(differences)}"
+            self._run.say(words)
+            if words not in self._tracked.doubts:
+                self._tracked.doubts = [*self._tracked.doubts, words][-_MANY:]
 
     def refuse(self, words: str) -> None:
         """Refuses to go on, or says what differs where the user goes on inexactly.

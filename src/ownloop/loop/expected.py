@@ -100,6 +100,13 @@ class Expected:
                 "data": before["data"] if is_known else now["data"],
             }
             self._exactness.compare(f"pass {name!r}: ", was, {"name": name, **now})
+            if not is_known and not before["varies"]:
+                self._exactness.tell(
+                    f"pass {name!r} has other data than before the run was "
+                    "interrupted, which only an epoch of their own may have: ",
+                    {"data": before["data"]},
+                    {"data": now["data"]},
+                )
         if call.number == 0:
             self._before.clear()
         self._before[call.number] = key, {} if before is None else {earlier: before}
