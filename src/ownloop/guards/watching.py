@@ -55,15 +55,19 @@ def watching(outputs: Outputs, gradients: Gradients) -> Iterator[None]:
         return noted
 
     def optimizer(apply: Callable[..., Any]) -> Callable[..., Any]:
+        # By Keras' own names, since users and other optimizers may call it by them.
         def noted(
-            self: keras.optimizers.Optimizer, grads: Any, variables: Any = None
+            self: keras.optimizers.Optimizer,
+            grads: Any,
+            trainable_variables: Any = None,
         ) -> Any:
             grads = list(grads)
-            if variables is not None:
-                variables = list(variables)
-                if is_mine():
-                    gradients(variables, grads)
-            return apply(self, grads, variables)
+            if trainable_variables is not None:
+                trainable_variables = list(trainable_variables)
+                # Without any gradient Keras does nothing, for whatever variables.
+                if grads and is_mine():
+                    gradients(trainable_variables, grads)
+            return apply(self, grads, trainable_variables)
 
         return noted
 
