@@ -15,6 +15,7 @@ import keras
 
 from ownloop.data import Batches, Bookmark, Marks, Openings, StreamGenerators
 from ownloop.errors import LoopError
+from ownloop.loop import interrupts
 from ownloop.resume import randomness
 from ownloop.resume.habit import name_of
 
@@ -82,12 +83,13 @@ class Streams:
 
         A stream that waits for the script itself is not waited for.
         """
-        held = [m for m in self._marks if m.lock.acquire(timeout=_PATIENCE_SECONDS)]
-        try:
+        with contextlib.ExitStack() as stack:
+            # A signal between a lock and the note of it would lock out its reader.
+            with interrupts.held():
+                for marks in self._marks:
+                    if marks.lock.acquire(timeout=_PATIENCE_SECONDS):
+                        stack.callback(marks.lock.release)
             yield
-        finally:
-            for marks in held:
-                marks.lock.release()
 
     def positions(self) -> dict[str, Any]:
         """Returns what another process needs, as JSON but for the arrays in it."""
