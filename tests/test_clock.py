@@ -61,8 +61,11 @@ def test_an_every_passes_through_unchanged():
     assert Every.of(when) is when
 
 
-def test_numpy_integers_are_whole_numbers():
-    assert Every.of(np.int64(300)) == every(300)
+@pytest.mark.parametrize("number", [np.int64(300), np.array(300)])
+def test_numpy_integers_are_whole_numbers_and_kept_as_pythons(number):
+    assert Every.of(number) == every(300)
+    assert SaveEvery.of(number) == SaveEvery(steps=300)
+    assert type(SaveEvery.of(number).steps) is int
 
 
 @pytest.mark.parametrize("value", [0, -3, True, 2.5, "300", (), (300, 0), [300]])
@@ -88,6 +91,14 @@ def test_a_duration_stands_alone(more):
         LoopError, match=r"together with.*duration alone.*Write every\("
     ):
         every(minutes(5), *more.pop("more", ()), **more)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5, True, "300", (), (300,)], ids=repr)
+def test_what_is_no_number_of_steps_to_save_after_is_refused(number):
+    with pytest.raises(
+        LoopError, match=r"`save` is .*Expected one number of steps.*Write save="
+    ):
+        SaveEvery.of(number)
 
 
 def test_a_save_has_one_number_and_no_start():

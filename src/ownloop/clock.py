@@ -7,11 +7,11 @@ look. Two equal values are interchangeable, and a value may be the key of a dict
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final, overload
 
 from ownloop.errors import LoopError
+from ownloop.whole import whole_number
 
 EveryLike: TypeAlias = "int | tuple[int, ...] | Every | None"
 
@@ -158,8 +158,9 @@ class SaveEvery:
             return cls(seconds=value.seconds)
         if isinstance(value, Every) and len(value.steps) == 1 and value.start == 0:
             return cls(steps=value.steps[0])
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-            return cls(steps=value)
+        number = whole_number(value)
+        if number is not None and number >= 1:
+            return cls(steps=number)
         raise LoopError(
             f"`save` is {value!r}. Expected one number of steps from 1 up, without a "
             "`start`, or a time. "
@@ -216,14 +217,8 @@ def every(step: int | Duration, *more: int, start: int = 0) -> Every | SaveEvery
 
 
 def _whole(value: object, *, least: int) -> int:
-    # True is an int to Python, but nobody means "every 1" by every=True.
-    if isinstance(value, bool):
-        raise _refusal(value)
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise _refusal(value) from None
-    if number < least:
+    number = whole_number(value)
+    if number is None or number < least:
         raise _refusal(value)
     return number
 

@@ -458,3 +458,23 @@ def test_a_step_whose_evidence_could_not_be_kept_is_met_again(
             train()
     assert train() == 7.0
     assert [path.name for path in (tmp_path / "run/nonfinite").iterdir()] == ["step-3"]
+
+
+@pytest.mark.parametrize("number", [np.int64, np.array], ids=["scalar", "array"])
+def test_whole_numbers_of_numpy_are_taken_wherever_one_is_asked_for(make, number):
+    def play(epochs):
+        loop, weight = make(save=number(2), keep=number(2), nonfinite=number(1))
+
+        def step(x):
+            weight.assign_add(1.0)
+            return {"loss": keras.ops.sum(x)}
+
+        data = ol.Batches(np.arange(8, dtype="float32"), batch_size=number(2))
+        for epoch in loop.epochs(number(epochs)):
+            assert str(epoch) == f"Epoch({epoch.number} of {epochs})"
+            for _ in epoch.train(step, data, every=number(2), steps=number(3)):
+                pass
+        return loop
+
+    assert play(2).step == 6
+    assert play(3).step == 9

@@ -4,7 +4,6 @@ Owns which rows make up which batch of which epoch. Converts and copies no array
 it is made, and never moves one to a device: the loop does, once.
 """
 
-import operator
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -14,6 +13,7 @@ import optree
 from ownloop.data.leaves import as_array, flatten, place, standard
 from ownloop.data.order import permutation, unshuffled
 from ownloop.errors import DataError
+from ownloop.whole import whole_number
 
 
 @final
@@ -201,11 +201,8 @@ def _equal_length(leaves: list[np.ndarray], names: list[str]) -> int:
 
 def _integer(value: Any, name: str, *, least: int) -> int:
     expected = f"Expected an integer of {least} or more"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_):
+    number = whole_number(value)
+    if number is None:
         raise DataError(
             f"{name} is {value!r}, of type {type(value).__name__}. {expected}. "
             f"Pass a whole number, such as {name}={max(least, 1)}."

@@ -16,6 +16,7 @@ from ownloop.data.batches import Batches
 from ownloop.data.bookmark import Bookmark
 from ownloop.data.signature import Signature
 from ownloop.errors import DataError
+from ownloop.whole import whole_number
 
 
 @final
@@ -209,12 +210,13 @@ def check_steps(steps: int) -> int:
         >>> check_steps(1000)
         1000
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    number = whole_number(steps)
+    if number is None or number < 1:
         raise DataError(
             f"steps is {steps!r}. Expected a positive integer: how many batches make "
             "the pass. Leave steps out for a pass over all the data."
         )
-    return steps
+    return number
 
 
 def check_limit(limit: int) -> None:

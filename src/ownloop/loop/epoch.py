@@ -4,6 +4,7 @@ import time
 from typing import Any, final
 
 from ownloop.clock import Every, EveryLike
+from ownloop.data.feed import check_steps
 from ownloop.errors import LoopError
 from ownloop.events import EpochDone
 from ownloop.loop.given import StepPass
@@ -120,6 +121,7 @@ class Epoch:
             self._check_open()
             check_step(step)
             looks = Every.of(every)
+            steps = None if steps is None else check_steps(steps)
             call = run.home.enter(name, step, data)
             # Of the outermost pass: when that is over, its body is not gone through.
             body = next(iter(run.under_way.values()), "")

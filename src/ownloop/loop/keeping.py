@@ -6,6 +6,7 @@ from typing import Any, final
 from ownloop.checkpoints import Keep
 from ownloop.clock import SaveEvery
 from ownloop.errors import LoopError
+from ownloop.whole import whole_number
 
 
 @final
@@ -39,8 +40,9 @@ class Keeping:
                 f'`resume` is {resume!r}. Expected True, False or "inexact". Leave it '
                 "out to continue a run that is in the folder."
             )
-        if isinstance(keep, int) and not isinstance(keep, bool) and keep >= 1:
-            keep = Keep(last=keep)
+        number = whole_number(keep)
+        if number is not None and number >= 1:
+            keep = Keep(last=number)
         if not isinstance(keep, Keep):
             raise LoopError(
                 f"`keep` is {keep!r}. Expected a number of checkpoints from 1 up, or "

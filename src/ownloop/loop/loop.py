@@ -30,6 +30,7 @@ from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
 from ownloop.observers import Console, Progress
 from ownloop.resume import owned
+from ownloop.whole import whole_number
 
 _FIVE_MINUTES: Final = SaveEvery(seconds=300.0)
 
@@ -201,15 +202,14 @@ class Loop:
             CheckpointError: While it is iterated: no checkpoint in it can be trusted,
                 or one cannot be written.
         """
-        if total is not None and (
-            isinstance(total, bool) or not isinstance(total, int) or total < 0
-        ):
+        number = whole_number(total)
+        if total is not None and (number is None or number < 0):
             raise LoopError(
                 f"`loop.epochs` got {total!r}. Expected the total number of epochs, a "
                 "whole number from 0 up, or nothing. Write `loop.epochs(10)`, or "
                 "`loop.epochs()` to go on until `loop.stop`."
             )
-        return Rounds(lambda: self._epochs(total))
+        return Rounds(lambda: self._epochs(number))
 
     def _epochs(self, total: int | None) -> Iterator[Epoch]:
         run = self._run

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from ownloop.errors import LoopError
+from ownloop.whole import whole_number
 
 _MANY = 100
 """So many steps may be skipped in a run by `nonfinite="skip"`."""
@@ -33,8 +34,9 @@ class Policy:
         Raises:
             LoopError: It is none of the words, and no whole number from 0 up.
         """
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return Policy(value, raises=True)
+        number = whole_number(value)
+        if number is not None and number >= 0:
+            return Policy(number, raises=True)
         known = {
             "raise": Policy(0, raises=True),
             "skip": Policy(_MANY, raises=True),

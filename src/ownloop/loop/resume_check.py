@@ -20,6 +20,7 @@ from ownloop.errors import LoopError
 from ownloop.folder import Layout
 from ownloop.loop.script import script_of_this_process
 from ownloop.loop.trial import KILL, Trial
+from ownloop.whole import whole_number
 
 _WORDS_OF_A_FAILURE = 2_000
 _UNSEEDED: Final = ("random/", "reading/")
@@ -65,7 +66,7 @@ class ResumeReport:
 
 def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
     """Runs this script in child processes; see `Loop.check_resume`."""
-    _check(steps, kills)
+    steps, kills = _checked(steps, kills)
     if script_of_this_process() is None:
         raise LoopError(
             "`check_resume` was called outside of a script. Expected a file that can "
@@ -94,14 +95,15 @@ def check_resume(steps: int, kills: int, seed: int) -> ResumeReport:
     return ResumeReport(end.step, tuple(killed), difference)
 
 
-def _check(steps: Any, kills: Any) -> None:
-    are_whole = isinstance(steps, int) and isinstance(kills, int)
-    if not are_whole or not 0 < kills < steps:
+def _checked(steps: Any, kills: Any) -> tuple[int, int]:
+    most, number = whole_number(steps), whole_number(kills)
+    if most is None or number is None or not 0 < number < most:
         raise LoopError(
             f"`check_resume` got steps={steps!r} and kills={kills!r}. Expected whole "
             "numbers with 0 < kills < steps. Write, for example, "
             "loop.check_resume(steps=200, kills=3)."
         )
+    return most, number
 
 
 def _run(command: list[str], trial: Trial) -> bool:

@@ -107,7 +107,7 @@ class Supply:
             place = None if bookmark is None else Bookmark.from_json(bookmark)
             marks = self.streams.marks(data, where, place, epoch=epoch)
             return _open(data, epoch=max(epoch, 1), skip=done, marks=marks)
-        check_steps(steps)
+        steps = check_steps(steps)
         if epoch != self._epoch:
             self._epoch, self._met = epoch, {}
         return self._share(data, name, steps, where)
