@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from ownloop.checkpoints import Keep, names_to_keep
@@ -42,9 +43,18 @@ def test_what_has_no_value_is_never_the_best():
     [
         (
             {"last": 0},
-            "last=0 and best=0. Expected at least 1 and at least 0. Keep one",
+            "last=0 and best=0. Expected whole numbers of at least 1 and at least 0. "
+            "Keep one",
         ),
         ({"best": -1}, "last=3 and best=-1. Expected"),
+        ({"last": 2.5}, "last=2.5 and best=0. Expected whole numbers"),
+        ({"last": True}, "last=True and best=0. Expected whole numbers"),
+        ({"last": "3"}, "last='3' and best=0. Expected whole numbers"),
+        ({"last": None}, "last=None and best=0. Expected whole numbers"),
+        ({"best": 1.0, "by": "loss"}, "last=3 and best=1.0. Expected whole numbers"),
+        ({"best": True, "by": "loss"}, "last=3 and best=True. Expected whole numbers"),
+        ({"best": math.nan, "by": "loss"}, "best=nan. Expected whole numbers"),
+        ({"best": 1, "by": 3}, "best=1 and by=3. Expected both or neither"),
         ({"best": 1}, "best=1 and by=None. Expected both or neither. Name the value"),
         ({"by": "loss"}, "best=0 and by='loss'. Expected both or neither"),
     ],
@@ -52,3 +62,9 @@ def test_what_has_no_value_is_never_the_best():
 def test_what_makes_no_sense_is_refused(options, message):
     with pytest.raises(CheckpointError, match=message):
         Keep(**options)
+
+
+def test_numpy_integers_are_kept_as_pythons():
+    keep = Keep(last=np.int64(2), best=np.array(1), by="loss")
+    assert keep == Keep(last=2, best=1, by="loss")
+    assert (type(keep.last), type(keep.best)) == (int, int)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 from ownloop.errors import CheckpointError
+from ownloop.whole import whole_number
 
 
 @final
@@ -38,16 +39,20 @@ class Keep:
     highest: bool = False
 
     def __post_init__(self) -> None:
-        if self.last < 1 or self.best < 0:
+        last, best = whole_number(self.last), whole_number(self.best)
+        if last is None or best is None or last < 1 or best < 0:
             raise CheckpointError(
-                f"Keep was given last={self.last} and best={self.best}. Expected at "
-                "least 1 and at least 0. Keep one, or save no checkpoints at all."
+                f"Keep was given last={self.last!r} and best={self.best!r}. Expected "
+                "whole numbers of at least 1 and at least 0. Keep one, or save no "
+                "checkpoints at all."
             )
-        if (self.best > 0) != (self.by is not None):
+        if not (isinstance(self.by, str) if best else self.by is None):
             raise CheckpointError(
-                f"Keep was given best={self.best} and by={self.by!r}. Expected both or "
+                f"Keep was given best={best} and by={self.by!r}. Expected both or "
                 "neither. Name the value, as in Keep(best=1, by='val_loss')."
             )
+        object.__setattr__(self, "last", last)
+        object.__setattr__(self, "best", best)
 
 
 def names_to_keep(
