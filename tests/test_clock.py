@@ -93,6 +93,24 @@ def test_a_duration_stands_alone(more):
         every(minutes(5), *more.pop("more", ()), **more)
 
 
+@pytest.mark.parametrize("number", [5, 0.5, np.int64(5), np.float32(0.5)])
+def test_a_duration_is_any_number_above_zero_in_seconds(number):
+    duration = minutes(number)
+    assert duration.seconds == 60 * float(number)
+    assert type(duration.seconds) is float
+
+
+NO_TIMES = [0, -1, 0.0, True, "5", None, np.nan, np.inf, -np.inf, np.float32("nan")]
+
+
+@pytest.mark.parametrize("number", NO_TIMES, ids=repr)
+def test_what_is_no_length_of_time_is_refused(number):
+    with pytest.raises(
+        LoopError, match=r"`minutes` got .*finite number above 0.*Write"
+    ):
+        minutes(number)
+
+
 @pytest.mark.parametrize("number", [0, -1, 2.5, True, "300", (), (300,)], ids=repr)
 def test_what_is_no_number_of_steps_to_save_after_is_refused(number):
     with pytest.raises(

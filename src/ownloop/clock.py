@@ -7,7 +7,9 @@ look. Two equal values are interchangeable, and a value may be the key of a dict
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final, TypeAlias, final, overload
 
 from ownloop.errors import LoopError
@@ -111,18 +113,20 @@ def minutes(number: float) -> Duration:
         number: Minutes, above 0; `1 / 60` is a second.
 
     Raises:
-        LoopError: If it is no number above 0.
+        LoopError: If it is no finite number above 0.
 
     Example:
         >>> minutes(5)
         Duration(seconds=300.0)
     """
-    if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    # Compared from both sides, since NaN is neither above 0 nor below.
+    if not is_number or not 0 < number < math.inf:
         raise LoopError(
-            f"`minutes` got {number!r}. Expected a number above 0. Write, for example, "
-            "minutes(5)."
+            f"`minutes` got {number!r}. Expected a finite number above 0. Write, for "
+            "example, minutes(5), or save=None to save at the ends of epochs only."
         )
-    return Duration(60.0 * number)
+    return Duration(60.0 * float(number))
 
 
 @final
