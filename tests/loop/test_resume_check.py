@@ -1,6 +1,7 @@
 """`Loop.check_resume`: a script's own processes, killed and compared."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 import ownloop as ol
+from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import LoopError
 from ownloop.loop import pace
-from ownloop.loop.resume_check import ResumeReport, _difference_of_logs
+from ownloop.loop.resume_check import ResumeReport, _difference, _difference_of_logs
 
 SCRIPT = """
 import sys, keras, numpy as np, ownloop as ol
@@ -128,6 +130,42 @@ def test_it_is_refused_where_it_makes_no_sense(monkeypatch):
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with pytest.raises(LoopError, match="outside of a script"):
         ol.Loop().check_resume()
+
+
+@pytest.mark.parametrize("numbers", [(9.0, 3), (9, True), ("9", 3), (np.nan, 3)])
+def test_steps_and_kills_are_whole_numbers(numbers):
+    steps, kills = numbers
+    with pytest.raises(LoopError, match=r"got steps=.*whole numbers with.*Write"):
+        ol.Loop().check_resume(steps=steps, kills=kills)
+
+
+def end(tensors=("weight",), **meta):
+    entries = {name: Entry(np.zeros(1), "state", f"path of {name}") for name in tensors}
+    return Checkpoint(3, entries, {"epoch": 1, "data": {}} | meta)
+
+
+DIFFERENCES = {
+    "a variable is missing": (end(("weight", "b")), end(), "b .path of b. is not in"),
+    "a variable is new": (end(), end(("weight", "b")), "b .path of b. is only in"),
+    "a found one is new": (end(), end(("weight", "found/7")), "found/0 .* is only in"),
+    "a word is missing": (end(flag=[1]), end(), "flag is None and not .1."),
+    "a word is new": (end(), end(flag=[1]), "flag is .1. and not None"),
+    "a word is another": (end(flag=1), end(flag=2), "flag is 2 and not 1"),
+    "data are new": (end(), end(data={"a": 1}), "data is {'a': 1} and not {}"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENCES)
+def test_what_only_one_of_two_ends_has_is_a_difference(case):
+    whole, cut, words = DIFFERENCES[case]
+    assert re.match(words, _difference(whole, cut))
+
+
+def test_ends_with_the_same_bits_have_no_difference():
+    apart = end(("weight", "random/python/0", "reading/0"), kinds={"a": 1})
+    assert _difference(end(), end()) is None
+    assert _difference(end(), apart) is None  # How it came there is no matter.
+    assert _difference(apart, end()) is None
 
 
 def test_logs_are_compared_byte_by_byte_whatever_the_locale(tmp_path):

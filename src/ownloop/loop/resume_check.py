@@ -137,13 +137,17 @@ def _difference(whole: Checkpoint, cut: Checkpoint) -> str | None:
     if whole.step != cut.step:
         return f"it ended at step {cut.step} and not at step {whole.step}"
     tensors, others = _tensors(whole), _tensors(cut)
-    for name, (path, digest) in tensors.items():
-        if others.get(name, ("", ""))[1] != digest:
+    for name, (path, digest) in (tensors | others).items():
+        if name not in others:
+            return f"{name} ({path}) is not in the killed run"
+        if name not in tensors:
+            return f"{name} ({path}) is only in the killed run"
+        if tensors[name][1] != digest:
             return f"{name} ({path}) differs"
     before, now = _words(whole.meta), _words(cut.meta)
-    for name, value in before.items():
-        if now.get(name) != value:
-            return f"{name} is {now.get(name)!r:.200} and not {value!r:.200}"
+    for name in before | now:
+        if before.get(name) != now.get(name):
+            return f"{name} is {now.get(name)!r:.200} and not {before.get(name)!r:.200}"
     return None
 
 
