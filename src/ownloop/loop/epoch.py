@@ -123,8 +123,6 @@ class Epoch:
             looks = Every.of(every)
             steps = None if steps is None else check_steps(steps)
             call = run.home.enter(name, step, data)
-            # Of the outermost pass: when that is over, its body is not gone through.
-            body = next(iter(run.under_way.values()), "")
             try:
                 feed = run.data.feed(
                     data,
@@ -132,7 +130,7 @@ class Epoch:
                     steps=steps,
                     epoch=self.number,
                     done=done_of(call),
-                    body=body,
+                    body=run.body,
                     bookmark=(call.open or {}).get("stream"),
                 )
             except BaseException:
@@ -145,7 +143,7 @@ class Epoch:
                 feed,
                 call=call,
                 name=name,
-                place=body or self._next_place(name),
+                place=run.body or self._next_place(name),
                 every=looks,
                 batches=batches,
             )

@@ -81,6 +81,14 @@ class Run:
         """How many are done for the user's code, which may be on its way back."""
         return self.home.position(self.done)
 
+    @property
+    def body(self) -> str:
+        """The place of the pass in whose body the user's code is; else empty.
+
+        The outermost one: when that is over, its body is not gone through again.
+        """
+        return next(iter(self.under_way.values()), "")
+
     def tell(self, event: Event) -> None:
         """Hands an event to each observer."""
         for observer in self.observers:

@@ -74,7 +74,5 @@ def _go_through(run: Run, call: Call, step: Step, data: Any, *, name: str) -> Va
 
 
 def _open(run: Run, data: Any, name: str) -> AbstractFeed:
-    # Of the outermost pass: when that is over, its body is not gone through.
-    body = next(iter(run.under_way.values()), "")
     epoch = run.current or run.epoch
-    return run.data.feed(data, name=name, steps=None, epoch=epoch, body=body)
+    return run.data.feed(data, name=name, steps=None, epoch=epoch, body=run.body)
