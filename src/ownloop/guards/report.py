@@ -62,8 +62,8 @@ class Finding:
 class Report:
     """The values of one step that were not finite, in the order of the step.
 
-    That is: the batch, the outputs of layers, what is logged, the gradients, and the
-    new values of variables.
+    That is: the batch, the variables before the step, the outputs of layers, what is
+    logged, the gradients, and the new values of variables.
 
     Example:
         >>> loss = Finding(Stage.LOGGED, "loss", Flaws(0, 1, 1, "inf"))
