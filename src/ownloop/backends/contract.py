@@ -12,7 +12,8 @@
 
 This file knows no framework. The loop exists once, above it; a backend is these
 verbs and not a trainer. Each room (`jax/`, `tensorflow/`, `torch/`) has the same
-file names where it does the same thing: compile, finite, gradient, place, state, room.
+file names where it does the same thing: compile, finite, gradient, place, recording,
+state, room.
 """
 
 from abc import ABC, abstractmethod

@@ -6,8 +6,9 @@
     Chunk    what came back between two looks
     Values   names and numbers
 
-This room owns when things happen. It knows backends by their contract only, and no
-file format; what it has to tell goes to observers as frozen events.
+This room owns when things happen. It knows no backend's own room, only the contract and
+what holds for Keras on all of them (scopes, births, draws without a seed), and no file
+format; what it has to tell goes to observers as frozen events.
 """
 
 from ownloop.loop.chunk import Chunk as Chunk

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, final
 
 
 @contextlib.contextmanager
@@ -28,6 +28,7 @@ def held() -> Iterator[None]:
         yield
 
 
+@final
 class _Held:
     """One of them. It is entered for each chunk, and a generator would cost more."""
 
