@@ -37,6 +37,39 @@ def test_whatever_else_the_function_returns_comes_along():
     assert (number(value), aux["doubled"], number(gradient)) == (15.0, 10.0, 5.0)
 
 
+def test_keyword_arguments_are_handed_to_the_function_as_they_are():
+    a, seen = keras.Variable(3.0), []
+
+    def loss_of(x, *, scale, training=False):
+        seen.append(training)
+        return a * a * x * scale
+
+    value, gradient = ol.value_and_grad(loss_of, a)(2.0, scale=5.0, training=True)
+    assert (number(value), number(gradient)) == (90.0, 60.0)
+    assert all(flag is True for flag in seen)
+    tensor = keras.ops.convert_to_tensor(3.0)
+    value, gradient = ol.value_and_grad(loss_of, a)(scale=tensor, x=2.0)
+    assert (number(value), number(gradient)) == (54.0, 36.0)
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_keyword_arguments_may_be_tensors_of_a_step(compile):
+    weight = keras.Variable(1.0)
+
+    def step(x, y):
+        loss_of = lambda x, y: keras.ops.sum((weight * x - y) ** 2)  # noqa: E731
+        loss, gradient = ol.value_and_grad(loss_of, weight)(x, y=y)
+        weight.assign(weight - 0.25 * gradient)
+        return loss
+
+    loop = ol.Loop(weight=weight, compile=compile, observers=[])
+    ones = np.ones(2, "float32")
+    for epoch in loop.epochs(1):
+        epoch.train(step, ol.Batches((ones, 3 * ones), batch_size=1)).run()
+    assert loop.history.steps["train_loss"].tolist() == [4.0, 1.0]
+    assert number(weight.value) == 2.5
+
+
 @pytest.mark.parametrize("compile", [True, False])
 def test_state_is_assigned_once(compile):
     weight = keras.Variable(1.0)

@@ -1,5 +1,6 @@
 """`value_and_grad`: the gradient of a function, on public framework API only."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,15 +18,16 @@ def value_and_grad(
     assigns (metrics, moving averages, seeds) is assigned, once.
 
     Args:
-        function: Takes any arguments and returns a scalar loss, or a pair of a loss
+        function: Takes any arguments, and returns a scalar loss, or a pair of a loss
             and anything else if `has_aux`.
         variables: The `keras.Variable`s to differentiate for, in any structure.
         has_aux: Whether `function` returns a pair.
 
     Returns:
-        A function of the same arguments that returns `(value, gradients)`, where
-        value is what `function` returned, and gradients has the structure of
-        `variables` and their shapes; zeros where the loss does not depend on one.
+        A function of the same arguments, keyword arguments included, that returns
+        `(value, gradients)`, where value is what `function` returned, and gradients has
+        the structure of `variables` and their shapes; zeros where the loss does not
+        depend on one.
 
     Example:
         >>> import keras
@@ -39,10 +41,11 @@ def value_and_grad(
     Reference: https://docs.jax.dev/en/latest/_autosummary/jax.value_and_grad.html
     """
 
-    def differentiated(*arguments: Any) -> tuple[Any, Any]:
+    def differentiated(*arguments: Any, **options: Any) -> tuple[Any, Any]:
         flat = keras.tree.flatten(variables)
+        call = functools.partial(function, **options)
         value, gradients = backends.current().value_and_grad(
-            function, flat, arguments, has_aux=has_aux
+            call, flat, arguments, has_aux=has_aux
         )
         gradients = [
             keras.ops.zeros(v.shape, v.dtype) if gradient is None else gradient
