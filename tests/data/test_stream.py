@@ -241,6 +241,23 @@ def test_what_gives_no_batches_is_refused_at_once(data, message):
         feed(data)
 
 
+def test_tensors_of_the_frameworks_are_arrays():
+    tensorflow = pytest.importorskip("tensorflow")
+    torch = pytest.importorskip("torch")
+    jax = pytest.importorskip("jax")
+    for tensor in (torch.zeros(3), tensorflow.zeros(3), jax.numpy.zeros(3)):
+        for data in (tensor, (tensor, tensor), (tensor, [0, 1, 2])):
+            with pytest.raises(DataError, match=r"are arrays .*ol.Batches"):
+                feed(data)
+        with feed([(tensor, tensor), (tensor, tensor)]) as source:
+            assert drain(source, 10) == ([0, 0], [2])
+
+
+def test_numbers_in_a_tuple_are_batches():
+    with feed((np.float64(1), np.float64(2))) as source:
+        assert drain(source, 10) == ([1, 2], [2])
+
+
 def test_closing_ends_the_thread_even_while_it_waits():
     before = threads()
     source = feed(Counted())

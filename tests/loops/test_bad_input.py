@@ -113,6 +113,34 @@ def test_data_that_give_no_batch_are_refused(script, case, how):
     script.check_nothing_is_lost()
 
 
+BARE = {
+    "a tensor": lambda: keras.ops.arange(6.0),
+    "a tuple of tensors": lambda: (keras.ops.arange(6.0), keras.ops.arange(6.0)),
+    "a variable": lambda: keras.Variable(np.arange(6.0)),
+    "a tuple with a variable": lambda: (keras.Variable(np.arange(6.0)), None),
+}
+
+
+@pytest.mark.parametrize("case", BARE)
+@pytest.mark.parametrize("how", ["train", "validate"])
+def test_bare_tensors_are_refused_as_bare_arrays_are(script, case, how):
+    data = BARE[case]()
+    if how == "train":
+        complains(lambda: script.train(script.count, data), DataError, "are arrays")
+    else:
+        complains(
+            lambda: script.loop.validate(script.count, data), DataError, "are arrays"
+        )
+    script.check_nothing_is_lost()
+
+
+def test_a_list_of_tensors_is_a_list_of_batches(script):
+    data = [keras.ops.arange(2.0), keras.ops.arange(3.0)]
+    for epoch in script.loop.epochs(2):
+        epoch.train(script.count, data).run()
+    assert script.loop.history.steps["train_total"].tolist() == [2, 4, 6, 7, 10]
+
+
 def test_a_generator_can_be_read_once_and_says_so_the_second_time(script):
     once = (np.ones(2) for _ in range(3))
 

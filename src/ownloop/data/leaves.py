@@ -82,6 +82,18 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
     return array
 
 
+def is_array(data: Any) -> bool:
+    """Whether something is an array, a tensor or a variable, of whatever library.
+
+    Example:
+        >>> is_array(np.zeros(2)), is_array([0, 0]), is_array(np.float64(0))
+        (True, False, False)
+    """
+    if isinstance(data, np.generic):
+        return False
+    return isinstance(data, _ArrayLike | _Detachable | _ConvertsItself)
+
+
 def check_numeric(array: np.ndarray, name: str) -> None:
     """Refuses an array that is not made of real numbers or booleans.
 

@@ -8,10 +8,9 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, final
 
-import numpy as np
-
 from ownloop.data.bookmark import Bookmark
 from ownloop.data.feed import AbstractFeed, Segment, check_limit, check_steps
+from ownloop.data.leaves import is_array
 from ownloop.data.marks import Marks
 from ownloop.data.prefetch import Prefetch
 from ownloop.errors import DataError
@@ -49,7 +48,7 @@ class StreamFeed(AbstractFeed):
         DataError: The iterable is none, or is arrays rather than batches.
 
     Example:
-        >>> stream = [np.zeros(2), np.zeros(2), np.zeros(1)]
+        >>> stream = [[1, 2], [3, 4], [5]]
         >>> with StreamFeed(stream, float_type="float32") as feed:
         ...     while (segment := feed.take(10)) is not None:
         ...         print(segment.count, segment.leaves[0].shape)
@@ -124,7 +123,7 @@ def check_stream(iterable: Any) -> None:
         DataError: Says what was given and how to pass it.
 
     Example:
-        >>> check_stream([(np.zeros(2), np.zeros(2))])
+        >>> check_stream([([1, 2], [0, 1])])
     """
     if _is_arrays(iterable):
         raise DataError(
@@ -143,5 +142,5 @@ def check_stream(iterable: Any) -> None:
 
 def _is_arrays(data: Any) -> bool:
     if isinstance(data, tuple):
-        return any(isinstance(item, np.ndarray) for item in data)
-    return isinstance(data, np.ndarray | dict)
+        return any(is_array(item) for item in data)
+    return isinstance(data, dict) or is_array(data)

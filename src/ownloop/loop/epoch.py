@@ -99,7 +99,7 @@ class Epoch:
             LoopError: The epoch is over, the step cannot be called, `every` makes no
                 sense, or there are neither data nor `steps`.
             DataError: `steps` makes no sense, or the data give no batches, as a bare
-                array does.
+                array or tensor does.
             FolderError: The run in the folder had another step or other data here.
 
         Example:
