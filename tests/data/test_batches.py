@@ -66,7 +66,7 @@ def test_memory_maps_and_views_are_taken_as_they_are(tmp_path):
     mapped = np.memmap(tmp_path / "rows", dtype="uint8", mode="w+", shape=(4, 2))
     mapped[:] = np.arange(8).reshape(4, 2)
     batches = Batches((mapped, np.arange(8)[::2]), 3)
-    assert batches.leaves[0] is mapped
+    assert batches.leaves[0].base is mapped
     first, second = batches.batch(1, 0)
     assert type(first) is np.ndarray
     assert first.tolist() == [[0, 1], [2, 3], [4, 5]]

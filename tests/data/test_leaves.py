@@ -50,9 +50,11 @@ def test_an_array_is_not_copied():
     assert standard(array, "float64") is array
 
 
-def test_a_memory_map_stays_one(tmp_path):
+def test_a_memory_map_is_not_read(tmp_path):
     mapped = np.memmap(tmp_path / "rows", dtype="uint8", mode="w+", shape=(4, 2))
-    assert as_array(mapped, "") is mapped
+    array = as_array(mapped, "")
+    assert type(array) is np.ndarray
+    assert array.base is mapped
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Passes of `steps` over the same data: each batch is used once, and in order."""
 
+import tempfile
+
 import keras
 import numpy as np
 import pytest
@@ -19,7 +21,9 @@ def data_of(kind, first=0):
     if kind == "iterator":
         return iter([number.reshape(1) for number in numbers])
     if kind == "mapped":
-        numbers = numbers.view(np.memmap)
+        with tempfile.TemporaryFile() as file:
+            numbers.tofile(file)
+            numbers = np.memmap(file, dtype="float32")
     return ol.Batches(numbers, batch_size=1)
 
 

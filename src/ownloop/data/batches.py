@@ -23,8 +23,8 @@ class Batches:
     A loop keeps the arrays on the device, in the dtypes that they have, and picks each
     batch by its row numbers, so that no batch has to be copied there during training.
     Images of uint8 take a quarter of the memory, and a step may scale them.
-    Memory-mapped arrays (`numpy.memmap`) stay on the disk, and are read batch by
-    batch, ahead of the step that takes them.
+    Memory-mapped arrays (`numpy.memmap`) and views of them stay on the disk, and are
+    read batch by batch, ahead of the step that takes them.
 
     Args:
         arrays: A NumPy array, or a tuple, list or dict (nested or not) of arrays with
@@ -148,9 +148,7 @@ class Batches:
             )
         start = index * self.batch_size
         rows = self.rows(epoch)[start : start + self.batch_size]
-        return self.structure.unflatten(
-            [np.asarray(leaf[rows]) for leaf in self.leaves]
-        )
+        return self.structure.unflatten([leaf[rows] for leaf in self.leaves])
 
     def resident(self, float_type: str) -> list[np.ndarray]:
         """Returns the whole arrays as a device wants them: the same objects each time.

@@ -148,13 +148,11 @@ def place(name: str) -> str:
 
 
 def _read(leaf: Any) -> np.ndarray:
-    if isinstance(leaf, np.ndarray):
-        # A memory map stays what it is; other subclasses change what [] means.
-        return leaf if isinstance(leaf, np.memmap) else np.asarray(leaf)
     if isinstance(leaf, _Detachable):
         leaf = leaf.detach().cpu()
     if not isinstance(leaf, _ArrayLike) and isinstance(leaf, _ConvertsItself):
         leaf = leaf.numpy()
+    # Subclasses change what [] means. A plain view of a memory map stays in the file.
     return np.asarray(leaf)
 
 

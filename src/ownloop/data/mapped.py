@@ -1,6 +1,7 @@
 """Memory-mapped arrays: too large for memory, so read from the disk batch by batch."""
 
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +16,17 @@ def is_mapped(batches: Batches) -> bool:
         >>> is_mapped(Batches(np.arange(4), 2))
         False
     """
-    return any(isinstance(leaf, np.memmap) for leaf in batches.leaves)
+    return any(_lies_in_a_file(leaf) for leaf in batches.leaves)
+
+
+def _lies_in_a_file(array: Any) -> bool:
+    """Whether an array is a memory map, or a view of one, of whatever type."""
+    # Copies of a map have its type and no map, plain views the map and not the type.
+    while array is not None:
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
 
 
 @final
