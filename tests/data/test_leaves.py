@@ -80,6 +80,36 @@ def test_ragged_lists_are_refused():
         as_array([[1, 2], [3]], "[0]")
 
 
+class Unreadable:
+    """A tensor of which NumPy can make no array, such as one of bfloat16 in PyTorch."""
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+def test_tensors_that_cannot_be_read_are_no_matter_of_rows():
+    words = r"(?s)\[0\] cannot be read.*type Unreadable.*BFloat16\. Expected.*float32"
+    with pytest.raises(DataError, match=words) as caught:
+        as_array(Unreadable(), "[0]")
+    assert "rows" not in str(caught.value)
+
+
+def test_a_bfloat16_tensor_of_pytorch_is_refused_with_what_it_says():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(DataError, match=r"BFloat16\. Expected.*float32"):
+        as_array(torch.zeros(2, dtype=torch.bfloat16), "")
+
+
+def test_a_mask_is_not_lost():
+    array = np.ma.masked_array([1.0, 2.0], mask=[False, True])
+    with pytest.raises(DataError, match=r"\[1\] is masked.*1 of its 2.*filled"):
+        as_array(array, "[1]")
+
+
+def test_a_mask_that_hides_nothing_may_be_lost():
+    assert as_array(np.ma.masked_array([1.0, 2.0]), "").tolist() == [1, 2]
+
+
 def test_small_floats_of_other_libraries_are_numbers():
     as_array(np.zeros(2, dtype=ml_dtypes.bfloat16), "")
 

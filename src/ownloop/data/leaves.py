@@ -63,20 +63,27 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
         name: Where the leaf stands, such as `"[1]"`; for the messages.
 
     Raises:
-        DataError: The leaf is ragged, or not made of real numbers or booleans.
+        DataError: The leaf is ragged, has masked values, is of a kind that NumPy does
+            not know, or is not made of real numbers or booleans.
 
     Example:
         >>> as_array([1.0, 2.0], "[0]")
         array([1., 2.])
     """
+    if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
+        raise DataError(
+            f"{place(name)} is masked: it hides {np.count_nonzero(leaf.mask):,} of its "
+            f"{leaf.size:,} values. Expected a value in each place. Fill the others "
+            "in, such as by array.filled(0), and pass np.ma.getmaskarray(array) as an "
+            "array of its own where the step has to know."
+        )
     try:
         array = _read(leaf)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"{place(name)} cannot be read as a NumPy array: it is a "
-            f"{type(leaf).__name__}, and NumPy says: {error}. Expected an array whose "
-            "rows have equal shapes. Pad or cut the rows to one length, or convert "
-            "the values to a NumPy array first."
+            f"{place(name)} cannot be read as a NumPy array: it is of type "
+            f"{type(leaf).__name__}, and reading it fails with: "
+            f"{str(error).rstrip('.')}. {_way_to_read(leaf)}"
         ) from error
     check_numeric(array, name)
     return array
@@ -154,6 +161,18 @@ def _read(leaf: Any) -> np.ndarray:
         leaf = leaf.numpy()
     # Subclasses change what [] means. A plain view of a memory map stays in the file.
     return np.asarray(leaf)
+
+
+def _way_to_read(leaf: Any) -> str:
+    if isinstance(leaf, list):
+        return (
+            "Expected an array whose rows have equal shapes. Pad or cut the rows to "
+            "one length."
+        )
+    return (
+        "Expected an array that NumPy can make its own. Convert it first, such as to "
+        "float32, or to a dense tensor."
+    )
 
 
 def _is_list_of_numbers(node: Any) -> bool:
