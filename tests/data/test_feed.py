@@ -72,6 +72,14 @@ def test_passes_of_a_fixed_length_go_on_where_the_last_one_stopped():
     assert seen + drain(other, 1)[0] == expected
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_pass_that_starts_at_the_end_of_an_epoch_begins_with_the_next(dropped):
+    batches = Batches(np.arange(5), 2, shuffle=True, seed=1, drop_remainder=dropped)
+    source = feed(batches, start=len(batches), steps=2)
+    assert drain(source, 1)[0] == batches.rows(2)[:4].reshape(2, 2).tolist()
+    assert feed(batches, start=len(batches)).take(1) is None
+
+
 def test_a_pass_that_was_left_early_goes_on_with_the_next_batch():
     source = feed(Batches(np.arange(10), 1), steps=6)
     assert source.take(2).rows.tolist() == [[0], [1]]

@@ -107,7 +107,7 @@ class ResidentFeed(AbstractFeed):
         float_type: What float64 becomes on the device, such as `"float32"`.
         epoch: Which epoch's order to begin with, counted from 1.
         start: The first batch of that epoch to hand out, counted from 0; as large as
-            the number of batches, none is left.
+            the number of batches, none of that epoch is left.
         steps: How many batches make the pass; None for those to the epoch's end.
 
     Raises:
@@ -141,6 +141,7 @@ class ResidentFeed(AbstractFeed):
         self._epoch, self._index = epoch, start
         self._left = len(batches) - start if steps is None else check_steps(steps)
         self._signatures: dict[int, Signature] = {}
+        self._advance(0)  # Behind the last batch of an epoch is the next epoch.
 
     @property
     def batches(self) -> Batches:
