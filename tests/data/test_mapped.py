@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 import pytest
 
-from ownloop.data import Batches, is_mapped
+from ownloop.data import Batches, FromEpoch, is_mapped
 
 
 @pytest.fixture
@@ -42,3 +42,11 @@ def test_whatever_lies_in_a_file_is_mapped(rows, case):
 @pytest.mark.parametrize("case", IN_MEMORY)
 def test_what_was_computed_from_it_lies_in_memory(rows, case):
     assert not is_mapped(Batches(IN_MEMORY[case](rows), 2))
+
+
+def test_the_first_epoch_may_begin_in_its_middle_and_the_next_do_not(rows):
+    batches = Batches(rows, 2, shuffle=True, seed=1)
+    data = FromEpoch(batches, epoch=4, start=2)
+    for epoch, first in ((4, 2), (5, 0), (6, 0)):
+        found = np.concatenate(list(data))
+        assert np.array_equal(found, rows[batches.rows(epoch)[2 * first :]])

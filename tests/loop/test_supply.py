@@ -1,6 +1,7 @@
 """Data of passes of `steps`: gone on with, or begun, in another process as well."""
 
 import gc
+import tempfile
 import threading
 import weakref
 
@@ -163,6 +164,47 @@ def test_a_stream_that_comes_to_a_new_place_begins_and_what_it_may_be_is_said():
         "ones: whether they are those of 'warm', and were to be gone on with, cannot "
         "be seen"
     ]
+
+
+@pytest.fixture
+def mapped(monkeypatch):
+    """Ten batches of numbers in a file, and a list of those that were read."""
+    with tempfile.TemporaryFile() as file:
+        numbers = np.memmap(file, dtype="int64", mode="w+", shape=10)
+    numbers[:] = np.arange(10)
+    read, batch = [], Batches.batch
+
+    def count(self, epoch, index):
+        read.append((epoch, index))
+        return batch(self, epoch, index)
+
+    monkeypatch.setattr(Batches, "batch", count)
+    return Batches(numbers, batch_size=1), read
+
+
+def all_of(feed):
+    found = []
+    while (segment := feed.take(4)) is not None:
+        found += segment.leaves[0].ravel().tolist()
+    return found
+
+
+@pytest.mark.parametrize("done", [0, 1, 8, 10])
+def test_of_a_file_only_what_is_to_come_is_read_and_one_batch_before_it(mapped, done):
+    data, read = mapped
+    with Supply().feed(data, name="train", steps=None, epoch=3, done=done) as feed:
+        assert all_of(feed) == list(range(done, 10))
+    assert read == [(3, index) for index in range(max(done - 1, 0), 10)]
+
+
+def test_so_where_passes_go_on_with_a_file_into_the_next_epoch(mapped):
+    data, read = mapped
+    supply = Supply()
+    assert take(supply, data, 1, count=18) == [*range(10), *range(8)]
+    supply = again(supply)
+    read.clear()
+    assert take(supply, data, 2, count=4) == [8, 9, 0, 1]
+    assert read == [(2, 7), (2, 8), (2, 9), (3, 0), (3, 1)]
 
 
 def test_data_that_take_turns_cannot_be_told_apart_and_are_refused():

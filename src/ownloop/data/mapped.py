@@ -33,7 +33,8 @@ def _lies_in_a_file(array: Any) -> bool:
 class FromEpoch:
     """The batches of one epoch each time it is iterated, beginning with a given one.
 
-    The same batches in the same order as those of arrays in memory.
+    The same batches in the same order as those of arrays in memory. The first `start`
+    batches of the first epoch are left out, and not read.
 
     Example:
         >>> data = FromEpoch(Batches(np.arange(4), 2, shuffle=True, seed=1), epoch=1)
@@ -41,10 +42,13 @@ class FromEpoch:
         ([[0, 3], [2, 1]], [[2, 0], [1, 3]])
     """
 
-    def __init__(self, batches: Batches, *, epoch: int) -> None:
+    def __init__(self, batches: Batches, *, epoch: int, start: int = 0) -> None:
         self._batches = batches
         self._epoch = epoch
+        self._start = start
 
     def __iter__(self) -> Iterator[Any]:
         epoch, self._epoch = self._epoch, self._epoch + 1
-        return (self._batches.batch(epoch, i) for i in range(len(self._batches)))
+        start, self._start = self._start, 0
+        indices = range(start, len(self._batches))
+        return (self._batches.batch(epoch, index) for index in indices)

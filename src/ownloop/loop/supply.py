@@ -323,7 +323,10 @@ def _open(
             return ResidentFeed(
                 data, float_type=float_type, epoch=epoch, start=skip, steps=steps
             )
-        data = FromEpoch(data, epoch=epoch)
+        # What was used is not read again, except for its last batch: if the epoch ends
+        # behind that, its data are not empty.
+        start, skip = max(skip - 1, 0), min(skip, 1)
+        data = FromEpoch(data, epoch=epoch, start=start)
     if marks is not None and marks.behind:
         skip = 0  # The marks leave out what was used.
     return StreamFeed(data, float_type=float_type, steps=steps, skip=skip, marks=marks)
