@@ -1,7 +1,8 @@
 """Batches: arrays in memory, cut into batches in a known order.
 
-Owns which rows make up which batch of which epoch. Converts and copies no array when
-it is made, and never moves one to a device: the loop does, once.
+Owns which rows make up which batch of which epoch. Makes NumPy arrays of lists and of
+tensors, copies no NumPy array when it is made, and never moves one to a device: the
+loop does, once.
 """
 
 from collections.abc import Iterator
@@ -27,10 +28,11 @@ class Batches:
     read batch by batch, ahead of the step that takes them.
 
     Args:
-        arrays: A NumPy array, or a tuple, list or dict (nested or not) of arrays with
-            equal length, kept by reference; a loop reads them once, so after a change
-            in place make new `Batches`. A step gets its batches in the same
-            structure. float64 becomes `keras.config.floatx()` on the device.
+        arrays: An array, or a tuple, list or dict (nested or not) of arrays with equal
+            length. NumPy's are kept by reference, lists and tensors become such; a
+            loop reads them once, so after a change in place make new `Batches`. A step
+            gets its batches in the same structure. float64 becomes
+            `keras.config.floatx()` on the device.
         batch_size: The examples in each batch; the last batch holds what is left.
         shuffle: Whether each epoch has a new order; otherwise it is 0 to n - 1.
         seed: 0 to 2**64 - 1; equal seeds give equal orders, on every machine.
