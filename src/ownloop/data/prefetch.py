@@ -212,10 +212,19 @@ class Prefetch:
             self._iterator = None
 
     def _wait_for_room(self) -> bool:
-        """Waits until another batch may be read; returns False if the feed closes."""
+        """Waits until another batch may be read; returns False if the feed closes.
+
+        Lets the marks know whether the reader waits for that batch.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._has_room())
+            if self._marks is not None:
+                self._marks.is_awaited = self._wanted > self._waiting
             return not self._closed
+
+    @property
+    def _waiting(self) -> int:
+        return sum(block.waiting for block in self._blocks)
 
     def _has_room(self) -> bool:
         ahead = 2 * self._limit if self._ahead is None else self._ahead
@@ -224,14 +233,11 @@ class Prefetch:
         room = max(ahead, self._wanted)
         if self._left is not None:
             room = min(room, self._left)
-        waiting = sum(block.waiting for block in self._blocks)
         if self._is_between:
             # It is not opened before its batches are needed: it may draw from
             # generators of random numbers, and others may do so in the meantime.
-            room = self._wanted if waiting == 0 else 0
-        if self._marks is not None:
-            self._marks.is_awaited = self._wanted > waiting
-        return not self._ended and waiting < room
+            room = self._wanted if self._waiting == 0 else 0
+        return not self._ended and self._waiting < room
 
     def _next(self) -> Any:
         iterator = self._iterator = self._iterator or self._opened()
