@@ -44,6 +44,7 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_main
 	tests/resume/test_return.py tests/resume/test_rounds.py \
 	tests/resume/test_rounds_that_were_left.py tests/resume/test_shared_data.py \
 	tests/resume/test_signals.py tests/resume/test_ways_through_a_loop.py \
+	tests/resume/test_what_the_code_sees.py \
 	tests/step/test_configs.py tests/step/test_flags.py tests/step/test_settings.py
 
 # One Keras backend per process. No framework may chatter between the results, and the

@@ -124,6 +124,7 @@ def compare(folder, *arguments, at, **how):
 
 # Keras' own word on such a model, where it is validated first.
 @pytest.mark.filterwarnings("ignore:.*it looks like it has unbuilt state")
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("units", "first", "compile"),
     [(3, True, False), (2, False, False), (3, False, True)],
@@ -135,11 +136,13 @@ def test_a_head_that_only_training_uses_has_its_own_values(
     compare(tmp_path, lambda: WithAnotherHead(units), of_two_heads, at=6, **how)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [False, True])
 def test_networks_that_a_pass_each_builds_have_their_own_values(tmp_path, compile):
     compare(tmp_path, Pair, of_two_networks, at=10, compile=compile)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("make", [Pair, Pairs])
 def test_the_script_sees_the_weights_of_networks_that_were_called(tmp_path, make):
     # It goes on where the first epoch ends, in whose passes they were built.
@@ -147,6 +150,7 @@ def test_the_script_sees_the_weights_of_networks_that_were_called(tmp_path, make
     assert heads[2] == whole[2]
 
 
+@pytest.mark.once(on="torch")
 def test_a_network_that_was_called_before_its_model_is_built_by_itself(tmp_path):
     how = {"after": True, "compile": False}
     compare(tmp_path, Pair, of_two_networks, at=10, **how)
@@ -181,6 +185,7 @@ def trained(folder, at=None, *, since, later=True):
     return loop.history.steps["train_loss"].tolist(), values_of(model, optimizer)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("at", [2, 5, 7, 11])
 def test_a_run_goes_on_whose_rate_has_become_a_schedule(tmp_path, at):
     with pytest.raises(Killed):
@@ -189,6 +194,7 @@ def test_a_run_goes_on_whose_rate_has_become_a_schedule(tmp_path, at):
     assert killed == trained(tmp_path / "whole", since=2)
 
 
+@pytest.mark.once(on="torch")
 def test_a_schedule_that_the_script_does_not_set_again_is_asked_for(tmp_path):
     with pytest.raises(Killed):
         trained(tmp_path, 11, since=2, later=False)
@@ -226,6 +232,7 @@ class OnDemand(keras.Model):
         return getattr(self, name)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [False, True])
 def test_networks_that_are_made_in_another_order_are_refused(tmp_path, compile):
     def train(at=None):
