@@ -35,7 +35,7 @@ def test_it_is_in_the_home_folder_unless_chosen(monkeypatch, tmp_path):
     assert cache.cache_folder() == tmp_path
 
 
-def test_each_kind_of_processor_has_a_folder_of_its_own(monkeypatch):
+def test_each_kind_of_machine_has_a_folder_of_its_own(monkeypatch):
     here = cache.compiled_folder("jax")
     monkeypatch.setattr(cache.platform, "machine", lambda: "another one")
     assert cache.compiled_folder("jax") != here

@@ -9,6 +9,8 @@ import os
 import platform
 from pathlib import Path
 
+from ownloop import machine
+
 WORTH_KEEPING_SECONDS = 0.1
 """Finding a program that compiles faster than this takes as long as compiling it."""
 
@@ -40,9 +42,5 @@ def compiled_folder(backend: str) -> Path:
 
 def _processor() -> str:
     """Returns a short name for this kind of processor, with what it can do."""
-    words = [platform.machine(), platform.processor()]
-    description = Path("/proc/cpuinfo")
-    if description.exists():
-        lines = description.read_text(errors="replace").splitlines()
-        words += sorted({line for line in lines if line.startswith("flags")})
+    words = [platform.machine(), platform.processor(), *machine.features()]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]

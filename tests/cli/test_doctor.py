@@ -6,7 +6,8 @@ import sys
 import pytest
 
 import ownloop
-from ownloop.cli import doctor, main, preflight, probe
+from ownloop import machine
+from ownloop.cli import doctor, main, preflight
 
 
 def test_it_prints_versions_devices_and_threads(capsys):
@@ -17,9 +18,10 @@ def test_it_prints_versions_devices_and_threads(capsys):
     assert "Keras" in printed
     assert "C++ compiler" in printed
     lines = {line.split()[0]: line for line in printed.splitlines() if line}
+    threads = f"{machine.usable_processors()} threads"
     for name in installed:
         assert "devices" in lines[name]
-        assert f"{probe.usable_cpus()} threads" in lines[name] or name == "torch"
+        assert threads in lines[name] or name == "torch"
 
 
 def test_a_missing_backend_is_told_with_its_remedy(capsys, monkeypatch):
@@ -62,3 +64,10 @@ def test_no_compiler_is_told_with_what_follows(capsys, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     main(["doctor"])
     assert "no no-such-compiler found: torch steps run" in capsys.readouterr().out
+
+
+def test_a_compiler_that_pytorch_does_not_find_is_not_told(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "installed_backends", list)
+    monkeypatch.setenv("CXX", "")
+    main(["doctor"])
+    assert "CXX is empty: torch steps run eagerly" in capsys.readouterr().out

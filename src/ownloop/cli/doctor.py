@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import ownloop
+from ownloop import machine
 from ownloop.cache import cache_folder
 from ownloop.cli.arguments import BACKENDS
 from ownloop.cli.preflight import choose_backend, installed_backends
-from ownloop.cli.probe import Answer, usable_cpus
+from ownloop.cli.probe import Answer
 from ownloop.errors import BackendError
 
 _SECONDS_PER_PROBE = 120
@@ -24,7 +24,7 @@ def report() -> int:
     """Prints the report; returns 0 if at least one backend works, else 1."""
     _line("ownloop", ownloop.__version__)
     _line("Python", f"{platform.python_version()} ({sys.executable})")
-    _line("machine", f"{platform.platform()}, {usable_cpus()} processors")
+    _line("machine", f"{platform.platform()}, {machine.usable_processors()} processors")
     for title, package in (("Keras", "keras"), ("NumPy", "numpy")):
         _line(title, _version(package))
     print()
@@ -87,7 +87,8 @@ def _probe(name: str) -> Answer | str:
 
 
 def _compiler() -> str:
-    usual = "clang++" if sys.platform == "darwin" else "g++"
-    name = os.environ.get("CXX") or usual
-    found = shutil.which(name)
-    return found or f"no {name} found: torch steps run eagerly, slower, same numbers"
+    if found := machine.compiler():
+        return found
+    name = machine.compiler_name()
+    why = f"no {name} found" if name else "CXX is empty"
+    return f"{why}: torch steps run eagerly, slower, same numbers"

@@ -8,10 +8,11 @@ name, so that no arrow leads from this room to any of them.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from importlib import import_module
 from typing import Any, TypedDict
+
+from ownloop.machine import usable_processors
 
 
 class Answer(TypedDict):
@@ -28,26 +29,19 @@ def ask(name: str) -> Answer:
     if name == "jax":
         # JAX tells nobody how many threads it has; on a CPU it takes all it may use.
         devices = [f"{device.platform}:{device.id}" for device in framework.devices()]
-        threads = usable_cpus()
+        threads = usable_processors()
     elif name == "tensorflow":
         found = framework.config.list_physical_devices()
         devices = [device.name.removeprefix("/physical_device:") for device in found]
         # 0 means that TensorFlow decides, and it decides for all.
         threads = framework.config.threading.get_intra_op_parallelism_threads()
-        threads = threads or usable_cpus()
+        threads = threads or usable_processors()
     else:
         devices = ["cpu"]
         devices += [f"cuda:{index}" for index in range(framework.cuda.device_count())]
         devices += ["mps"] if framework.backends.mps.is_available() else []
         threads = framework.get_num_threads()
     return Answer(version=framework.__version__, devices=devices, threads=threads)
-
-
-def usable_cpus() -> int:
-    """Returns how many processors this process may use, out of the machine's."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import keras
 import numpy as np
 
-from ownloop import backends
+from ownloop import backends, machine
 from ownloop.data import Batches
 from ownloop.resume.paths import plain_path
 from ownloop.step import Surroundings, as_json, functions_of
@@ -55,9 +54,10 @@ def of_process(*, compiled: bool) -> dict[str, Any]:
         here.backend: here.version,
         "devices": list(here.devices),
         "threads": here.threads,
-        "processors": _processors(),
+        "processors": machine.usable_processors(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        # Compilers choose instructions by its model, which round otherwise.
+        "processor": machine.processor(),
         "floatx": keras.config.floatx(),
         "dtype policy": keras.config.dtype_policy().name,
         "epsilon": keras.config.epsilon(),
@@ -149,23 +149,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif earlier != later:
             found.append(f"{name} was {earlier!r} and is {later!r}")
     return found
-
-
-def _processors() -> int | None:
-    # How many this process may use; where that is not known, how many there are.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def _processor() -> str:
-    # Its model: compilers choose instructions by it, which round otherwise.
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _code(step: Callable[..., Any]) -> str:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import torch
 
+from ownloop import machine
 from ownloop.backends.contract import (
     STEPWISE,
     AbstractProgram,
@@ -59,7 +60,7 @@ def compile_step(
 
 
 def _obstacle(variables: Sequence[keras.Variable]) -> str:
-    if inductor.compiler() is None:
+    if machine.compiler() is None:
         return "there is no C++ compiler (install g++, or name one in CXX)"
     places = [v.value.data_ptr() for v in variables if v.value.numel()]
     if len(set(places)) < len(places):

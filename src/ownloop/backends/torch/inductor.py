@@ -1,15 +1,13 @@
 """From a graph of PyTorch operations to machine code, by PyTorch's own inductor."""
 
 import functools
-import os
-import shutil
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 
+from ownloop import machine
 from ownloop.backends.contract import Tensor
 from ownloop.backends.torch import graphs
 from ownloop.backends.torch.tracing import Graph
@@ -32,16 +30,10 @@ Compiled = Callable[..., Sequence[Tensor]]
 """Takes the state and a batch's leaves; changes the state; returns the values."""
 
 
-def compiler() -> str | None:
-    """Returns the C++ compiler that inductor uses on this machine, if it has one."""
-    usual = "clang++" if sys.platform == "darwin" else "g++"
-    return shutil.which(os.environ.get("CXX", usual))
-
-
 @functools.cache
 def compiler_version() -> str | None:
     """Returns what the C++ compiler calls itself; kernels are of its making."""
-    path = compiler()
+    path = machine.compiler()
     if path is None:
         return None
     said = subprocess.run([path, "--version"], capture_output=True, text=True)
