@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ownloop.atomic_write import write_whole
 from ownloop.cache import cache_folder
 from ownloop.errors import DataError
 
@@ -197,14 +198,7 @@ def _keep(files: _Files, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            # In the same folder, since only there the replacement is one act; under a
-            # name of this process's own, since another may be writing too.
-            unfinished = folder / f"{name}.{os.getpid()}"
-            try:
-                unfinished.write_bytes(content)
-                os.replace(unfinished, folder / name)
-            finally:
-                unfinished.unlink(missing_ok=True)
+            write_whole(folder / name, content)
     except OSError as error:
         warnings.warn(
             f"The digits cannot be kept in {folder}: {error}. They will be downloaded "

@@ -1,7 +1,7 @@
 """A history as files: CSV for spreadsheets, JSON for everything, exactly.
 
-Owns the two formats. A file appears whole or not at all: it is written under another
-name first. JSON knows no NaN and no infinity, so these are null, "inf" and "-inf".
+Owns the two formats. A file appears whole or not at all. JSON knows no NaN and no
+infinity, so these are null, "inf" and "-inf".
 """
 
 import csv
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ownloop.atomic_write import write_whole
 from ownloop.errors import DataError, LoopError
 
 if TYPE_CHECKING:
@@ -98,22 +99,6 @@ def _filled(empty: "History", content: Any) -> "History":
     ):
         empty.record_epoch(number, step)
     return empty
-
-
-def write_whole(path: str | PathLike[str], content: bytes) -> None:
-    """Writes a file so that nobody ever sees a part of it.
-
-    Raises:
-        OSError: The folder is missing or cannot be written.
-    """
-    target = Path(path)
-    # In the same folder, since only there the replacement is one act.
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _look(history: "History", name: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from ownloop.atomic_write import write_whole
 from ownloop.errors import HistoryError
 from ownloop.history import History
-from ownloop.history.files import write_whole
 
 # Blue for what was trained on and orange for what was not: the pair that is told
 # apart by every kind of colour vision, and in grey. The rest is for further passes.
