@@ -40,6 +40,22 @@ class LeafSpec:
     shape: tuple[int, ...]
     dtype: str
 
+    @classmethod
+    def of(cls, array: np.ndarray) -> "LeafSpec":
+        """Returns an array's own."""
+        return cls(array.shape, str(array.dtype))
+
+    def in_floatx(self) -> "LeafSpec":
+        """Returns the spec with Keras' default float in place of float64.
+
+        Example:
+            >>> LeafSpec((32,), "float64").in_floatx()
+            LeafSpec(shape=(32,), dtype='float32')
+        """
+        if self.dtype != "float64":
+            return self
+        return LeafSpec(self.shape, keras.config.floatx())
+
 
 @final
 @dataclass(frozen=True)
@@ -207,6 +223,27 @@ class AbstractTape(ABC):
         seeds: (rows, *target.shape). Each result: (rows, *source.shape). Computed
         all at once if `vectorized`, else one after another.
         """
+
+    def map_rows(
+        self,
+        target: Tensor,
+        sources: Sequence[Tensor],
+        over_seeds: Callable[[Callable[[Tensor], list[Tensor]]], Iterable[Tensor]],
+    ) -> list[Tensor | None]:
+        """Returns `rows` where the framework maps a function over the seeds.
+
+        over_seeds: takes the function of one seed that returns the gradients of the
+        sources that are connected, and returns these for all seeds, stacked.
+        """
+        connected: list[bool] = []
+
+        def row(seed: Tensor) -> list[Tensor]:
+            found = self.gradient([target], sources, [seed])
+            connected[:] = [gradient is not None for gradient in found]
+            return [gradient for gradient in found if gradient is not None]
+
+        stacked = iter(over_seeds(row))
+        return [next(stacked) if is_connected else None for is_connected in connected]
 
 
 class AbstractBackend(ABC):

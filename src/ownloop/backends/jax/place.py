@@ -12,7 +12,6 @@ from typing import final
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 
 from ownloop.backends.contract import LeafSpec, Placed, Segment
@@ -20,8 +19,8 @@ from ownloop.backends.contract import LeafSpec, Placed, Segment
 
 def canonical(leaf: LeafSpec) -> LeafSpec:
     """Returns the spec with the dtype that JAX gives such an array (int64 -> int32)."""
-    dtype = keras.config.floatx() if leaf.dtype == "float64" else leaf.dtype
-    return LeafSpec(leaf.shape, str(jax.dtypes.canonicalize_dtype(dtype)))
+    dtype = jax.dtypes.canonicalize_dtype(leaf.in_floatx().dtype)
+    return LeafSpec(leaf.shape, str(dtype))
 
 
 def place(arrays: Sequence[np.ndarray]) -> Placed:
@@ -36,7 +35,7 @@ def _copy(array: np.ndarray) -> jax.Array:
     On the CPU, JAX takes the caller's memory for its own where it lies well, also
     with `may_alias=False`, and copies it where it does not.
     """
-    dtype = canonical(LeafSpec(array.shape, str(array.dtype))).dtype
+    dtype = canonical(LeafSpec.of(array)).dtype
     placed = jax.device_put(array.astype(dtype, copy=False))
     shares = placed.unsafe_buffer_pointer() == array.__array_interface__["data"][0]
     return jnp.copy(placed) if shares else placed

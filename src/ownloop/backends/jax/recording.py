@@ -148,15 +148,11 @@ class JaxTape(AbstractTape):
         *,
         vectorized: bool,
     ) -> list[Tensor | None]:
-        connected: list[bool] = []
-
-        def row(seed: Tensor) -> list[Tensor]:
-            found = self.gradient([target], sources, [seed])
-            connected[:] = [gradient is not None for gradient in found]
-            return [gradient for gradient in found if gradient is not None]
-
-        stacked = iter(jax.vmap(row)(seeds) if vectorized else jax.lax.map(row, seeds))
-        return [next(stacked) if is_connected else None for is_connected in connected]
+        return self.map_rows(
+            target,
+            sources,
+            lambda row: jax.vmap(row)(seeds) if vectorized else jax.lax.map(row, seeds),
+        )
 
     def _carries(self, cotangents: dict[int, Tensor], output: Tensor) -> bool:
         return id(output) in cotangents and id(output) in self._watched

@@ -1,6 +1,6 @@
 """Gradients on TensorFlow: its own tape, spoken to with Keras variables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import keras
@@ -78,19 +78,13 @@ class TensorFlowTape(AbstractTape):
         *,
         vectorized: bool,
     ) -> list[Tensor | None]:
-        connected: list[bool] = []
-
-        def row(seed: Tensor) -> list[Tensor]:
-            found = self.gradient([target], sources, [seed])
-            connected[:] = [gradient is not None for gradient in found]
-            return [gradient for gradient in found if gradient is not None]
-
-        if vectorized:
-            stacked = iter(tf.vectorized_map(row, seeds))
-        else:
+        def over_seeds(row: Callable[[Tensor], list[Tensor]]) -> Iterable[Tensor]:
+            if vectorized:
+                return tf.vectorized_map(row, seeds)
             columns = zip(*(row(seed) for seed in tf.unstack(seeds)), strict=True)
-            stacked = iter([tf.stack(column) for column in columns])
-        return [next(stacked) if is_connected else None for is_connected in connected]
+            return [tf.stack(column) for column in columns]
+
+        return self.map_rows(target, sources, over_seeds)
 
     def _is_frozen(self, source: Tensor) -> bool:
         if not isinstance(source, keras.Variable) or source.trainable:

@@ -8,7 +8,6 @@ the length of a chunk.
 from collections.abc import Sequence
 from typing import final
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,15 +16,14 @@ from ownloop.backends.contract import LeafSpec, Placed, Segment, Tensor
 
 def canonical(leaf: LeafSpec) -> LeafSpec:
     """Returns the spec with float64 as Keras' default float."""
-    dtype = keras.config.floatx() if leaf.dtype == "float64" else leaf.dtype
-    return LeafSpec(leaf.shape, dtype)
+    return leaf.in_floatx()
 
 
 def place(arrays: Sequence[np.ndarray]) -> Placed:
     """Copies arrays to the default device."""
     placed = []
     for array in arrays:
-        dtype = canonical(LeafSpec(array.shape, str(array.dtype))).dtype
+        dtype = canonical(LeafSpec.of(array)).dtype
         # A constant holds two copies for as long as it lives, and this one of it one.
         placed.append(tf.identity(tf.constant(array, dtype)))
     return Placed(tuple(placed))

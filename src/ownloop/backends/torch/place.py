@@ -14,13 +14,13 @@ _STORED_WIDER = {"uint16": "int32", "uint32": "int64"}
 
 def canonical(leaf: LeafSpec) -> LeafSpec:
     """Returns the spec with the dtype that Keras gives such an array on PyTorch."""
-    dtype = keras.config.floatx() if leaf.dtype == "float64" else leaf.dtype
+    dtype = leaf.in_floatx().dtype
     return LeafSpec(leaf.shape, _STORED_WIDER.get(dtype, dtype))
 
 
 def to_device(array: np.ndarray) -> Tensor:
     """Copies an array to Keras' device; later changes to the array are not seen."""
-    spec = canonical(LeafSpec(array.shape, str(array.dtype)))
+    spec = canonical(LeafSpec.of(array))
     if spec.dtype != str(array.dtype) and array.dtype.kind in "uf":
         own: np.ndarray | Tensor = array.astype(spec.dtype)
     else:
