@@ -37,6 +37,7 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_main
 	tests/loop/test_bisection.py tests/loop/test_continuation.py \
 	tests/loop/test_continuation_of_flags.py tests/loop/test_interrupts.py \
 	tests/loop/test_expected.py tests/loop/test_keeping.py tests/loop/test_nonfinite.py \
+	tests/loop/test_kept_here.py \
 	tests/loop/test_resume_check.py tests/loop/test_run_files.py \
 	tests/loop/test_run_folder.py tests/loop/test_saving.py tests/loop/test_shelf.py \
 	tests/loop/test_signals.py tests/loop/test_streams.py \

@@ -1,6 +1,6 @@
 """What stands for a kill, in tests that stay in one process."""
 
-from ownloop.loop import run_files
+from ownloop.loop import kept_here
 
 
 class Killed(BaseException):
@@ -11,4 +11,4 @@ def end_of_process(loop):
     """Let go of a loop's folder, and forget that it was ever this process'."""
     files = loop._run.home._files
     files.close()
-    run_files._KEPT_HERE.pop(files.folder.resolve(), None)
+    kept_here._CHECKPOINTS.pop(files.folder.resolve(), None)

@@ -8,10 +8,25 @@ import keras
 import numpy as np
 import optree
 
-from ownloop.checkpoints import Checkpoint, Entry
+from ownloop.checkpoints import Checkpoint, Entry, Store
 from ownloop.guards import Evidence, Kept, Where
 from ownloop.loop.script import module_of_this_process, script_of_this_process
 from ownloop.resume.plain import pack, put_back, set_apart, unpack
+
+KEPT_EVIDENCE = 10
+"""Each holds a whole state; a run that skips a hundred steps needs no hundred."""
+
+
+def keep(evidence: Evidence, store: Store) -> None:
+    """Keeps a step that went wrong, with the first and the latest of the others."""
+    checkpoint = to_checkpoint(evidence)
+    steps = [store.meta(name)["step"] for name in store.names()]
+    # A run that is continued meets those again that were pruned, too.
+    if checkpoint.step > max(steps, default=-1):
+        store.commit(checkpoint)
+        # The first one, since others may follow from it, and the latest.
+        first, *others = store.names()
+        store.prune([first, *others[1 - KEPT_EVIDENCE :]])
 
 
 def to_checkpoint(evidence: Evidence) -> Checkpoint:

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from ownloop.checkpoints import Checkpoint, Found, Keep, Store, Writer, names_to_keep
 from ownloop.errors import CheckpointError, FolderError
@@ -21,27 +21,11 @@ from ownloop.history import History
 from ownloop.history.database import Database
 from ownloop.history.records import Record
 from ownloop.history.tally import Mark
-from ownloop.loop.evidence_file import to_checkpoint
-
-KEPT_EVIDENCE = 10
-"""Each holds a whole state; a run that skips a hundred steps needs no hundred."""
+from ownloop.loop.evidence_file import keep
+from ownloop.loop.kept_here import KeptHere
 
 _FLUSH_SECONDS = 1.0
 """The history's rows are written about once a second, and before each checkpoint."""
-
-_KEPT_HERE: Final[dict[Path, set[str | None]]] = {}
-"""Where this process has kept runs, with the checkpoints that it saved or began with.
-
-A lock tells less: who is refused gives it back, and so does a loop that is gone.
-"""
-
-_OBJECTS_HERE: Final[dict[Path, dict[int, weakref.ref[Any]]]] = {}
-"""By identity, the objects that this process has kept runs of, by where these are."""
-
-_WRITERS: "Final[weakref.WeakValueDictionary[Path, Writer]]" = (
-    weakref.WeakValueDictionary()
-)
-"""What was the last to save in a folder, perhaps for a loop that does so still."""
 
 
 @final
@@ -60,6 +44,7 @@ class RunFiles:
         # Once for all: the script may change its directory on its way.
         self.folder = folder.absolute()
         self._layout = Layout(self.folder)
+        self._kept_here = KeptHere(self.folder)
         self._keep = keep
         self._lock = RunLock(self._layout.lock)
         self._log = Log(self._layout.log)
@@ -95,22 +80,15 @@ class RunFiles:
 
         Not where another process has saved it since.
         """
-        return self._saved in _KEPT_HERE.get(self.folder.resolve(), ())
+        return self._kept_here.has_checkpoint(self._saved)
 
     def note_objects(self, objects: Iterable[Any]) -> None:
         """Takes note of the objects whose run is kept here."""
-        path = self.folder.resolve()
-        earlier = _OBJECTS_HERE.get(path, {})
-        kept = {n: ref for n, ref in earlier.items() if ref() is not None}
-        for thing in objects:
-            with contextlib.suppress(TypeError):  # It cannot be known again.
-                kept[id(thing)] = weakref.ref(thing)
-        _OBJECTS_HERE[path] = kept
+        self._kept_here.note_objects(objects)
 
     def has_kept(self, thing: Any) -> bool:
         """Whether this process has kept the run that is here, of this very object."""
-        kept = _OBJECTS_HERE.get(self.folder.resolve(), {}).get(id(thing))
-        return self.was_kept_here and kept is not None and kept() is thing
+        return self.was_kept_here and self._kept_here.has_object(thing)
 
     @property
     def newest(self) -> str | None:
@@ -146,7 +124,7 @@ class RunFiles:
         """
         self._layout.prepare()
         self._lock.take_over()
-        self._wait_for_others()
+        self._kept_here.save_after_others(self._writer)
         run = self._layout.identify()
         store = Store(self._layout.checkpoints, run=run)
         self._evidence = Store(self._layout.nonfinite, run=run)
@@ -162,14 +140,6 @@ class RunFiles:
                     self._note_value(name, store.meta(name))
         self._store, self._saved = store, found.name
         return found
-
-    def _wait_for_others(self) -> None:
-        """Lets a loop that had the folder before end what it is saving there."""
-        path = self.folder.resolve()
-        others = _WRITERS.get(path)
-        if others is not None:
-            others.wait()
-        _WRITERS[path] = self._writer
 
     def _check_found(self, name: str | None, *, may_continue: bool) -> None:
         """Refuses a run that must not be continued, or of which nothing is left."""
@@ -252,7 +222,7 @@ class RunFiles:
 
     def follow(self, history: History) -> None:
         """Keeps a run here: writes down what its history records from now on."""
-        self._note_kept()
+        self._kept_here.note_checkpoint(self._saved)
         history.follow(self._records.append)
 
     def write(self, line: str) -> None:
@@ -392,20 +362,13 @@ class RunFiles:
         """Keeps a step that went wrong; a run that is continued meets it again."""
         assert self._evidence is not None
         self.check_ours()
-        checkpoint = to_checkpoint(evidence)
-        steps = [self._evidence.meta(name)["step"] for name in self._evidence.names()]
-        # One that is continued meets those again that were pruned, too.
-        if checkpoint.step > max(steps, default=-1):
-            self._evidence.commit(checkpoint)
-            # The first one, since others may follow from it, and the latest.
-            first, *others = self._evidence.names()
-            self._evidence.prune([first, *others[1 - KEPT_EVIDENCE :]])
+        keep(evidence, self._evidence)
 
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commits a checkpoint and deletes those that are not kept; in the thread."""
         assert self._store is not None
         self._saved = name = self._store.commit(checkpoint)
-        self._note_kept()
+        self._kept_here.note_checkpoint(name)
         self._note_value(name, checkpoint.meta)
         try:
             kept = names_to_keep(self._store.names(), self._keep, self._values)
@@ -414,9 +377,6 @@ class RunFiles:
         except CheckpointError as error:
             # The new one is safe. An old one takes room, and no run ends for that.
             self._trouble = str(error)
-
-    def _note_kept(self) -> None:
-        _KEPT_HERE.setdefault(self.folder.resolve(), set()).add(self._saved)
 
     def _value(self, history: History, step: int) -> str | None:
         """Returns the value of this very state by which it is kept, exactly."""
