@@ -1,19 +1,15 @@
 """`Loop`: the for-loop over epochs, in the user's own script."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, final
 
-import keras
-
 from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
-from ownloop.counts import counted
-from ownloop.errors import CheckpointError, FolderError, LoopError
-from ownloop.events import Observer, Started, Stopped
+from ownloop.errors import LoopError
+from ownloop.events import Observer
 from ownloop.folder import ReplayRequest
 from ownloop.guards import Evidence, Report
 from ownloop.history import History
@@ -22,6 +18,7 @@ from ownloop.loop.epoch import Epoch
 from ownloop.loop.keeping import Keeping
 from ownloop.loop.nonfinite import Policy
 from ownloop.loop.resume_check import ResumeReport, check_resume
+from ownloop.loop.round import epochs_of
 from ownloop.loop.rounds import Rounds
 from ownloop.loop.run import Run
 from ownloop.loop.shelf import Step
@@ -212,98 +209,9 @@ class Loop:
         return Rounds(lambda: self._epochs(number))
 
     def _epochs(self, total: int | None) -> Iterator[Epoch]:
-        run = self._run
-        self._check_no_round()
-        run.epochs_total, run.stop_reason = total, None
-        has_epochs, ending = run.home.enter_round(total)
-        try:
-            yield from self._round(total, has_epochs, ending)
-        except GeneratorExit:
-            raise  # Left by `break`; it was seen to.
-        except BaseException as error:
-            # A generator that raises is not closed, so nothing else ends the round.
-            run.current = None
-            with _noted_on(error):
-                run.home.abandon_round()
-            raise
-        here = run.position
-        done = counted(here.epochs, "epoch is done", "epochs are done")
-        reason = run.stop_reason or done
-        run.tell(Stopped(reason=reason, step=here.steps, epoch=here.epochs))
-
-    def _check_no_round(self) -> None:
-        """Refuses a round while another one is in an epoch.
-
-        Raises:
-            LoopError: One is. Whether this is the body of its for-loop, or that was
-                left and something holds the iterator, looks alike.
-        """
-        if self._run.current is not None:
-            raise LoopError(
-                f"Epochs of this loop were about to begin while its epoch "
-                f"{self._run.current} is under way: within the body of a for-loop over "
-                "`loop.epochs`, or behind one that was left by `break` while something "
-                "holds its iterator, such as a named `enumerate(loop.epochs(...))`. "
-                "Expected one after the other. Make a second `Loop` for a training "
-                "within an epoch, or let go of the iterator first: write it into the "
-                "`for`, or `del` its name."
-            )
-
-    def _round(
-        self, total: int | None, has_epochs: bool, ending: str | None
-    ) -> Iterator[Epoch]:
-        run = self._run
-        run.tell(
-            Started(
-                epochs_total=total,
-                backend=keras.backend.backend(),
-                epoch=run.position.epochs,
-                step=run.position.steps,
-            )
-        )
-        run.stop_reason = ending
-        while has_epochs and self._is_left(total):
-            run.current = run.epoch + 1
-            run.failed = None
-            run.home.enter_epoch(run.current)
-            epoch = Epoch(run, run.current)
-            try:
-                yield epoch
-            except GeneratorExit:
-                self._leave(epoch)
-                raise
-            run.epoch = epoch.number
-            epoch.close()
-            epoch.check_passes()
-            run.home.leave_epoch()
-        run.home.leave_round(run.stop_reason)
-
-    def _is_left(self, total: int | None) -> bool:
-        run = self._run
-        return run.stop_reason is None and (total is None or run.epoch < total)
-
-    def _leave(self, epoch: Epoch) -> None:
-        """Ends an epoch whose body was left by `break` or by an exception."""
-        run = self._run
-        if run.failed is not None or run.home.is_returning:
-            # A step raised, or what it was called with; or an earlier process has
-            # come further than this. The epoch is not done, and is entered again.
-            epoch.abandon()
-            with contextlib.ExitStack() as stack:
-                # Another error may have been caught, and what is noted on it lost.
-                if isinstance(run.failed, FolderError | CheckpointError):
-                    stack.enter_context(_noted_on(run.failed))
-                run.home.abandon_round()
-            return
-        reason = run.stop_reason or f"the loop was left in epoch {epoch.number}"
-        if epoch.did_nothing:
-            epoch.abandon()
-        else:
-            run.epoch = epoch.number
-            epoch.close()
-        # Perhaps by an exception: what was saved last stays the last.
-        run.home.break_round(run.stop_reason)
-        run.tell(Stopped(reason=reason, step=run.step, epoch=run.epoch))
+        # Of this object, since whoever holds a round's iterator must hold the loop:
+        # when the loop is gone, its folder is let go of.
+        yield from epochs_of(self._run, total)
 
     def validate(self, step: Step, data: Any, *, name: str = "test") -> Values:
         """Runs a step over data outside of any epoch; see `Epoch.validate`.
@@ -519,16 +427,6 @@ class Loop:
             f"{n}={type(t).__name__}" for n, t in self._run.objects.items()
         )
         return f"Loop({names}; step {self.step}, epoch {self.epoch})"
-
-
-@contextlib.contextmanager
-def _noted_on(error: BaseException) -> Iterator[None]:
-    """Adds what goes wrong within, as a run is saved, to the error that came first."""
-    try:
-        yield
-    except Exception as failure:
-        with contextlib.suppress(Exception):
-            error.add_note(f"The run could not be saved either: {failure}")
 
 
 def _check_observers(observers: Any) -> None:

@@ -3,7 +3,7 @@
 A generator that has a name hears nothing of a `break`: it stays open, and so would its
 epoch, until the name is gone. Here each for-loop gets an iterator of its own, which is
 gone with it. Whoever holds on to that one, as a named `enumerate` does, keeps the round
-under way. What a round does is in `loop.py`.
+under way. What a round does is in `round.py`.
 """
 
 from collections.abc import Callable, Iterator
