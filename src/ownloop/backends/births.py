@@ -6,29 +6,14 @@ For as long as somebody takes note, `keras.Variable.__init__` is wrapped. Each t
 takes note of its own; when the last one has ended, the class is as Keras made it.
 """
 
-import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, final
 
 import keras
 
 from ownloop.backends.scope import stored_value
-
-
-@final
-class _Noting(threading.local):
-    """Who takes note in this thread."""
-
-    def __init__(self) -> None:
-        self.births: list[Births] = []
-
-
-_noting = _Noting()
-_lock = threading.Lock()
-_installed = 0
-# While it is wrapped: what was there before, and whether it was the class' own.
-_plain: Any = None
-_is_own = False
+from ownloop.backends.wrapping import Wrapping
 
 
 @final
@@ -62,14 +47,7 @@ class Births:
         self._born.append((variable, keras.ops.copy(value)))
 
     def __enter__(self) -> Self:
-        global _installed, _is_own, _plain
-        with _lock:
-            if not _installed:
-                _is_own = "__init__" in vars(keras.Variable)
-                _plain = keras.Variable.__init__
-                keras.Variable.__init__ = _create
-            _installed += 1
-        _noting.births.append(self)
+        _wrapping.begin(self)
         return self
 
     def __exit__(
@@ -78,25 +56,25 @@ class Births:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        global _installed
-        _noting.births.remove(self)
-        with _lock:
-            _installed -= 1
-            if _installed:
-                return
-            if _is_own:
-                keras.Variable.__init__ = _plain
-            else:
-                del keras.Variable.__init__
+        _wrapping.end(self)
 
 
-def _create(variable: keras.Variable, *arguments: Any, **options: Any) -> None:
-    """Stands in for `__init__` of Keras' variables."""
-    _plain(variable, *arguments, **options)
-    if not _noting.births:
-        return
-    # Not `variable.value`, which a tape would take for a read.
-    value = stored_value(variable)
-    if value is not None:
-        for births in _noting.births:
-            births.note(variable, value)
+def _noted(create: Callable[..., None]) -> Callable[..., None]:
+    """Returns what stands in for `__init__` of Keras' variables."""
+
+    def noted(variable: keras.Variable, *arguments: Any, **options: Any) -> None:
+        create(variable, *arguments, **options)
+        if not _wrapping.listeners:
+            return
+        # Not `variable.value`, which a tape would take for a read.
+        value = stored_value(variable)
+        if value is not None:
+            for births in _wrapping.listeners:
+                births.note(variable, value)
+
+    return noted
+
+
+_wrapping: Wrapping[Births] = Wrapping(
+    lambda: [(keras.Variable, "__init__", _noted(keras.Variable.__init__))]
+)

@@ -5,31 +5,21 @@ property `keras.Variable.value`, through which every read goes, is wrapped; when
 last one has stopped listening, the class is as Keras made it.
 """
 
-import threading
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any
 
 import keras
 
 from ownloop.backends.scope import AbstractScope, open_scope, stored_value
+from ownloop.backends.wrapping import Wrapping
 
 Listener = Callable[[keras.Variable, Any], Any]
 """Told of a variable and its stored value; returns the value that is to be served."""
 
-
-@final
-class _Listening(threading.local):
-    """Who listens in this thread, in the order in which they began."""
-
-    def __init__(self) -> None:
-        self.listeners: list[Listener] = []
-
-
-_listening = _Listening()
-_lock = threading.Lock()
-_installed = 0
 _keras_property: property = keras.Variable.value
-_own_property: property | None = vars(keras.Variable).get("value")
+_wrapping: Wrapping[Listener] = Wrapping(
+    lambda: [(keras.Variable, "value", property(_read, doc=_keras_property.__doc__))]
+)
 
 
 def listen(listener: Listener) -> None:
@@ -50,35 +40,21 @@ def listen(listener: Listener) -> None:
         >>> [variable is v for variable in seen]
         [True]
     """
-    global _installed
-    with _lock:
-        if not _installed:
-            keras.Variable.value = property(_read, doc=_keras_property.__doc__)
-        _installed += 1
-    _listening.listeners.append(listener)
+    _wrapping.begin(listener)
 
 
 def unlisten(listener: Listener) -> None:
     """Stops telling `listener`."""
-    global _installed
-    _listening.listeners.remove(listener)
-    with _lock:
-        _installed -= 1
-        if _installed:
-            return
-        if _own_property is None:
-            del keras.Variable.value
-        else:
-            keras.Variable.value = _own_property
+    _wrapping.end(listener)
 
 
 def _read(variable: keras.Variable) -> Any:
     """Stands in for the property `value` of Keras' variables."""
-    stored = _stored(variable) if _listening.listeners else None
+    stored = _stored(variable) if _wrapping.listeners else None
     if stored is None:
         return _keras_property.__get__(variable)
     served = stored
-    for listener in tuple(_listening.listeners):
+    for listener in tuple(_wrapping.listeners):
         served = listener(variable, served)
     if served is stored:
         return _keras_property.__get__(variable)

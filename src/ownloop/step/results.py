@@ -7,13 +7,14 @@ listened to, and heard in its own thread only. Nothing that the step computes ch
 """
 
 import functools
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, TracebackType
 from typing import Any, Self, final
 
 import keras
+
+from ownloop.backends.wrapping import Wrapping
 
 _NAMES = ("result", "update_state", "reset_state")
 
@@ -70,8 +71,7 @@ class Results:
         return RunningValue(name, metric.name, is_part=is_part)
 
     def __enter__(self) -> Self:
-        _install()
-        _hearing.open.append(self)
+        _wrapping.begin(self)
         return self
 
     def __exit__(
@@ -80,8 +80,7 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _hearing.open.remove(self)
-        _uninstall()
+        _wrapping.end(self)
 
     def note(self, name: str, metric: keras.Metric, given: Any) -> None:
         """Takes note of a call of one of a metric's methods, and of what it gave."""
@@ -96,48 +95,22 @@ class Results:
                 self._given.setdefault(id(tensor), (tensor, metric, is_part))
 
 
-@final
-class _Hearing(threading.local):
-    """Who takes notes in this thread, in the order in which they began."""
-
-    def __init__(self) -> None:
-        self.open: list[Results] = []
-
-
-_hearing = _Hearing()
-_lock = threading.Lock()
-_installed = 0
-_replaced: list[tuple[type[keras.Metric], str, Callable[..., Any]]] = []
+def _wrappers() -> Iterator[tuple[type[keras.Metric], str, Callable[..., Any]]]:
+    for owner in _classes(keras.Metric):
+        for name in _NAMES:
+            method = vars(owner).get(name)
+            if isinstance(method, FunctionType):
+                yield owner, name, _noted(name, method)
 
 
-def _install() -> None:
-    global _installed
-    with _lock:
-        _installed += 1
-        if _installed > 1:
-            return
-        for owner in _classes(keras.Metric):
-            for name in _NAMES:
-                method = vars(owner).get(name)
-                if isinstance(method, FunctionType):
-                    _replaced.append((owner, name, method))
-                    setattr(owner, name, _noted(name, method))
-
-
-def _uninstall() -> None:
-    global _installed
-    with _lock:
-        _installed -= 1
-        while _replaced and not _installed:
-            owner, name, method = _replaced.pop()
-            setattr(owner, name, method)
+_wrapping: Wrapping[Results] = Wrapping(_wrappers)
 
 
 def _noted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def noted(self: keras.Metric, *arguments: Any, **options: Any) -> Any:
         given = method(self, *arguments, **options)
-        for results in _hearing.open:
+        for results in _wrapping.listeners:
             results.note(name, self, given)
         return given
 
