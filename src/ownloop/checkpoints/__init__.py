@@ -2,7 +2,7 @@
 
     Checkpoint, Entry  what is saved: a step, arrays by name, JSON values
     Store              one folder of checkpoints: commit, newest, load, prune, verify
-    Found, Finding     what a look into the folder gives
+    Newest, Verdict    what a look into the folder gives
     Keep               which ones to keep; `names_to_keep` is the choice itself
     holds              whether a dtype can be saved
     position_of        which of two checkpoints, by their names, is the later one
@@ -17,16 +17,16 @@ from ownloop.checkpoints.content import Checkpoint, Entry
 from ownloop.checkpoints.dtypes import holds
 from ownloop.checkpoints.keeping import Keep, names_to_keep
 from ownloop.checkpoints.names import parse as position_of
-from ownloop.checkpoints.store import Finding, Found, Store
+from ownloop.checkpoints.store import Newest, Store, Verdict
 from ownloop.checkpoints.writer import Writer
 
 __all__ = [
     "Checkpoint",
     "Entry",
-    "Finding",
-    "Found",
     "Keep",
+    "Newest",
     "Store",
+    "Verdict",
     "Writer",
     "holds",
     "names_to_keep",

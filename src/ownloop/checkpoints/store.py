@@ -29,7 +29,7 @@ _CHOOSE = "Choose one of Store.names()."
 
 @final
 @dataclass(frozen=True, eq=False)
-class Found:
+class Newest:
     """The newest checkpoint that can be trusted.
 
     Attributes:
@@ -46,7 +46,7 @@ class Found:
 
 @final
 @dataclass(frozen=True)
-class Finding:
+class Verdict:
     """What a look at one checkpoint found; `reason` says why it is not ok."""
 
     name: str
@@ -162,7 +162,7 @@ class Store:
         with self._trusting(name):
             return read_meta(self._disk, self._folder / name, self._open(name))
 
-    def newest(self) -> Found:
+    def newest(self) -> Newest:
         """Returns the newest checkpoint that can be trusted, and which ones cannot.
 
         Raises:
@@ -189,7 +189,7 @@ class Store:
                         raise
                 refused.append((name, _reason(error)))
                 continue
-            return Found(name, checkpoint, tuple(refused))
+            return Newest(name, checkpoint, tuple(refused))
         with self._telling("list", "the checkpoints"):
             for item in self._items():
                 if names.parse_set_aside(item.name):
@@ -201,7 +201,7 @@ class Store:
                 "at least one that is as it was committed. Bring one back from a copy, "
                 "or choose an empty folder to start from the beginning."
             )
-        return Found(None, None)
+        return Newest(None, None)
 
     def set_aside(self, name: str) -> None:
         """Renames a checkpoint, so that it is no longer one; nothing is deleted.
@@ -250,23 +250,23 @@ class Store:
                 self._remove(self._folder / name)
         return superseded
 
-    def verify(self) -> list[Finding]:
-        """Looks at every byte, and returns a finding for each checkpoint, oldest first.
+    def verify(self) -> list[Verdict]:
+        """Looks at every byte, and returns a verdict on each checkpoint, oldest first.
 
         Raises:
             CheckpointError: The folder cannot be read.
         """
         return [self._look(name) for name in self.names()]
 
-    def _look(self, name: str) -> Finding:
+    def _look(self, name: str) -> Verdict:
         size = 0
         try:
             items = self._disk.list(self._folder / name)
             size = sum(item.bytes for item in items if item.kind == "file")
             self._read(name)
         except (RefusedError, OSError) as error:
-            return Finding(name, size, False, _reason(error))
-        return Finding(name, size, True)
+            return Verdict(name, size, False, _reason(error))
+        return Verdict(name, size, True)
 
     def _make_folder(self) -> None:
         """Makes the folder and those above it, if they are missing, durably."""

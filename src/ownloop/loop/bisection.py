@@ -15,7 +15,7 @@ import numpy as np
 
 from ownloop import backends
 from ownloop.backends.contract import AbstractProgram, ChunkValues, Placed, Snapshot
-from ownloop.loop.part import Part
+from ownloop.loop.logged_steps import LoggedSteps
 from ownloop.loop.pieces import Pieces
 from ownloop.step import Logged
 
@@ -23,7 +23,7 @@ from ownloop.step import Logged
 @final
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Steps that have run, with all that it takes to run any of them again.
+    """What one program has run of a stretch, with all that it takes to run it again.
 
     Attributes:
         program: What ran them.
@@ -41,14 +41,14 @@ class Stretch:
     before: Snapshot
     logged: Sequence[Logged]
 
-    def again(self, begin: int, end: int) -> Part:
+    def again(self, begin: int, end: int) -> LoggedSteps:
         """Runs the steps from `begin` up to `end`, on the present state."""
         segments = self.pieces.between(begin, end)
         return self.part(begin, end, self.program.run(segments, self.data))
 
-    def part(self, begin: int, end: int, values: ChunkValues) -> Part:
+    def part(self, begin: int, end: int, values: ChunkValues) -> LoggedSteps:
         """Returns what these steps logged."""
-        return Part(self.logged, values, self.pieces.sizes[begin:end])
+        return LoggedSteps(self.logged, values, self.pieces.sizes[begin:end])
 
     def read(self) -> Snapshot:
         """Keeps the present state."""
@@ -58,7 +58,7 @@ class Stretch:
         """Puts a state back."""
         backends.current().write(self.variables, state)
 
-    def spoilt(self, part: Part, before: Snapshot) -> list[int]:
+    def spoilt(self, part: LoggedSteps, before: Snapshot) -> list[int]:
         """Returns the places of variables that a part has spoilt, which has just run.
 
         Args:
@@ -74,7 +74,7 @@ class Stretch:
             if bool(_is_new(self.variables[i].value, before.values[i]))
         ]
 
-    def is_bad(self, part: Part, before: Snapshot) -> bool:
+    def is_bad(self, part: LoggedSteps, before: Snapshot) -> bool:
         """Whether a part that has just run from a state has a bad step in it."""
         return part.first_bad_loss() is not None or bool(self.spoilt(part, before))
 
@@ -87,7 +87,7 @@ def _is_new(now: Any, before: Any) -> Any:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Found:
+class BadStep:
     """The first bad step of a stretch, and the way to it.
 
     Attributes:
@@ -98,10 +98,10 @@ class Found:
 
     step: int
     state: Snapshot
-    good: Part | None
+    good: LoggedSteps | None
 
 
-def find(stretch: Stretch, begin: int, part: Part, before: Snapshot) -> Found:
+def find(stretch: Stretch, begin: int, part: LoggedSteps, before: Snapshot) -> BadStep:
     """Finds the first bad step, and leaves the state as it was just before it.
 
     Runs steps again that had run before, at most about twice as many.
@@ -116,7 +116,7 @@ def find(stretch: Stretch, begin: int, part: Part, before: Snapshot) -> Found:
     steps = len(part.sizes)
     # Good up to `low`, bad from `high` on. A loss says nothing of steps before it.
     low, high = 0, steps if bad_loss is None else bad_loss + 1
-    last: Part | None = None
+    last: LoggedSteps | None = None
     # Most often the state is still good just before the first bad loss.
     probe = high - 1
     while high - low > 1:
@@ -129,7 +129,7 @@ def find(stretch: Stretch, begin: int, part: Part, before: Snapshot) -> Found:
         probe = (low + high) // 2
     stretch.write(before)
     if last is None:
-        return Found(begin, before, None)
+        return BadStep(begin, before, None)
     every = tuple(column[:low] for column in part.values.every)
     values = ChunkValues(every, last.values.final)
-    return Found(begin + low, before, stretch.part(begin, begin + low, values))
+    return BadStep(begin + low, before, stretch.part(begin, begin + low, values))

@@ -20,10 +20,10 @@ from ownloop.data import Segment
 from ownloop.errors import LoopError, NonFiniteError
 from ownloop.guards import Evidence, Kept, Report, Spoilt, Where, replay
 from ownloop.guards.host import Flaws, host
-from ownloop.loop.bisection import Found, Stretch, find
+from ownloop.loop.bisection import BadStep, Stretch, find
+from ownloop.loop.logged_steps import LoggedSteps
 from ownloop.loop.mean import last_values
 from ownloop.loop.nonfinite import Policy
-from ownloop.loop.part import Part
 
 _FIRST_RUN = 8
 """So many steps run at once after a bad one, and then four times as many."""
@@ -50,7 +50,7 @@ class Settled:
         is_over: Whether the last of these ends the pass; it is in no part.
     """
 
-    parts: list[Part]
+    parts: list[LoggedSteps]
     incidents: list[Incident]
     is_over: bool
 
@@ -181,7 +181,7 @@ class PassGuard:
         self._examine_first = examine
 
     def settle(
-        self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
+        self, stretch: Stretch, part: LoggedSteps, earlier: Sequence[Settled]
     ) -> Settled:
         """Decides about a stretch that has just run.
 
@@ -202,7 +202,7 @@ class PassGuard:
         return self._leave_out(stretch, part, done, skips)
 
     def _leave_out(
-        self, stretch: Stretch, part: Part, done: int, skips: int
+        self, stretch: Stretch, part: LoggedSteps, done: int, skips: int
     ) -> Settled:
         """Finds each bad step, and runs the others from the state before it."""
         settled = Settled([], [], is_over=False)
@@ -228,8 +228,8 @@ class PassGuard:
             part = stretch.again(begin, min(begin + size, steps))
 
     def _examine(
-        self, stretch: Stretch, found: Found, done: int, last: Incident | None
-    ) -> tuple[Part, Incident]:
+        self, stretch: Stretch, found: BadStep, done: int, last: Incident | None
+    ) -> tuple[LoggedSteps, Incident]:
         """Runs a bad step alone, looks at what it does, and undoes it."""
         state = found.state
         part = stretch.again(found.step, found.step + 1)
@@ -251,7 +251,7 @@ class PassGuard:
             spoilt=tuple(spoilt),
             random=tuple(map(np.array, state.random or ())),
         )
-        skipped = Part(part.logged, part.values, part.sizes, is_skipped=True)
+        skipped = LoggedSteps(part.logged, part.values, part.sizes, is_skipped=True)
         return skipped, Incident(evidence, stretch.variables, state)
 
     def _batch(self, segment: Segment) -> Any:

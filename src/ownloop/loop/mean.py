@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from ownloop.backends.contract import ChunkValues
-from ownloop.loop.part import Part
+from ownloop.loop.logged_steps import LoggedSteps
 from ownloop.loop.values import Values
 from ownloop.resume.plain import pack, unpack
 from ownloop.step import Kind, Logged
@@ -27,7 +27,7 @@ class PassMean:
         self._running: dict[str, Any] = {}
         self._names: dict[str, None] = {}
 
-    def add(self, part: Part) -> dict[str, np.ndarray]:
+    def add(self, part: LoggedSteps) -> dict[str, np.ndarray]:
         """Takes in some steps; returns what each of them logged, by name.
 
         Skipped steps are left out of the mean.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
-from ownloop.checkpoints import Checkpoint, Found, Keep, Store, Writer, names_to_keep
+from ownloop.checkpoints import Checkpoint, Keep, Newest, Store, Writer, names_to_keep
 from ownloop.errors import CheckpointError, FolderError
 from ownloop.folder import Layout, Log, RunLock
 from ownloop.guards import Evidence
@@ -115,7 +115,7 @@ class RunFiles:
                 "loop, or make this one anew."
             )
 
-    def open(self, *, may_continue: bool) -> Found:
+    def open(self, *, may_continue: bool) -> Newest:
         """Takes the lock and opens what is there; returns the newest checkpoint.
 
         Raises:

@@ -24,9 +24,9 @@ from ownloop.loop.claims import Claims
 from ownloop.loop.cutter import Cutter
 from ownloop.loop.guard import PassGuard, Settled
 from ownloop.loop.interrupts import held, recognized
+from ownloop.loop.logged_steps import LoggedSteps
 from ownloop.loop.mean import PassMean, last_values
 from ownloop.loop.pace import Watch
-from ownloop.loop.part import Part
 from ownloop.loop.pieces import Pieces
 from ownloop.loop.programs import Programs
 from ownloop.loop.rehearsal import rehearse
@@ -220,7 +220,7 @@ class Runner:
             self._check_same_names(prepared)
             self._claimed(first.signature, prepared)
         self._next = cutter.rest
-        part = Part(prepared.call.logged, values, pieces.sizes)
+        part = LoggedSteps(prepared.call.logged, values, pieces.sizes)
         stretch = Stretch(
             prepared.program, self._data, pieces, variables, before, part.logged
         )
@@ -229,7 +229,7 @@ class Runner:
         return cutter
 
     def _settle(
-        self, stretch: Stretch, part: Part, earlier: Sequence[Settled]
+        self, stretch: Stretch, part: LoggedSteps, earlier: Sequence[Settled]
     ) -> Settled:
         if self._guard is None:
             return Settled([part], [], is_over=False)
@@ -267,7 +267,9 @@ class Runner:
             if any(id(variable) not in kept for variable in metric.variables):
                 metric.reset_state()
 
-    def _sum_up(self, parts: Sequence[Part], is_cut: bool, is_over: bool) -> Advance:
+    def _sum_up(
+        self, parts: Sequence[LoggedSteps], is_cut: bool, is_over: bool
+    ) -> Advance:
         columns = [self.mean.add(part) for part in parts]
         joined = {n: np.concatenate([c[n] for c in columns]) for n in columns[0]}
         count = sum(len(part.sizes) for part in parts)

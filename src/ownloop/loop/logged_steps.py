@@ -12,7 +12,7 @@ from ownloop.step import Kind, Logged
 
 @final
 @dataclass(frozen=True, eq=False)
-class Part:
+class LoggedSteps:
     """What some consecutive steps logged.
 
     Attributes:
@@ -45,8 +45,9 @@ class Part:
 
         Example:
             >>> losses = np.array([1.0, np.nan, np.inf])
+            >>> values = ChunkValues((losses,), ())
             >>> logged = [Logged("loss", Kind.SCALAR)]
-            >>> Part(logged, ChunkValues((losses,), ()), np.ones(3)).first_bad_loss()
+            >>> LoggedSteps(logged, values, np.ones(3)).first_bad_loss()
             1
         """
         places = [np.argmax(bad) for bad in self.bad_losses().values() if bad.any()]
