@@ -25,7 +25,7 @@ def test_a_whole_number_comes_back_as_a_plain_int(value):
     [
         *(True, np.True_, np.array(True)),
         *(3.0, np.float64(3), np.float32(3), np.array(3.0), float("nan")),
-        *("3", b"3", None, (), [3], np.array([3]), np.array([3, 4]), object()),
+        *("3", b"3", None, (), [3], np.array([3]), np.array([3, 4]), object),
     ],
     ids=repr,
 )
