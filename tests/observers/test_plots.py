@@ -95,6 +95,33 @@ def test_values_that_are_not_finite_leave_a_gap():
     np.testing.assert_array_equal(drawn, [1, np.nan, np.nan, 0.5])
 
 
+def test_a_pass_that_only_some_epochs_had_is_one_line_through_its_values():
+    history = History()
+    for epoch in range(1, 61):
+        history.record_pass("train", {"loss": 1.0}, step=epoch, epoch=epoch)
+        if epoch % 5 == 0:
+            values = {"loss": 1 / epoch, "f1": [0.5, 1 / epoch]}
+            history.record_pass("val", values, step=epoch, epoch=epoch)
+        history.record_epoch(epoch, step=epoch)
+    loss, f1 = plot_history(history).axes
+    for line in (loss.get_lines()[1], *f1.get_lines()):
+        np.testing.assert_array_equal(line.get_xdata(), range(5, 61, 5))
+        assert np.isfinite(line.get_ydata()).all()
+    assert loss.get_lines()[1].get_marker() == "o"
+    assert loss.get_lines()[0].get_marker() == ""
+
+
+def test_a_value_without_a_neighbour_has_a_dot_among_many_epochs():
+    history = History()
+    for epoch in range(1, 61):
+        loss = np.nan if epoch in (10, 12, 60) else 1.0
+        history.record_pass("val", {"loss": loss}, step=epoch, epoch=epoch)
+        history.record_epoch(epoch, step=epoch)
+    (line,) = plot_history(history).axes[0].get_lines()
+    assert line.get_marker() == "o"
+    assert [line.get_xdata()[place] for place in line.get_markevery()] == [11]
+
+
 @pytest.mark.parametrize(("epochs", "ticks"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3])])
 def test_few_epochs_have_dots_and_whole_numbers_below(epochs, ticks):
     axes = plot_history(digits(epochs)).axes[-1]

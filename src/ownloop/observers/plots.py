@@ -26,7 +26,7 @@ _COLOURS = {"train": "#2b6cb0", "val": "#dd6b20"}
 _MORE_COLOURS = ("#2c7a7b", "#805ad5", "#b83280", "#718096", "#975a16")
 _INK, _FAINT_INK, _GRID = "#2d3748", "#718096", "#e2e8f0"
 _WIDTH, _AXIS_HEIGHT, _MARGIN_HEIGHT, _DPI = 7.2, 2.5, 0.5, 150
-_FEW_EPOCHS = 30  # up to here each epoch gets its dot
+_FEW_VALUES = 30  # up to here each value of a line gets its dot
 _ROUND_STEPS = [1, 2, 5, 10]
 _LABEL_GAP = 0.1  # of an axis' height, so that two labels do not touch
 
@@ -36,7 +36,9 @@ def plot_history(history: History, path: str | PathLike[str] | None = None) -> F
 
     Values that have the same key in several passes, such as `train_loss` and
     `val_loss`, share an axis. An array is drawn as a faint line for each entry and a
-    strong one for their mean. All axes share the epochs.
+    strong one for their mean. A line goes on over epochs that have no value, such as
+    those without a validation, and has a gap where a value is not finite. All axes
+    share the epochs.
 
     Args:
         history: A history with at least one closed epoch.
@@ -131,24 +133,46 @@ def _set_up_epochs(axes: Axes, epochs: np.ndarray) -> None:
 
 
 def _draw_column(axes: Axes, history: History, name: str, colour: str) -> None:
-    epochs, values = history["epoch"], _finite(history[name])
-    marker = "o" if len(epochs) <= _FEW_EPOCHS else ""
-    size = 4.0 if len(epochs) > 1 else 7.0
+    epochs, values = _looked_at(history, name)
+    line = _as_line(values)
+    dots = _places_of_dots(line)
+    size = 4.0 if len(history) > 1 else 7.0
     if values.ndim > 1:
         entries = values.reshape(len(epochs), -1)
         axes.plot(epochs, entries, color=colour, alpha=0.25, linewidth=1.0)
     axes.plot(
         epochs,
-        _as_line(values),
+        line,
         color=colour,
         linewidth=1.8,
-        marker=marker,
+        marker="o" if dots else "",
+        markevery=dots,
         markersize=size,
         markeredgecolor="white",
         markeredgewidth=0.7,
         label=history.origins[name][0],
         clip_on=False,  # a dot on the frame is a whole dot
     )
+
+
+def _looked_at(history: History, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the epochs that have a value of this name, and the values.
+
+    A line goes through epochs without a validation, but a value that is not finite is
+    NaN here, and leaves a gap.
+    """
+    epochs = history["epoch"]
+    has_look = np.isin(epochs, history.looks(name).epoch)
+    return epochs[has_look], _finite(history[name][has_look])
+
+
+def _places_of_dots(line: np.ndarray) -> list[int]:
+    """Returns which values get a dot: all of a few, of many those that stand alone."""
+    if len(line) <= _FEW_VALUES:
+        return list(range(len(line)))
+    known = np.pad(np.isfinite(line), 1)
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]
+    return [int(place) for place in np.flatnonzero(alone)]
 
 
 def _label_ends(
