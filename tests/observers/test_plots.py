@@ -130,6 +130,44 @@ def test_few_epochs_have_dots_and_whole_numbers_below(epochs, ticks):
     assert axes.get_lines()[0].get_marker() == "o"
 
 
+def test_equal_values_of_a_single_epoch_are_a_dot_and_rings_around_it():
+    loss = {"loss": 0.5}
+    axes = plot_history(recorded(1, train=loss, val=loss, noisy=loss)).axes[0]
+    dot, *rings = axes.get_lines()
+    assert dot.get_markerfacecolor() == dot.get_color()
+    assert [ring.get_markerfacecolor() for ring in rings] == ["none", "none"]
+    assert [ring.get_markeredgecolor() for ring in rings] == [
+        ring.get_color() for ring in rings
+    ]
+    sizes = [line.get_markersize() for line in axes.get_lines()]
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "columns"),
+    [(6, 6, 1), (7, 4, 2), (12, 6, 2), (13, 5, 3), (15, 5, 3), (30, 10, 3)],
+)
+def test_many_values_are_drawn_side_by_side(values, rows, columns):
+    keys = {f"value_{place:02}": 1.0 for place in range(values)}
+    figure = plot_history(recorded(2, val=keys))
+    assert titles(figure) == list(keys)
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (rows, columns)
+    assert np.allclose(figure.get_size_inches() / (7.2, 2.5), (columns, rows), atol=1)
+
+
+def test_the_lowest_axis_of_each_column_tells_the_epochs():
+    figure = plot_history(recorded(3, val={f"value_{n}": 1.0 for n in range(7)}))
+    figure.canvas.draw()
+    named = [axes.get_title(loc="left") for axes in figure.axes if axes.get_xlabel()]
+    ticked = [
+        axes.get_title(loc="left")
+        for axes in figure.axes
+        if any(label.get_visible() for label in axes.get_xticklabels())
+    ]
+    assert named == ticked == ["value_5", "value_6"]
+
+
 def test_many_epochs_have_no_dots_and_never_an_epoch_0():
     axes = plot_history(digits(100)).axes[-1]
     assert axes.get_xlim()[0] > 0

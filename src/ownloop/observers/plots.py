@@ -6,9 +6,10 @@ it opens no window and leaves the user's own figures and settings as they are.
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import ticker
@@ -27,18 +28,20 @@ _MORE_COLOURS = ("#2c7a7b", "#805ad5", "#b83280", "#718096", "#975a16")
 _INK, _FAINT_INK, _GRID = "#2d3748", "#718096", "#e2e8f0"
 _WIDTH, _AXIS_HEIGHT, _MARGIN_HEIGHT, _DPI = 7.2, 2.5, 0.5, 150
 _FEW_VALUES = 30  # up to here each value of a line gets its dot
+_MOST_IN_A_COLUMN, _MOST_SIDE_BY_SIDE = 6, 3
+_DOT = {"markersize": 4.0, "markeredgecolor": "white", "markeredgewidth": 0.7}
 _ROUND_STEPS = [1, 2, 5, 10]
 _LABEL_GAP = 0.1  # of an axis' height, so that two labels do not touch
 
 
 def plot_history(history: History, path: str | PathLike[str] | None = None) -> Figure:
-    """Draws the epochs of a history: accuracy on top, loss below, then other values.
+    """Draws the epochs of a history: accuracy first, then loss, then other values.
 
     Values that have the same key in several passes, such as `train_loss` and
     `val_loss`, share an axis. An array is drawn as a faint line for each entry and a
     strong one for their mean. A line goes on over epochs that have no value, such as
     those without a validation, and has a gap where a value is not finite. All axes
-    share the epochs.
+    share the epochs; from seven on they stand side by side.
 
     Args:
         history: A history with at least one closed epoch.
@@ -66,17 +69,25 @@ def plot_history(history: History, path: str | PathLike[str] | None = None) -> F
             f"and {len(groups)} values. Expected at least one of each. Draw it when "
             "the first epoch's body is over, which closes its row."
         )
-    height = _MARGIN_HEIGHT + _AXIS_HEIGHT * len(groups)
+    side_by_side = min(_MOST_SIDE_BY_SIDE, -(-len(groups) // _MOST_IN_A_COLUMN))
+    rows = -(-len(groups) // side_by_side)
+    size = _WIDTH * side_by_side, _MARGIN_HEIGHT + _AXIS_HEIGHT * rows
     layout = ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1)
-    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout=layout)
-    all_axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    figure = Figure(figsize=size, dpi=_DPI, layout=layout)
+    grid = figure.subplots(rows, side_by_side, sharex=True, squeeze=False).ravel()
+    all_axes = grid[: len(groups)]
+    for unused in grid[len(groups) :]:
+        unused.remove()
     colours = _choose_colours(history)
     for axes, (key, columns) in zip(all_axes, groups.items(), strict=True):
         _set_up(axes, key)
-        for name in columns:
-            _draw_column(axes, history, name, colours[history.origins[name][0]])
+        for place, name in enumerate(columns):
+            colour = colours[history.origins[name][0]]
+            look = {} if len(history) > 1 else _dot_or_ring(place, colour)
+            _draw_column(axes, history, name, colour, look)
         _label_ends(axes, history, columns, colours)
-    _set_up_epochs(all_axes[-1], history["epoch"])
+    for axes in all_axes[-side_by_side:]:
+        _set_up_epochs(axes, history["epoch"])
     if path is not None:
         _save(figure, path)
     return figure
@@ -125,18 +136,19 @@ def _set_up_epochs(axes: Axes, epochs: np.ndarray) -> None:
     axes.xaxis.set_major_locator(
         ticker.MaxNLocator(nbins=10, steps=_ROUND_STEPS, integer=True, min_n_ticks=1)
     )
-    axes.tick_params(axis="x", length=3)
+    axes.tick_params(axis="x", length=3, labelbottom=True)
     first, last = int(epochs[0]), int(epochs[-1])
     # Never as far as epoch 0, which there is none of; one epoch stands in the middle.
     edge = min(0.5, 0.02 * (last - first)) or 0.5
     axes.set_xlim(first - edge, last + edge)
 
 
-def _draw_column(axes: Axes, history: History, name: str, colour: str) -> None:
+def _draw_column(
+    axes: Axes, history: History, name: str, colour: str, look: Mapping[str, Any]
+) -> None:
     epochs, values = _looked_at(history, name)
     line = _as_line(values)
     dots = _places_of_dots(line)
-    size = 4.0 if len(history) > 1 else 7.0
     if values.ndim > 1:
         entries = values.reshape(len(epochs), -1)
         axes.plot(epochs, entries, color=colour, alpha=0.25, linewidth=1.0)
@@ -147,12 +159,25 @@ def _draw_column(axes: Axes, history: History, name: str, colour: str) -> None:
         linewidth=1.8,
         marker="o" if dots else "",
         markevery=dots,
-        markersize=size,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
         label=history.origins[name][0],
         clip_on=False,  # a dot on the frame is a whole dot
+        **{**_DOT, **look},
     )
+
+
+def _dot_or_ring(place: int, colour: str) -> dict[str, Any]:
+    """Returns how a single epoch's values look: a dot, then rings around it.
+
+    So that values that are equal are all seen.
+    """
+    if place == 0:
+        return {"markersize": 7.0}
+    return {
+        "markersize": 7.0 + 4.5 * place,
+        "markerfacecolor": "none",
+        "markeredgecolor": colour,
+        "markeredgewidth": 1.6,
+    }
 
 
 def _looked_at(history: History, name: str) -> tuple[np.ndarray, np.ndarray]:
