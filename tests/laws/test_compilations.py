@@ -515,6 +515,23 @@ def test_another_function_under_the_same_name_is_called():
 
 
 @pytest.mark.once
+def test_of_many_changes_the_first_are_said_and_the_others_counted():
+    notices, rates = Notices(), dict.fromkeys(range(8), 1.0)
+    data = ol.Batches(np.ones((4, 1), "float32"), batch_size=2)
+
+    def step(x):
+        return keras.ops.mean(x) * sum(rates.values())
+
+    loop = ol.Loop(observers=[notices])
+    run_pass(loop, step, data)
+    rates.update(dict.fromkeys(range(8), 2.0))
+    run_pass(loop, step, data)
+    _, again = notices.take()
+    said = "; ".join(f"rates[{i}] was 1.0 and is 2.0" for i in range(5))
+    assert again == f"compiling step again: {said}; and 3 more"
+
+
+@pytest.mark.once
 def test_what_a_layer_was_given_to_call_is_not_frozen():
     factor, notices = 1.0, Notices()
     twice = keras.layers.Lambda(lambda x: factor * x, output_shape=(), name="twice")

@@ -187,8 +187,94 @@ def test_numbers_of_another_object_are_no_other_numbers():
     before = Surroundings.of(step)
     layer, rate = keras.layers.Dropout(0.2, name="two"), 0.25
     now = Surroundings.of(step)
-    assert "one.rate was 0.1 and is not there" in now.changes(before)
+    assert now.changes(before) == (
+        "rate was 0.5 and is 0.25",
+        "layer is another Dropout",
+    )
     assert now.other_numbers(before) == ("rate",)
+
+
+def small_model(*, activation=None):
+    layers = [keras.layers.Dense(2, activation=activation), keras.layers.Dropout(0.1)]
+    return keras.Sequential([keras.Input((3,)), *layers])
+
+
+class Tower(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(1)
+        self.before = keras.layers.Lambda(lambda x: x * RATE)
+
+    def call(self, x):
+        return self.head(self.before(x))
+
+
+def test_another_object_under_a_name_is_said_once_and_by_that_name():
+    model, optimizer = small_model(), keras.optimizers.Adam(0.1)
+    models = {"target": small_model()}
+
+    def step(x):
+        optimizer.apply_gradients([])
+        return model(x) + models["target"](x)
+
+    def change():
+        nonlocal model, optimizer
+        model, optimizer = small_model(), keras.optimizers.Adam(0.2)
+        models["target"] = small_model(activation=lambda x: x * RATE)
+
+    assert changes_of(step, change) == (
+        "model is another Sequential",
+        "optimizer is another Adam",
+        "models['target'] is another Sequential",
+    )
+
+    def change():
+        nonlocal model, optimizer
+        model, optimizer = Tower(), keras.optimizers.SGD(0.2)
+
+    assert changes_of(step, change) == (
+        "model was Sequential and is Tower",
+        "optimizer was Adam and is SGD",
+    )
+
+    def change():
+        nonlocal model
+        model = Tower()
+
+    assert changes_of(step, change) == ("model is another Tower",)
+
+
+def test_of_a_part_that_comes_or_goes_only_its_kind_is_said():
+    model = small_model()
+    part = keras.layers.Dense(1, name="part")
+
+    def step(x):
+        return model(x)
+
+    assert changes_of(step, lambda: model.add(part)) == (
+        "part was not there and is Dense",
+    )
+    assert changes_of(step, model.pop) == ("part was Dense and is not there",)
+
+
+def test_the_users_own_names_are_said_before_the_flags_of_layers():
+    model, rate = small_model(), 0.5
+    optimizer = keras.optimizers.Adam(0.1)
+    model.trainable = False
+
+    def step(x):
+        optimizer.apply_gradients([])
+        return model(x) * rate
+
+    def change():
+        nonlocal optimizer, rate
+        model.trainable, rate, optimizer = True, 0.25, keras.optimizers.Adam(0.2)
+
+    own, other, *flags = changes_of(step, change)
+    assert own == "rate was 0.5 and is 0.25"
+    assert other == "optimizer is another Adam"
+    assert flags[0] == f"{model.name}.trainable was False and is True"
+    assert len(flags) == 3
 
 
 class Scaled(keras.layers.Layer):

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Final, final
 
 import keras
 
@@ -37,6 +37,9 @@ from ownloop.step import (
     left_behind,
     states_of,
 )
+
+_MOST_TOLD: Final = 5
+"""So many changes are told by name, and the others counted."""
 
 
 @final
@@ -75,6 +78,8 @@ class Programs:
                 self._advice.count_change(step, name)
         changes = now.changes(before)
         told = [c for c in changes if c.partition(" was ")[0] not in shelf.own]
+        if len(told) > _MOST_TOLD:
+            told = [*told[:_MOST_TOLD], f"and {len(told) - _MOST_TOLD} more"]
         return now, "; ".join(told)
 
     def tell_of_changes(self, step: Step, seen: Surroundings) -> None:

@@ -6,7 +6,7 @@ step again instead of being ignored. The same walk finds the metrics, which each
 starts from zero.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any, final
@@ -36,6 +36,8 @@ class Surroundings:
         owners: Keras variables, and what has `variables`: layers, optimizers, metrics.
         placeholders: Names and tensors that a trace has left where the step reads.
         others: Names of objects within reach whose class is an installed library's.
+        objects: Keras objects, each by the step's word for what it belongs to, its own
+            name and its class; what has a word of the step's comes before its parts.
     """
 
     numbers: tuple[tuple[str, Any], ...]
@@ -48,6 +50,7 @@ class Surroundings:
     generators: tuple[Any, ...] = field(repr=False)
     placeholders: tuple[tuple[str, Any], ...] = field(repr=False)
     others: frozenset[str] = field(repr=False)
+    objects: tuple[tuple[str, str, str], ...] = field(repr=False)
 
     @classmethod
     def of(cls, step: Callable[..., Any]) -> "Surroundings":
@@ -72,6 +75,7 @@ class Surroundings:
             tuple(walk.generators),
             tuple((name, t) for name, t in walk.tensors if is_placeholder(t)),
             frozenset(walk.others),
+            tuple(walk.objects),
         )
 
     @property
@@ -90,7 +94,9 @@ class Surroundings:
         return tuple(found.values())
 
     def changes(self, before: "Surroundings") -> tuple[str, ...]:
-        """Says in words what is different from an earlier look.
+        """Says in words what is different from an earlier look, the user's own first.
+
+        Of an object that is another now only that is said, and nothing of its inside.
 
         Example:
             >>> rate = 0.5
@@ -100,14 +106,10 @@ class Surroundings:
             >>> Surroundings.of(step).changes(before)
             ('rate was 0.5 and is 0.25',)
         """
-        values = (
-            f"{name} was {_words(earlier)} and is {_words(now)}"
-            for mine, theirs in (
-                (self.numbers, before.numbers),
-                (self.flags, before.flags),
-            )
-            for name, now, earlier in _differences(mine, theirs)
-        )
+        numbers = list(_differences(self.numbers, before.numbers))
+        flags = list(_differences(self.flags, before.flags))
+        come_or_gone = [e for e in (*numbers, *flags) if _ABSENT in e]
+        objects, exchanged = _exchanged(self.objects, before.objects, come_or_gone)
         functions = (
             f"{name}() was another function"
             for mine, theirs in (
@@ -115,10 +117,17 @@ class Surroundings:
                 (self.held, before.held),
                 (self.methods, before.methods),
             )
-            for name, _, _ in _differences(mine, theirs)
+            for name, *codes in _differences(mine, theirs)
+            if not (exchanged and _ABSENT in codes)
         )
-        # A function may be found by its name and by where it is held.
-        return (*values, *dict.fromkeys(functions))
+        return (
+            *(_in_words(*e) for e in numbers if _ABSENT not in e),
+            *objects,
+            # A function may be found by its name and by where it is held.
+            *dict.fromkeys(functions),
+            *(_in_words(*e) for e in flags if _ABSENT not in e),
+            *(_in_words(*e) for e in come_or_gone if not _is_within(e[0], exchanged)),
+        )
 
     def changed_since(self, before: "Surroundings") -> tuple[tuple[str, str], ...]:
         """Names the numbers and flags that were there and are others now, in words.
@@ -132,13 +141,13 @@ class Surroundings:
             (('rate', 'rate was 0.5 and is 0.25'),)
         """
         return tuple(
-            (name, f"{name} was {_words(earlier)} and is {_words(now)}")
+            (entry[0], _in_words(*entry))
             for mine, theirs in (
                 (self.numbers, before.numbers),
                 (self.flags, before.flags),
             )
-            for name, now, earlier in _differences(mine, theirs)
-            if _ABSENT not in (now, earlier)
+            for entry in _differences(mine, theirs)
+            if _ABSENT not in entry
         )
 
     def other_numbers(self, before: "Surroundings") -> tuple[str, ...]:
@@ -151,11 +160,12 @@ class Surroundings:
 
     def is_of_others(self, name: str) -> bool:
         """Whether something is within an object of an installed library."""
-        places = (i for i, letter in enumerate(name) if letter in ".[")
-        return any(name[:i] in self.others for i in places)
+        return _is_within(name, self.others)
 
 
+_Objects = tuple[tuple[str, str, str], ...]
 _ABSENT = object()
+_NOT_THERE = "not there"
 
 
 def _short_name(method: FunctionType) -> str:
@@ -173,8 +183,51 @@ def _differences(
             yield name, value, was
 
 
+def _exchanged(
+    now: _Objects, before: _Objects, come_or_gone: Iterable[tuple[str, Any, Any]]
+) -> tuple[list[str], set[str]]:
+    """Says which Keras objects are others than before, and names all within these.
+
+    An object is known by the step's own word for it, such as `model`, and a part of
+    one that is still the same by the name that Keras gave it. Of parts only those are
+    said that bring or take something that a step reads.
+    """
+    tops, earlier = _by_key(now, ()), _by_key(before, ())
+    same = {word for word, top in tops.items() if earlier.get(word) == top}
+    mine, theirs = _by_key(now, same), _by_key(before, same)
+    others = [key for key in mine | theirs if mine.get(key) != theirs.get(key)]
+    read = {name for name, *_ in come_or_gone}
+    words = []
+    for key in others:
+        if key not in tops | earlier and not any(_is_within(n, {key}) for n in read):
+            continue
+        kind, was = (found.get(key, ("", _NOT_THERE))[1] for found in (mine, theirs))
+        is_like = f"{key} is another {kind}"
+        words.append(is_like if kind == was else f"{key} was {was} and is {kind}")
+    inside = {name for word, name, _ in (*now, *before) if word not in same}
+    return words, inside.union(others)
+
+
+def _by_key(objects: _Objects, opened: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Returns names and classes by the step's words; within those opened, by name."""
+    found: dict[str, tuple[str, str]] = {}
+    for word, name, kind in objects:
+        found.setdefault(name if word in opened else word, (name, kind))
+    return found
+
+
+def _in_words(name: str, now: Any, earlier: Any) -> str:
+    return f"{name} was {_words(earlier)} and is {_words(now)}"
+
+
+def _is_within(name: str, owners: Collection[str]) -> bool:
+    """Whether a name is that of something within one of these."""
+    places = (i for i, letter in enumerate(name) if letter in ".[")
+    return any(name[:i] in owners for i in places)
+
+
 def _words(value: Any) -> str:
-    return "not there" if value is _ABSENT else repr(value)
+    return _NOT_THERE if value is _ABSENT else repr(value)
 
 
 def _comparable(value: Any) -> Any:

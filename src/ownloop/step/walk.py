@@ -67,11 +67,15 @@ class Walk:
         self.tensors: list[tuple[str, Any]] = []
         # Names of objects whose class is a library's, which has counters of its own.
         self.others: set[str] = set()
+        # Keras objects: in the step's word for what they belong to, Keras' name, class.
+        self.objects: list[tuple[str, str, str]] = []
         self.held: list[tuple[str, types.FunctionType]] = []
         self.methods: list[types.FunctionType] = []
         # What is called has no name for that.
         self._words: set[Any] = {"__call__"}
-        self._holders: list[tuple[str, Any]] = []
+        self._holders: list[tuple[str, Any, str]] = []
+        # The word for the Keras object whose inside is walked; empty outside of any.
+        self._root = ""
         self._taken: set[tuple[int, Any]] = set()
         self._seen: dict[int, Any] = {}
         self._looks_into_functions = True
@@ -93,8 +97,10 @@ class Walk:
         known = -1
         # A function found late may name attributes of a holder found early.
         while known != (known := len(self._words) + len(self._holders)):
-            for name, holder in list(self._holders):
+            for name, holder, root in list(self._holders):
+                self._root = root
                 self._entries(name, holder)
+            self._root = ""
 
     def _callable(self, name: str, function: Any) -> None:
         """Walks into a function, a method, a partial or an object that is called."""
@@ -117,7 +123,7 @@ class Walk:
                 self._value(_join(name, inner), value)
                 self._ours(_join(name, inner), value, words)
         elif not is_foreign(type(function)):
-            self._holders.append((name, function))
+            self._hold_on(name, function)
         wrapped = getattr(function, "__wrapped__", None)
         if wrapped is not None:
             self._callable(name, wrapped)
@@ -139,14 +145,17 @@ class Walk:
             self.generators.append(value)
         elif isinstance(value, types.ModuleType):
             if _is_own_module(value):
-                self._holders.append((name, value))
+                self._hold_on(name, value)
         elif isinstance(value, keras.Variable):
             self.owners.append(value)
             self.flags.append((f"{value.path}.trainable", bool(value.trainable)))
+            self.objects.append((self._root or name, value.path, "Variable"))
         elif isinstance(value, keras.random.SeedGenerator):
             self.owners.append(value.state)
         elif isinstance(value, _KERAS):
+            outer, self._root = self._root, self._root or name
             self._keras(name, value)
+            self._root = outer
         elif isinstance(value, np.ndarray):
             if value.size <= _SMALL:
                 self.numbers.append((name, str(value.tolist())))
@@ -157,7 +166,7 @@ class Walk:
         elif keras.ops.is_tensor(value):
             self.tensors.append((name, value))
         elif isinstance(value, type | Mapping) or not is_foreign(type(value)):
-            self._holders.append((name, value))
+            self._hold_on(name, value)
 
     def _ours(self, name: str, value: Any, words: Collection[Any]) -> None:
         """Notes what a function reads of our own objects."""
@@ -171,6 +180,7 @@ class Walk:
         """Notes what a Keras object has: flags, variables, metrics, public numbers."""
         name = getattr(thing, "name", None) or name
         self.things.append(thing)
+        self.objects.append((self._root, name, type(thing).__name__))
         if isinstance(thing, keras.Metric):
             self.metrics.append(thing)
         if isinstance(thing, keras.Layer):
@@ -189,7 +199,7 @@ class Walk:
         is_of_keras, is_loss = is_foreign(type(thing)), isinstance(thing, keras.Loss)
         if not is_of_keras:
             # A layer that the user wrote: its methods may read anything.
-            self._holders.append((name, thing))
+            self._hold_on(name, thing)
             self._words.add("call")
         for attribute, value in _attributes(thing):
             if isinstance(value, _FUNCTIONS):
@@ -227,7 +237,7 @@ class Walk:
         else:
             # Of the user's own, which need not tell how it is configured.
             self.numbers.append((name, type(schedule).__qualname__))
-            self._holders.append((name, schedule))
+            self._hold_on(name, schedule)
 
     def _loss(self, name: str, value: Any) -> None:
         """Notes what a loss was made with: its reduction, the words of its function."""
@@ -281,6 +291,10 @@ class Walk:
                 if method not in self.methods:
                     self.methods.append(method)
                 self._callable(name, method)
+
+    def _hold_on(self, name: str, holder: Any) -> None:
+        """Notes what has entries, to walk into those that some code names."""
+        self._holders.append((name, holder, self._root))
 
     def _first(self, holder: Any, key: Any) -> bool:
         mark = (id(holder), key)
