@@ -31,8 +31,8 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
         {"settings": {"changes": ["batch size"]}},
         "data batch size was 8 and is 16",
     ),
-    "data": ({"settings": {"changes": ["data"]}}, "data values was"),
-    "code": ({"settings": {"changes": ["code"]}}, "pass 'train': code was"),
+    "data": ({"settings": {"changes": ["data"]}}, "data values are others"),
+    "code": ({"settings": {"changes": ["code"]}}, "pass 'train': the code of the step"),
     "number": (
         {"settings": {"changes": ["number"]}},
         "train_step reads other values or code: noise was 0.01 and is 0.02",
@@ -43,25 +43,25 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "dropout": (
         {"settings": {"changes": ["dropout"]}},
-        "objects dropout.rate was 0.3 and is 0.4",
+        "dropout.rate was 0.3 and is 0.4",
     ),
     "decay": (
         {"settings": {"changes": ["decay"]}},
-        "objects adam_w.weight_decay was 0.004 and is 0.1",
+        "adam_w.weight_decay was 0.004 and is 0.1",
     ),
     "trainable": (
         {"settings": {"changes": ["trainable"]}},
-        "objects hidden.trainable was True and is False",
+        "hidden.trainable was True and is False",
     ),
     "compile": ({"settings": {"compile": False}}, "compile was True and is False"),
 }
 """By what is changed: how, and what the refusal says."""
 
 OBJECTS: dict[str, str] = {
-    "width": "objects hidden.units was 8 and is 9",
+    "width": "hidden.units was 8 and is 9",
     "name": "sequential/renamed/kernel",
-    "added layer": "objects dense.units was 2 and is 8",
-    "removed bias": "objects dense.use_bias was True and is False",
+    "added layer": "dense.units was 2 and is 8",
+    "removed bias": "dense.use_bias was True and is False",
     "optimizer": "optimizer was AdamW and is SGD",
 }
 """By what is changed of the objects: what the refusal says."""

@@ -126,7 +126,7 @@ def test_what_the_script_itself_sets_otherwise_is_refused(tmp_path):
 
     with pytest.raises(Killed):
         Script(tmp_path, once).run(killed_in=3)
-    words = "objects base.trainable was True and is False"
+    words = "base.trainable was True and is False"
     with pytest.raises(FolderError, match=f"cannot be continued exactly: {words}"):
         Script(tmp_path, once, begin=freeze).run()
     script = Script(tmp_path, lambda *_: None, begin=freeze, resume="inexact")

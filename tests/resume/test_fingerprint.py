@@ -109,3 +109,37 @@ def test_what_a_script_sets_in_its_framework_is_named(backend):
     (words,) = fingerprint.differences(before, after)
     assert words.startswith(f"{name} was ")
     assert now() == before
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (
+            {"code": "6e556e3c5530d058"},
+            {"code": "5ceceaa5d870cda1"},
+            "the code of the step, or of a function that it calls, is another",
+        ),
+        (
+            {"code": "Criterion"},
+            {"code": "Other"},
+            "code was 'Criterion' and is 'Other'",
+        ),
+        (
+            {"data": {"values": "6e556e3c5530d058"}},
+            {"data": {"values": "5ceceaa5d870cda1"}},
+            "data values are others",
+        ),
+        (
+            {"Scale.call()": ["6e", "0a"]},
+            {"Scale.call()": "0b"},
+            "Scale.call() is another",
+        ),
+        (
+            {"objects": {"dense.units": 4}},
+            {"objects": {"dense.units": 5}},
+            "dense.units was 4 and is 5",
+        ),
+    ],
+)
+def test_a_difference_reads_as_a_sentence_and_shows_no_hash(before, now, words):
+    assert fingerprint.differences(before, now) == [words]

@@ -6,6 +6,7 @@ Equal fingerprints promise equal bits; a difference is named by its field.
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from types import CodeType
@@ -35,6 +36,10 @@ _SETTINGS = (
     "TF_DETERMINISTIC_OPS",
 )
 _SAMPLED_ROWS = 256
+_HASHED = {
+    "code": "the code of the step, or of a function that it calls, is another",
+    "values": "values are others",
+}
 
 
 def of_process(*, compiled: bool) -> dict[str, Any]:
@@ -135,6 +140,8 @@ def of_frozen(seen: Surroundings) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Says in words where two fingerprints differ.
 
+    Of what is known by a hash only that it is another.
+
     Example:
         >>> differences({"threads": 2, "keras": "3"}, {"threads": 1, "keras": "3"})
         ['threads was 2 and is 1']
@@ -145,10 +152,24 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for name in dict.fromkeys([*before, *now]):
         earlier, later = before.get(name), now.get(name)
         if isinstance(earlier, Mapping) and isinstance(later, Mapping):
-            found += [f"{name} {words}" for words in differences(earlier, later)]
+            # Objects have names of their own, such as `dense.units`.
+            inner = f"{name} " if name != "objects" else ""
+            found += [f"{inner}{words}" for words in differences(earlier, later)]
         elif earlier != later:
-            found.append(f"{name} was {earlier!r} and is {later!r}")
+            found.append(_in_words(name, earlier, later))
     return found
+
+
+def _in_words(name: str, earlier: Any, later: Any) -> str:
+    if name.endswith("()"):
+        return f"{name} is another"
+    if _is_hash(earlier) or _is_hash(later):
+        return _HASHED.get(name, f"{name} is another")
+    return f"{name} was {earlier!r} and is {later!r}"
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value) is not None
 
 
 def _code(step: Callable[..., Any]) -> str:
