@@ -197,6 +197,21 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
     assert "val_los" not in recorded()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loss", "Did you mean 'val_loss' or 'train_loss'?"),
+        ("val", "Did you mean 'val_loss'?"),
+        ("train_lss", "Did you mean 'train_loss'?"),
+        ("train_acc", "Names are the pass's name, an underscore, and what the"),
+    ],
+)
+def test_names_with_the_asked_word_in_them_are_meant_and_no_distant_ones(name, words):
+    with pytest.raises(HistoryError) as caught:
+        recorded()[name]
+    assert words in str(caught.value)
+
+
 def test_a_name_that_is_known_for_steps_only_says_where():
     history = History()
     history.record_steps("dqn", {"loss": [0.5]}, np.array([1]))

@@ -2,8 +2,13 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
 from ownloop.errors import HistoryError
+
+_MOST_MEANT: Final = 3
+_ALIKE: Final = 0.75
+"""So alike is a slip of the pen; of `train_acc` and `train_loss` one is not meant."""
 
 
 def unknown(
@@ -23,7 +28,8 @@ def unknown(
 'val_loss'?
     """
     choices = list(known)
-    near = difflib.get_close_matches(str(name), choices, n=1)
+    near = [known for known in choices if name and str(name) in known][:_MOST_MEANT]
+    near = near or difflib.get_close_matches(str(name), choices, n=1, cutoff=_ALIKE)
     if choices:
         expected = f"Expected one of: {', '.join(choices)}."
     else:
@@ -31,7 +37,7 @@ def unknown(
     if hint:
         advice = hint
     elif near:
-        advice = f"Did you mean {near[0]!r}?"
+        advice = f"Did you mean {' or '.join(map(repr, near))}?"
     else:
         advice = "Names are the pass's name, an underscore, and what the step returns."
     return HistoryError(f"{name!r} is not {what}. {expected} {advice}")
