@@ -269,6 +269,23 @@ def test_a_long_and_wide_history_still_fits_on_the_screen():
     assert lines[-2].split() == ["19", "19", "-", "1.000e-05", "1.000e-05"]
 
 
+def test_a_table_that_is_too_wide_shows_the_losses_of_all_passes_first():
+    history, values = History(), {f"quite_long_{i}": 0.5 for i in range(9)}
+    for name in ("train", "val"):
+        history.record_pass(name, {**values, "loss": 0.25}, step=1, epoch=1)
+    history.record_epoch(1, step=1)
+    _, names, _, more = repr(history).splitlines()
+    assert names.split() == [
+        "epoch",
+        "step",
+        "train_quite_long_0",
+        "train_loss",
+        "val_quite_long_0",
+        "val_loss",
+    ]
+    assert more == "and 16 columns more"
+
+
 def test_without_matplotlib_plot_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "ownloop.observers.plots", raising=False)
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:

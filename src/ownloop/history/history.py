@@ -310,7 +310,7 @@ class History:
         return {name: column.tolist() for name, column in self.epochs.items()}
 
     def __repr__(self) -> str:
-        return draw_table(self.epochs)
+        return draw_table(self.epochs, self.origins)
 
     # ---------------------------------------------------------- files, pictures
 

@@ -1,6 +1,7 @@
 """A history as a small table of text, for the eye."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -8,13 +9,21 @@ from ownloop.counts import counted
 
 _LAST_EPOCHS = 5
 _WIDTH = 88
+_COUNTS = ("epoch", "step")
 
 
-def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
+def draw_table(
+    epochs: Mapping[str, np.ndarray],
+    origins: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> str:
     """Returns the last epochs as a table, with as many columns as fit on a line.
+
+    Where not all fit, the losses of all passes are seen first, then what else they
+    have, value by value.
 
     Args:
         epochs: Columns of equal length, `epoch` and `step` first.
+        origins: By column, its pass and the step's own key.
 
     Example:
         >>> one = {"epoch": np.array([1]), "step": np.array([9]), "a": np.array([0.5])}
@@ -30,13 +39,15 @@ def draw_table(epochs: Mapping[str, np.ndarray]) -> str:
         return title
     if count > _LAST_EPOCHS:
         title += f", the last {_LAST_EPOCHS}"
-    columns = [
-        _column(name, values[-_LAST_EPOCHS:])
+    columns = {
+        name: _column(name, values[-_LAST_EPOCHS:])
         for name, values in epochs.items()
         if values.ndim == 1
-    ]
-    lines = ["  ".join(cells) for cells in zip(*_fitting(columns), strict=True)]
-    hidden = len(epochs) - len(_fitting(columns))
+    }
+    keys = {name: origins[name][1] if name in origins else name for name in columns}
+    shown = _fitting(columns, _by_importance(keys))
+    lines = ["  ".join(cells) for cells in zip(*shown, strict=True)]
+    hidden = len(epochs) - len(shown)
     more = [f"and {counted(hidden, 'column')} more"] if hidden else []
     return "\n".join([title, *lines, *more])
 
@@ -57,6 +68,22 @@ def decimal(value: float) -> str:
     return f"{value:.3e}" if small or abs(value) >= 1e5 else f"{value:.4f}"
 
 
-def _fitting(columns: list[list[str]]) -> list[list[str]]:
-    widths = np.cumsum([len(column[0]) + 2 for column in columns])
-    return columns[: max(1, int((widths <= _WIDTH + 2).sum()))]
+def _by_importance(keys: Mapping[str, str]) -> list[str]:
+    """Returns the names of columns: what counts the epochs, losses, then the rest.
+
+    Columns with the same key, such as `train_loss` and `val_loss`, follow each other.
+    """
+    order = {key: place for place, key in enumerate(dict.fromkeys(keys.values()))}
+
+    def rank(name: str) -> tuple[bool, bool, int]:
+        is_loss = keys[name].endswith("loss")
+        return name not in _COUNTS, not is_loss, order[keys[name]]
+
+    return sorted(keys, key=rank)
+
+
+def _fitting(columns: Mapping[str, list[str]], order: Sequence[str]) -> list[list[str]]:
+    """Returns as many columns as fit, chosen in an order and left in their own."""
+    widths = np.cumsum([len(columns[name][0]) + 2 for name in order])
+    chosen = order[: max(1, int((widths <= _WIDTH + 2).sum()))]
+    return [cells for name, cells in columns.items() if name in chosen]
