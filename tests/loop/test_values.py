@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ownloop.errors import HistoryError
-from ownloop.loop import Values
+from ownloop.loop import Chunk, Values
 
 
 def test_entries_are_found_by_key_and_by_attribute():
@@ -45,8 +45,24 @@ def test_nothing_can_be_changed():
 
 
 def test_it_shows_its_numbers_and_the_shapes_of_its_arrays():
-    values = Values({"loss": 1 / 3, "f1": np.zeros((3,))})
-    assert repr(values) == "Values(loss=0.333333, f1=array(3,))"
+    values = Values({"loss": 1 / 3, "f1": np.zeros(3), "images": np.zeros((8, 28, 28))})
+    shown = "Values(loss=0.333333, f1=array of 3, images=array of 8 x 28 x 28)"
+    assert repr(values) == f"{values}" == shown
+
+
+def test_a_format_goes_to_each_number():
+    values = Values({"loss": 1 / 3, "f1": np.zeros(3)})
+    assert f"{values:.2f}" == "Values(loss=0.33, f1=array of 3)"
+    with pytest.raises(ValueError, match="format"):
+        f"{values:s}"
+
+
+def test_a_chunk_shows_where_it_is_and_its_values():
+    steps = Values({"loss": np.ones(300)})
+    chunk = Chunk(300, 200, Values({"loss": 0.5}), Values({"loss": 0.25}), steps)
+    assert repr(chunk) == (
+        "Chunk(step=300, batch=200, last=Values(loss=0.5), mean=Values(loss=0.25))"
+    )
 
 
 def test_values_can_be_copied_and_pickled():

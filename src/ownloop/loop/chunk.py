@@ -1,6 +1,6 @@
 """What the loop hands to the user's code between two stretches of compiled steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from ownloop.loop.values import Values
@@ -30,4 +30,4 @@ class Chunk:
     batch: int
     last: Values
     mean: Values
-    steps: Values
+    steps: Values = field(repr=False)

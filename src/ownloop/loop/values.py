@@ -16,6 +16,8 @@ class Values(Mapping[str, Any]):
         >>> values = Values({"loss": 0.5, "g/loss": 1.5})
         >>> values.loss, values["g/loss"]
         (0.5, 1.5)
+        >>> f"{values:.3f}"
+        'Values(loss=0.500, g/loss=1.500)'
     """
 
     __slots__ = ("_entries",)
@@ -56,8 +58,13 @@ class Values(Mapping[str, Any]):
         return [*super().__dir__(), *(n for n in self._entries if n.isidentifier())]
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={_short(v)}" for name, v in self._entries.items())
-        return f"Values({shown})"
+        return f"{self:.6g}"
+
+    def __format__(self, format_spec: str) -> str:
+        """Shows the values, each number in a format such as `.3f`."""
+        spec = format_spec or ".6g"
+        shown = (f"{name}={_short(v, spec)}" for name, v in self._entries.items())
+        return f"Values({', '.join(shown)})"
 
     def _unknown(self, name: str) -> str:
         return (
@@ -67,7 +74,8 @@ class Values(Mapping[str, Any]):
         )
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, format_spec: str) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"array{getattr(value, 'shape', '')}"
+        return format(value, format_spec)
+    shape = getattr(value, "shape", ())
+    return f"array of {' x '.join(map(str, shape))}" if shape else "array"
