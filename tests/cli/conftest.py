@@ -59,6 +59,11 @@ def wait(step):
 run(sys.argv[1], wait, save=2)
 """
 
+MEET_A_BAD_BATCH = """
+data = ol.Batches(np.array([0, 1, 2, np.nan], "float32"), batch_size=1)
+run(sys.argv[1], lambda step: None)
+"""
+
 
 def make(code, folder, expected):
     done = subprocess.run(
@@ -79,6 +84,17 @@ def one_finished(tmp_path_factory):
 @pytest.fixture(scope="session")
 def one_killed(tmp_path_factory):
     return make(DIE, tmp_path_factory.mktemp("made") / "killed", 9)
+
+
+@pytest.fixture(scope="session")
+def one_spoilt(tmp_path_factory):
+    return make(MEET_A_BAD_BATCH, tmp_path_factory.mktemp("made") / "spoilt", 1)
+
+
+@pytest.fixture
+def spoilt(one_spoilt, tmp_path):
+    """Return the folder of a run that has ended with a bad step, its fourth."""
+    return shutil.copytree(one_spoilt, tmp_path / "runs" / "spoilt")
 
 
 @pytest.fixture

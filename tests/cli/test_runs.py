@@ -34,6 +34,16 @@ def test_each_run_has_its_line(finished, killed, capsys):
     assert dead["checkpoint"].startswith("step-")
 
 
+def test_a_run_that_a_bad_step_has_ended_is_told_from_one_that_was_killed(
+    spoilt, capsys
+):
+    assert main(["runs", str(spoilt.parent)]) == 0
+    found = rows(capsys.readouterr().out)["spoilt"]
+    assert (found["state"], found["steps"]) == ("interrupted, step 4 was bad", "3")
+    assert main(["show", str(spoilt)]) == 0
+    assert re.search("state +interrupted, step 4 was bad", capsys.readouterr().out)
+
+
 def test_a_run_that_goes_on_is_named_with_its_process_and_goes_on(running, capsys):
     folder, process = running
     for _ in range(3):

@@ -33,8 +33,10 @@ def test_the_batch_and_the_state_before_it_are_kept(tmp_path):
             epoch.train(step, data).run()
 
     for _ in range(2):  # Run again, it meets the same step, which is kept once.
-        with pytest.raises(NonFiniteError):
+        with pytest.raises(NonFiniteError) as caught:
             train()
+    command = f"as `ownloop replay {tmp_path / 'run'}` does later"
+    assert command in str(caught.value)
 
     store = Store(tmp_path / "run" / "nonfinite", run=None)
     assert store.names() == ["step-3"]

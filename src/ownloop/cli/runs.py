@@ -93,7 +93,7 @@ def look(folder: Path, name: str) -> Line:
     try:
         identity = layout.read_identity()
         saved = newest(Store(layout.checkpoints, run=identity))
-        state = _running(layout) or state_at_rest(saved)
+        state = _running(layout) or state_at_rest(layout, identity, saved)
         last = "-" if saved is None else saved.name
         if not layout.history.exists():
             # The run has just begun: it has an identity, and no history yet.

@@ -82,7 +82,8 @@ def _head(layout: Layout) -> Iterator[str]:
 
 def _state_at_rest(layout: Layout) -> str:
     try:
-        return state_at_rest(newest(_store(layout)))
+        store = _store(layout)
+        return state_at_rest(layout, layout.read_identity(), newest(store))
     except OwnloopError:  # The next part says why.
         return "not running"
 

@@ -103,7 +103,7 @@ def read_saved(store: Store, name: str) -> SavedRun:
     try:
         return SavedRun(
             name=name,
-            step=int(name.removeprefix("step-").partition(".")[0]),
+            step=_step_of(name),
             epoch=int(meta["epoch"]),
             place=Place.from_json(meta["place"]),
             fingerprint=dict(meta["fingerprint"]),
@@ -140,13 +140,30 @@ def newest(store: Store) -> SavedRun | None:
     return None
 
 
-def state_at_rest(saved: SavedRun | None) -> str:
-    """Returns a word for a run that no process has: "finished" or "interrupted".
+def state_at_rest(layout: Layout, identity: str, saved: SavedRun | None) -> str:
+    """Returns in words what a run is that no process has.
 
-    It is finished where its last round of `loop.epochs` was over.
+    It is finished where its last round of `loop.epochs` was over. Else it was
+    interrupted, perhaps by a step that made something NaN or infinite.
+
+    Args:
+        layout: Where its files are.
+        identity: The run.
+        saved: What its newest checkpoint says.
+
+    Raises:
+        CheckpointError: The folder of bad steps cannot be read.
     """
-    is_over = saved is not None and saved.place.epoch is None and saved.place.round > 0
-    return "finished" if is_over else "interrupted"
+    if saved is not None and saved.place.epoch is None and saved.place.round > 0:
+        return "finished"
+    next_step = 1 if saved is None else saved.step + 1
+    bad = map(_step_of, Store(layout.nonfinite, run=identity).names())
+    was_bad = f", step {next_step:,} was bad" if next_step in bad else ""
+    return f"interrupted{was_bad}"
+
+
+def _step_of(name: str) -> int:
+    return int(name.removeprefix("step-").partition(".")[0])
 
 
 def lost_checkpoint(layout: Layout, store: Store) -> str | None:

@@ -69,6 +69,7 @@ class Guard:
         latest: The latest bad step; None as long as there was none.
         keep_evidence: Is called with the evidence of each bad step, once the state is
             in order; may be set.
+        command: What replays a step that was kept, at a prompt; empty where none does.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Guard:
         self.skipped = 0
         self.latest: Incident | None = None
         self.keep_evidence: Callable[[Evidence], None] | None = None
+        self.command = ""
         self._say = say
         self._stop = stop
         self._told = False
@@ -147,12 +149,13 @@ class Guard:
             alone = (
                 " A step without a batch is not skipped: it would be the same again."
             )
+        later = f", as `{self.command}` does later" if self.command else ""
         raise NonFiniteError(
             f"{evidence.where} made something NaN or infinite: {evidence.cause}."
             f"{after}{alone} Expected finite losses, and a state that stays finite; "
             "the state is as it was before this step. Look at the batch in "
-            "`error.evidence`, let `loop.replay(step)` show where it begins, or leave "
-            'such steps out with `Loop(nonfinite="skip")`.',
+            f"`error.evidence`, let `loop.replay(step)` show where it begins{later}, "
+            'or leave such steps out with `Loop(nonfinite="skip")`.',
             evidence,
         )
 

@@ -8,6 +8,7 @@ files themselves are in `run_files.py`.
 import atexit
 import contextlib
 import copy
+import shlex
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from ownloop.loop.keeping import Keeping
 from ownloop.loop.run import Run
 from ownloop.loop.run_files import RunFiles
 from ownloop.loop.saving import Saving, nowhere
+from ownloop.loop.script import script_of_this_process
 from ownloop.loop.signals import Signals
 from ownloop.loop.trial import AbstractTrial
 from ownloop.loop.values import Values
@@ -145,6 +147,9 @@ class RunFolder(AbstractHome):
             atexit.register(_tell_at_exit, weakref.ref(self))
         self._saving.count_from_here()
         self._run.guard.keep_evidence = self._keep_evidence
+        if script_of_this_process() is not None:
+            folder = shlex.quote(str(self._files.folder))
+            self._run.guard.command = f"ownloop replay {folder}"
         self._must_reload = self._was_broken = self._lacks_evidence = False
 
     def tell_what_is_missing(self) -> None:
