@@ -10,7 +10,7 @@ import pytest
 
 import ownloop as ol
 from ownloop.errors import LoopError
-from ownloop.events import ChunkDone, EpochDone, Failed
+from ownloop.events import ChunkDone, EpochDone, Failed, Notice
 
 
 def forgets_a_pass(loop, epoch, step, data):
@@ -90,6 +90,30 @@ def test_it_is_said_whether_a_run_is_saved_before_it_is_left(
     says_so = "saving the run" in capsys.readouterr().err
     assert says_so == (kind in ("one pass", "within a pass"))
     assert says_so == any((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.parametrize(("at", "name"), [(2, "step-2"), (4, "step-4"), (None, None)])
+def test_who_has_asked_is_told_what_was_saved_and_how_to_go_on(
+    tmp_path, small_run, at, name
+):
+    _, data, step, loop = small_run(tmp_path / "run")
+    notices = []
+    loop._run.observers.append(notices.append)
+
+    def play():
+        for epoch in loop.epochs(1):
+            for _ in range(4 if at is None else 0):
+                epoch.step(step, np.ones(1, "float32"))
+                signal.raise_signal(signal.SIGTERM)
+            for chunk in epoch.train(step, data, every=1):
+                if chunk.batch == at:
+                    signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit):
+        play()
+    said = [e.text for e in notices if isinstance(e, Notice)]
+    words = f"the run in {tmp_path / 'run'} is saved as {name}: run again, the script"
+    assert said == ([] if name is None else [f"{words} goes on from there"])
 
 
 # JAX warns of every fork; the child here only waits for its end.

@@ -387,7 +387,17 @@ class RunFolder(AbstractHome):
         if self._signals.received is not None:
             self._must_reload = True
             self._signals.stop()
+            self._tell_what_is_saved()
             self._signals.leave()
+
+    def _tell_what_is_saved(self) -> None:
+        """Says to who has asked the run to leave how it is gone on with."""
+        if (name := self._files.newest) is not None:
+            with contextlib.suppress(Exception):  # Perhaps nobody is left to read.
+                self._run.say(
+                    f"the run in {self._files.folder} is saved as {name}: run again, "
+                    "the script goes on from there"
+                )
 
     # ----------------------------------------------------------- what is asked
 
