@@ -515,6 +515,30 @@ def test_another_function_under_the_same_name_is_called():
 
 
 @pytest.mark.once
+def test_of_many_shapes_a_few_are_said_and_then_what_would_be_better():
+    notices, rate = Notices(), 1.0
+    data = [np.ones((4, length), "float32") for length in range(1, 13)]
+
+    def step(x):
+        return rate * keras.ops.mean(x)
+
+    loop = ol.Loop(observers=[notices])
+    loop.validate(step, data)
+    first, *others, last = notices.take()
+    assert first == "compiling step"
+    shapes = [f"compiling step for batches of float32[4, {n}]" for n in (2, 3, 4)]
+    assert others == shapes
+    assert last.startswith("step is compiled for each shape of its batches, by now 5:")
+    assert "pad them to a few lengths" in last
+    assert loop.compilations == {"step": 12}
+
+    rate = 2.0
+    loop.validate(step, data[:1])
+    again = "compiling step again: rate was 1.0 and is 2.0"
+    assert notices.take() == [again]
+
+
+@pytest.mark.once
 def test_of_many_changes_the_first_are_said_and_the_others_counted():
     notices, rates = Notices(), dict.fromkeys(range(8), 1.0)
     data = ol.Batches(np.ones((4, 1), "float32"), batch_size=2)

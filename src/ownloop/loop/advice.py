@@ -15,6 +15,10 @@ from ownloop.step import RunningValue, code_of
 _MANY: Final = 3
 """After so many compilations for one reason, its user is told a better way."""
 
+_MANY_SHAPES: Final = 4
+"""Of so many shapes of a step's batches each is said."""
+_OF_SHAPES: Final = "many shapes"
+
 
 @final
 class Advice:
@@ -37,17 +41,30 @@ class Advice:
     def announce(
         self, step: Step, signature: Signature | None, shelf: Shelf, why: str
     ) -> None:
-        """Says that a step is compiled now, and why again."""
+        """Says that a step is compiled now, and why again; of many shapes once."""
         compiled = [entry for entry in shelf.entries if entry.seen is not None]
         if not compiled:
             self._say(f"compiling {step_name(step)}")
             return
         if not why and any(entry.settings[0] == signature for entry in compiled):
             why = "a `trainable` flag, or one of Keras' defaults, has changed"
+        met = {entry.settings[0] for entry in compiled}
+        if not why and len(met) >= _MANY_SHAPES:
+            self._tell_many_shapes(step, shelf, len(met) + 1)
+            return
         is_first = signature == compiled[0].settings[0]
         shapes = "" if is_first else f" for batches of {signature}"
         again = " again" if why else ""
         self._say(f"compiling {step_name(step)}{again}{shapes}{': ' * bool(why)}{why}")
+
+    def _tell_many_shapes(self, step: Step, shelf: Shelf, count: int) -> None:
+        if _OF_SHAPES not in shelf.said:
+            shelf.said.add(_OF_SHAPES)
+            self._say(
+                f"{step_name(step)} is compiled for each shape of its batches, by now "
+                f"{count}: pad them to a few lengths, and leave out a shorter last "
+                "batch with `drop_remainder=True`; of further shapes nothing is said"
+            )
 
     def tell_kind(self, step: Step, shelf: Shelf, program: AbstractProgram) -> None:
         """Says why a program is not of the best kind, if it is not."""
