@@ -3,7 +3,7 @@
 float16 is coarse below 6e-5 and zero below 3e-8, and many gradients are that small. So
 the loss is multiplied by a large scale before they are taken, and they are divided by
 it afterwards. Where they overflow, the step is skipped and the scale halved; after 100
-good steps it is doubled. `fit` hides this in an optimizer; here it is in sight.
+good steps it is doubled. Keras' `LossScaleOptimizer` hides this; here it is in sight.
 
 Micikevicius et al., 2017, https://arxiv.org/abs/1710.03740
 """

@@ -130,12 +130,11 @@ class AbstractScope(keras.StatelessScope):
         if self._locate and self._locate() is not self._home:
             raise StepError(
                 f"The step assigned the variable {update[0].path!r} inside a function "
-                "that JAX traces apart from the step: a branch of `keras.ops.cond`, or "
-                "the body of `scan`, `while_loop`, `map` or the like. What is assigned "
-                "there cannot leave it. Use `ownloop.cond`, whose branches may assign; "
-                "return the value from the body and assign it afterwards; or, for "
-                "`LossScaleOptimizer.apply` and the like, use the function without "
-                "state (`stateless_apply`, `stateless_call`)."
+                "that JAX traces apart from the step: the body of `scan`, "
+                "`while_loop`, `map` or the like, or a branch of `jax.lax.cond`. What "
+                "is assigned there cannot leave it. Return the value from the body and "
+                "assign it afterwards; use `ownloop.cond`, whose branches may assign; "
+                "or call what has no state (`stateless_apply`, `stateless_call`)."
             )
         variable, value = update
         self._assigned[id(variable)] = variable

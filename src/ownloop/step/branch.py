@@ -16,9 +16,9 @@ def cond(
 ) -> Any:
     """Runs `then` where `pred` is true, else `otherwise`; both may assign variables.
 
-    `keras.ops.cond` carries what its branches return and not what they assign, and on
-    JAX an assignment inside it leaks a tracer. Here the variables that a branch
-    assigns (weights, metrics, seeds) are carried out of it. Eagerly only the chosen
+    The variables that a branch assigns (weights, metrics, seeds) are carried out of
+    it. In a step that a loop runs `keras.ops.cond` does the same; in one that is called
+    by hand on JAX an assignment inside it leaks a tracer. Eagerly only the chosen
     branch runs; on PyTorch a compiled step computes both and selects.
 
     Args:

@@ -151,7 +151,7 @@ def test_an_assignment_that_cannot_leave_is_refused(kind):
 
     def step(x):
         if kind == "cond":
-            ops.cond(x[0] > 0, lambda: add(x[0]), lambda: x[0])
+            jax.lax.cond(x[0] > 0, lambda: add(x[0]), lambda: x[0])
         elif kind == "scan":
             ops.scan(lambda carry, value: (carry + add(value), value), 0.0 * x[0], x)
         else:
@@ -161,21 +161,3 @@ def test_an_assignment_that_cannot_leave_is_refused(kind):
     loop = ol.Loop(observers=[])
     with pytest.raises(StepError, match=r"'variable.*`ownloop\.cond`.*stateless_apply"):
         loop.validate(step, ol.Batches(np.ones(3, "float32"), batch_size=3))
-
-
-def test_loss_scaling_with_state_in_branches_is_refused_and_the_way_is_named():
-    model = mlp()
-    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
-
-    def step(x):
-        with ol.GradientTape() as tape:
-            loss = keras.ops.mean(model(x, training=True) ** 2)
-            scaled = optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        return loss
-
-    loop = ol.Loop(model=model, optimizer=optimizer, observers=[])
-    data = ol.Batches(np.ones((4, 8), "float32"), batch_size=4)
-    with pytest.raises(StepError, match=r"LossScaleOptimizer\.apply.*stateless_apply"):
-        loop.run(step, data, epochs=1)

@@ -20,6 +20,7 @@ from ownloop.backends.contract import (
 )
 from ownloop.backends.eager import EagerProgram
 from ownloop.backends.jax import finite, gradient, place, state
+from ownloop.backends.jax.branching import carrying
 from ownloop.backends.jax.compile import JaxProgram, keep_compilations
 from ownloop.backends.jax.recording import JaxTape
 from ownloop.backends.scope import stored_values
@@ -43,6 +44,7 @@ class Jax(AbstractBackend):
         self, step: StepFunction, batch: Sequence[LeafSpec], *, eager: bool = False
     ) -> AbstractProgram:
         batch = [place.canonical(leaf) for leaf in batch]
+        step = carrying(step)
         if eager:
             return EagerProgram(step, (), batch, "compile=False")
         return JaxProgram(step, state.discover(step, batch), batch)

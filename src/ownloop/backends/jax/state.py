@@ -64,8 +64,17 @@ def store(variable: keras.Variable, value: Tensor) -> None:
     variable._direct_assign(value)
 
 
-def cond(pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """Runs one of two branches; what they assign is carried out of the branch."""
+def cond(
+    pred: Tensor,
+    then: Callable[[], Any],
+    otherwise: Callable[[], Any],
+    *,
+    check: Callable[[Any, Any], None] = check_alike,
+) -> Any:
+    """Runs one of two branches; what they assign is carried out of the branch.
+
+    `check` refuses results that JAX could not choose from.
+    """
     if not isinstance(pred, jax.core.Tracer):
         return then() if bool(pred) else otherwise()
     scope = innermost()
@@ -78,7 +87,7 @@ def cond(pred: Tensor, then: Callable[[], Any], otherwise: Callable[[], Any]) ->
         assigned, result = _survey(scope, branch)
         written.update((id(variable), variable) for variable in assigned)
         results.append(result)
-    check_alike(*results)
+    check(*results)
     variables = tuple(written.values())
 
     def in_fork(branch: Callable[[], Any]) -> Callable[[], Any]:
