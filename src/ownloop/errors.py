@@ -28,6 +28,10 @@ class OwnloopError(Exception):
         True
     """
 
+    # Where a layer is called, Keras makes a new error of each, with other words and
+    # control codes around its own, but for one that has this already.
+    _keras_call_info_injected = True
+
 
 class StepError(OwnloopError, ValueError):
     """A step returned, or did, something that a loop cannot work with."""

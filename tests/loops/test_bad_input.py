@@ -586,3 +586,15 @@ def test_what_was_made_after_saving_cannot_be_put_back():
     loop.save("start")
     dense.build((1, 3))
     complains(lambda: loop.load("start"), LoopError, "'dense'", "kernel", "build")
+
+
+def test_keras_puts_no_words_of_its_own_around_an_error_of_ours():
+    class Mistaken(keras.Layer):
+        def call(self, x):
+            return ol.cond(x > 0, lambda: x, lambda: -x)
+
+    layer = Mistaken()
+    with pytest.raises(StepError) as caught:
+        layer(np.ones((2, 3), "float32"))
+    assert str(caught.value).startswith("The condition of `ownloop.cond`")
+    assert "\x1b" not in str(caught.value)
