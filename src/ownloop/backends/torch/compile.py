@@ -55,7 +55,8 @@ def compile_step(
             if isinstance(error, PastKeras):
                 variables = rehearse_natively(step, batch)
             # The rehearsal went well, so this is no exception of the user's.
-            reason = f"PyTorch cannot compile this step: {tracing.reason_of(error)}"
+            reason = f"{tracing.reason_of(error)}{tracing.place_of(error)}"
+            reason = f"PyTorch cannot compile this step: {reason}"
     return EagerProgram(_to_host(step), variables, batch, reason)
 
 

@@ -12,6 +12,7 @@ For `.item()` and `.tolist()` PyTorch gives symbols, which are right in arithmet
 which a step can neither return nor keep: an error too, as `float(tensor)` is one.
 """
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from sys import _getframe
@@ -25,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from ownloop.backends.contract import LeafSpec, StepFunction, StepValues, Tensor
 from ownloop.backends.torch import graphs, random
+from ownloop.backends.torch.culprit import culprit
 from ownloop.backends.torch.graphs import CannotTrace, PastKeras
 from ownloop.backends.torch.rehearsal import made_up
 from ownloop.backends.torch.state import Leaves, as_leaf
@@ -42,8 +44,6 @@ _VALUES = (
 """What hands a tensor's values to Python."""
 
 _PYTHON_VALUE = "it asks for the value of a tensor in Python"
-
-_INTEGER = "it makes a Python integer of a tensor"
 
 _MOST_PATHS = 8
 """A step with more ways through its `if`s than this is not compiled."""
@@ -72,7 +72,10 @@ class Graph:
 @final
 @dataclass
 class _Notes:
-    """What was seen in one trace. seeds: what each token stands for."""
+    """What was seen in one trace.
+
+    seeds: what each token stands for. places: where each was asked for, in words.
+    """
 
     next_token: int
     forking: bool
@@ -80,12 +83,18 @@ class _Notes:
     paths: int = 0
     branched: bool = False
     seeds: dict[int, Tensor] = field(default_factory=dict)
+    places: dict[int, str] = field(default_factory=dict)
     drawn: set[int] = field(default_factory=set)
 
     @property
     def has_other_integers(self) -> bool:
         """Whether an integer of a tensor has not gone into a draw."""
         return self.seeds.keys() != self.drawn
+
+    def refusal(self) -> CannotTrace:
+        """Returns the error for such an integer, with the place of the first one."""
+        other = next(token for token in self.seeds if token not in self.drawn)
+        return CannotTrace(f"it makes a Python integer of a tensor{self.places[other]}")
 
 
 def trace(
@@ -106,7 +115,7 @@ def trace(
         notes = _Notes(_TOKENS[0], forking=True)
         graph = _trace_once(step, variables, batch, notes)
     if notes.has_other_integers:
-        raise CannotTrace(_INTEGER)
+        raise notes.refusal()
     if notes.seeds:
         # The integers that stood for seeds must have gone into draws and nowhere
         # else: with other integers, the same graph must come out.
@@ -151,7 +160,7 @@ def _trace_once(
     except Exception as error:
         if notes.has_other_integers:
             # What the integer stands for may be at fault, and not the step.
-            raise CannotTrace(_INTEGER) from error
+            raise notes.refusal() from error
         raise
     finally:
         random.write(generators)
@@ -282,7 +291,10 @@ class _Tracing(TorchFunctionMode):
     def _token(self, seed: Tensor) -> int:
         self._notes.next_token -= 1
         # The form in which Keras, and a generator, know it.
-        self._notes.seeds[self._notes.next_token & 0xFFFFFFFF] = seed.clone()
+        token = self._notes.next_token & 0xFFFFFFFF
+        self._notes.seeds[token] = seed.clone()
+        places = traceback.walk_stack(_getframe(1))
+        self._notes.places[token] = culprit(places, _Function._one_way.__code__)
         return self._notes.next_token
 
     def _answer(self, question: Tensor) -> bool:
@@ -345,6 +357,12 @@ def asks_for_value(error: BaseException) -> bool:
         "DataDependentOutputException",
         "GuardOnDataDependentSymNode",
     )
+
+
+def place_of(error: BaseException) -> str:
+    """Returns the user's line that an error came by, in words; empty without one."""
+    places = list(traceback.walk_tb(error.__traceback__))
+    return culprit(reversed(places), _Function._one_way.__code__)
 
 
 def reason_of(error: BaseException) -> str:
