@@ -105,9 +105,9 @@ def test_a_step_that_xla_cannot_compile_runs_in_tensorflows_graph(backend, bits)
         return bits([weight]), np.array(loop.history.steps["train_loss"])
 
     whole, losses = train(None)
-    said = [text for text in texts if "runs as" in text]
+    said = [text for text in texts if " runs " in text]
     assert len(said) == 1
-    assert "without XLA, which cannot compile it" in said[0]
+    assert said[0].startswith("step runs without XLA, which cannot compile it: ")
     assert train(1)[0] == train(3)[0] == whole
     eager = train(None, compile=False)[1]
     np.testing.assert_allclose(eager, losses, atol=1e-5)
@@ -130,7 +130,10 @@ def test_it_is_said_that_tensorflows_own_random_numbers_do_not_go_on(backend):
     assert f"RandomStandardNormal {words}" in said_of(lambda: tf.random.normal(()))
     assert f"RngReadAndSkip {words}" in said_of(lambda: generator.normal(()))
     said = said_of(lambda: keras.random.normal((), seed=seed))
-    assert "draws other random numbers at Stateless" in said
+    assert (
+        "runs without XLA, which would draw other random numbers for dropout and the "
+        "like (Stateless"
+    ) in said
     assert words not in said
 
 
@@ -167,7 +170,41 @@ def test_convolutions_run_step_by_step_on_jax_on_the_cpu(backend, bits):
         return bits(model.weights), np.array(loop.history.steps["train_loss"]).tolist()
 
     assert train(1) == train(3) == train(None)
-    assert [text for text in said if "runs as" in text] == [
-        "step runs as step by step: XLA on the CPU is slow at conv_general_dilated "
+    assert [text for text in said if " runs " in text] == [
+        "step runs one batch at a time: XLA on the CPU is slow at conv_general_dilated "
         "inside a loop"
     ]
+
+
+def notices_of(step):
+    texts = []
+    loop = ol.Loop(observers=[lambda e: texts.append(getattr(e, "text", ""))])
+    data = ol.Batches(np.arange(10, dtype="float32"), batch_size=4)
+    for epoch in loop.epochs(2):
+        epoch.train(step, data).run()
+    return [text for text in texts if text]
+
+
+def test_a_step_that_runs_eagerly_is_not_said_to_be_compiled_again(backend):
+    if backend != "torch":
+        pytest.skip("about what PyTorch cannot trace")
+
+    def step(x):
+        return float(keras.ops.mean(x))
+
+    first, second = notices_of(step)
+    assert first == "compiling step"
+    assert second.startswith("step runs eagerly: PyTorch cannot compile this step: ")
+
+
+def test_a_shape_for_which_a_step_is_compiled_after_all_is_said(backend):
+    if backend != "torch":
+        pytest.skip("about what PyTorch cannot trace")
+
+    def step(x):
+        loss = keras.ops.mean(x)
+        return float(loss) + loss if x.shape[0] == 4 else loss
+
+    *_, second, third = notices_of(step)
+    assert second.startswith("step runs eagerly: ")
+    assert third == "compiling step for batches of float32[2]"

@@ -6,6 +6,7 @@ happens while something is compiled and at no other time.
 
 import functools
 import gc
+import re
 import weakref
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ import ownloop as ol
 
 FULL, SHORT = 32, 16
 NUMBER = 1.0
+_HOW = re.compile(r" runs (eagerly|one batch at a time|without XLA)")
 
 
 class Notices:
@@ -31,7 +33,7 @@ class Notices:
 
     def take(self):
         texts, self.texts = self.texts, []
-        return [text for text in texts if " runs as " not in text]
+        return [text for text in texts if not _HOW.search(text)]
 
 
 class Bodies:

@@ -157,7 +157,9 @@ class AbstractProgram(ABC):
     kind: str
     """How the steps are run: FUSED, STEPWISE or EAGER."""
     reason: str
-    """Why not as fast as this backend can, in a few words; empty where it is."""
+    """Why not as fast as this backend can, in a few words; empty where it is.
+
+    Of a FUSED program, what it is without: "without XLA, which cannot compile it"."""
     capacity: int
     """How many batches a segment may hold at most."""
 

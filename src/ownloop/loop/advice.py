@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Final, final
 
-from ownloop.backends.contract import AbstractProgram
+from ownloop.backends.contract import EAGER, FUSED, STEPWISE, AbstractProgram
 from ownloop.data import Signature
 from ownloop.loop.shelf import Shelf, Step, step_name
 from ownloop.step import RunningValue, code_of
@@ -18,6 +18,13 @@ _MANY: Final = 3
 _MANY_SHAPES: Final = 4
 """Of so many shapes of a step's batches each is said."""
 _OF_SHAPES: Final = "many shapes"
+_RUNS: Final = {
+    # Its reason says itself what it is without.
+    FUSED: "runs",
+    STEPWISE: "runs one batch at a time:",
+    EAGER: "runs eagerly:",
+}
+"""How a step runs, by its program's kind, in front of the reason."""
 
 
 @final
@@ -70,7 +77,7 @@ class Advice:
         """Says why a program is not of the best kind, if it is not."""
         if program.reason and program.reason not in shelf.said:
             shelf.said.add(program.reason)
-            self._say(f"{step_name(step)} runs as {program.kind}: {program.reason}")
+            self._say(f"{step_name(step)} {_RUNS[program.kind]} {program.reason}")
 
     def tell_effects(self, shelf: Shelf, words: Mapping[str, str]) -> None:
         """Says what a step has changed in Python, each name once."""

@@ -127,11 +127,20 @@ class Programs:
             found = shelf.find(settings, surroundings)
             if found is not None:
                 return found
+            # Such a step will hardly be compiled now: where it is, that is said then.
+            waits = shelf.runs_eagerly
+
+            def announce() -> None:
+                self._advice.announce(step, signature, shelf, why)
+
             if self._compiled:
                 why = why or shelf.why_none_fits(surroundings)
-                self._advice.announce(step, signature, shelf, why)
+                if not waits:
+                    announce()
                 shelf.tidy()
             entry = self._make(step, shelf, settings)
+            if waits and entry.prepared.program.kind != EAGER:
+                announce()
             shelf.entries.append(entry)
             return entry.prepared
 

@@ -13,7 +13,7 @@ from typing import Any, final
 
 import keras
 
-from ownloop.backends.contract import AbstractProgram
+from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.backends.unseeded import unseeded_state
 from ownloop.errors import LoopError
 from ownloop.loop.pace import Pace
@@ -109,6 +109,12 @@ class Shelf:
         self.said: set[str] = set()
         self.late: set[str] = set()
         self.is_new = True
+
+    @property
+    def runs_eagerly(self) -> bool:
+        """Whether the latest program, which was to be compiled, could not be."""
+        tried = [e.prepared.program for e in self.entries if e.seen is not None]
+        return bool(tried) and tried[-1].kind == EAGER
 
     def find(self, settings: tuple[Any, ...], now: Surroundings) -> Prepared | None:
         """Returns a program that fits, the latest first."""

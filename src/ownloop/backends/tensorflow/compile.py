@@ -87,7 +87,10 @@ def _reason_against_xla(found: Found) -> str:
     random = sorted(name for name in found.operations if _draws(name))
     if not random:
         return ""
-    reason = f"without XLA, which draws other random numbers at {random[0]}"
+    reason = (
+        "without XLA, which would draw other random numbers for dropout and the like "
+        f"({random[0]})"
+    )
     own = [name for name in random if not name.startswith("Stateless")]
     if own:
         reason += (
