@@ -32,7 +32,7 @@ ONCE := tests/cli/test_arguments.py tests/cli/test_doctor.py tests/cli/test_main
 	tests/checkpoints tests/examples/test_page.py tests/folder tests/history \
 	tests/observers tests/test_clock.py tests/test_datasets.py tests/test_door.py \
 	tests/faults/test_ends.py tests/test_events.py tests/test_whole.py \
-	tests/test_machine.py tests/test_atomic_write.py \
+	tests/test_machine.py tests/test_atomic_write.py tests/test_shown.py \
 	tests/laws/test_nothing_goes_stale.py tests/loop/test_changes.py \
 	tests/loop/test_bisection.py tests/loop/test_continuation.py \
 	tests/loop/test_continuation_of_flags.py tests/loop/test_interrupts.py \

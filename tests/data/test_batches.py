@@ -1,5 +1,7 @@
 """Batches: which rows make which batch, and what is refused before the first step."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,46 @@ def test_dropping_the_only_batch_is_refused():
 def test_a_batch_that_does_not_exist_is_refused(index):
     with pytest.raises(DataError, match=f"no batch {index}. Expected 0 to 1"):
         Batches(np.zeros(4), 2).batch(1, index)
+
+
+X, Y = np.zeros((20, 3), "float32"), np.zeros((20, 1), "float32")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [((X, Y), {}), ((X, Y), {"batch_size": 8}), ((X, Y, 8), {}), ((X, Y, Y), {})],
+    ids=["alone", "with a size", "with a size by position", "three"],
+)
+def test_arrays_side_by_side_are_told_to_stand_in_one_tuple(arguments, options):
+    expected = r"batch_size is .*\. Expected .*Put .*ol\.Batches\(\(x, y\), batch_size="
+    with pytest.raises(DataError, match=expected) as caught:
+        Batches(*arguments, **options)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_forgotten_batch_size_is_asked_for():
+    with pytest.raises(DataError, match=r"no batch_size\. Expected .*batch_size=32"):
+        Batches((X, Y))
+
+
+def test_the_word_of_pytorch_for_the_remainder_is_translated():
+    with pytest.raises(DataError, match=r"drop_last.*Expected.*drop_remainder=True"):
+        Batches((X, Y), batch_size=8, drop_last=True)
+
+
+def test_other_mistakes_are_pythons_own():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+        Batches((X, Y), 8, size=3)
+    with pytest.raises(TypeError, match="positional arguments"):
+        Batches((X, Y), 8, True)
+
+
+def test_its_signature_is_seen_by_those_who_ask():
+    names = list(inspect.signature(Batches).parameters)
+    assert names == ["arrays", "batch_size", "shuffle", "seed", "drop_remainder"]
+
+
+def test_a_long_value_is_cut_to_a_line():
+    with pytest.raises(DataError, match="batch_size is .*of type ndarray") as caught:
+        Batches((X, Y), batch_size=np.zeros((300, 2)))
+    assert "\n" not in str(caught.value)

@@ -12,8 +12,10 @@ import numpy as np
 import optree
 
 from ownloop.data.leaves import as_array, flatten, place, standard
+from ownloop.data.mistakes import explained
 from ownloop.data.order import permutation, unshuffled
 from ownloop.errors import DataError
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 
@@ -41,7 +43,7 @@ class Batches:
 
     Raises:
         DataError: No data, lengths that differ, an array without rows or not made of
-            numbers, or a batch size that is not a positive integer.
+            numbers, or a batch size that is missing or not a positive integer.
 
     Example:
         >>> x, y = np.arange(10.0).reshape(5, 2), np.arange(5)
@@ -52,6 +54,7 @@ class Batches:
         [[0, 3], [4, 2], [1]]
     """
 
+    @explained
     def __init__(
         self,
         arrays: Any,
@@ -204,7 +207,7 @@ def _integer(value: Any, name: str, *, least: int) -> int:
     number = whole_number(value)
     if number is None:
         raise DataError(
-            f"{name} is {value!r}, of type {type(value).__name__}. {expected}. "
+            f"{name} is {shown(value)}, of type {type(value).__name__}. {expected}. "
             f"Pass a whole number, such as {name}={max(least, 1)}."
         )
     if not least <= number < 2**64:
