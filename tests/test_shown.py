@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from ownloop import Batches, Loop, every, minutes
+from ownloop.checkpoints.exact_json import encode
+from ownloop.data.feed import check_steps
+from ownloop.errors import OwnloopError
 from ownloop.shown import shown
 
 
@@ -39,3 +43,31 @@ def test_a_long_value_is_cut_to_a_line(value):
 
 def test_a_value_whose_repr_fails_is_shown_by_its_type():
     assert shown(Broken()).startswith("<Broken instance")
+
+
+LONG = np.zeros((300, 2))
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda: Batches(LONG, batch_size=LONG),
+        lambda: Loop(observers=LONG),
+        lambda: Loop(observers=[LONG]),
+        lambda: Loop(nonfinite=LONG),
+        lambda: Loop(folder="never", keep=LONG),
+        lambda: Loop(folder="never", save=LONG),
+        lambda: Loop().epochs(LONG),
+        lambda: Loop().validate(LONG, []),
+        lambda: Loop().validate(print, "words " * 300),
+        lambda: every(LONG),
+        lambda: minutes([1] * 300),
+        lambda: check_steps([1] * 300),
+        lambda: encode({"array": LONG}, what="memory"),
+    ],
+)
+def test_errors_keep_to_it(misuse):
+    with pytest.raises(OwnloopError) as caught:
+        misuse()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 450

@@ -13,6 +13,7 @@ from numbers import Real
 from typing import Final, TypeAlias, final, overload
 
 from ownloop.errors import LoopError
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 EveryLike: TypeAlias = "int | tuple[int, ...] | Every | None"
@@ -123,8 +124,8 @@ def minutes(number: float) -> Duration:
     # Compared from both sides, since NaN is neither above 0 nor below.
     if not is_number or not 0 < number < math.inf:
         raise LoopError(
-            f"`minutes` got {number!r}. Expected a finite number above 0. Write, for "
-            "example, minutes(5), or save=None to save at the ends of epochs only."
+            f"`minutes` got {shown(number)}. Expected a finite number above 0. Write, "
+            "for example, minutes(5), or save=None to save at the ends of epochs only."
         )
     return Duration(60.0 * float(number))
 
@@ -166,8 +167,8 @@ class SaveEvery:
         if number is not None and number >= 1:
             return cls(steps=number)
         raise LoopError(
-            f"`save` is {value!r}. Expected one number of steps from 1 up, without a "
-            "`start`, or a time. "
+            f"`save` is {shown(value)}. Expected one number of steps from 1 up, "
+            "without a `start`, or a time. "
             "Write save=every(minutes(5)), save=every(1000), or save=None to save at "
             "the ends of epochs only."
         )
@@ -213,8 +214,8 @@ def every(step: int | Duration, *more: int, start: int = 0) -> Every | SaveEvery
     if isinstance(step, Duration):
         if more or start:
             raise LoopError(
-                f"`every` got {step!r} together with {more or start!r}. Expected a "
-                "duration alone, since it says when to save. Write every(minutes(5))."
+                f"`every` got {step!r} together with {shown(more or start)}. Expected "
+                "a duration alone, since it says when to save. Write every(minutes(5))."
             )
         return SaveEvery(seconds=step.seconds)
     return Every((step, *more), start=start)
@@ -228,5 +229,5 @@ def _whole(value: object, *, least: int) -> int:
 
 
 def _refusal(value: object) -> LoopError:
-    got = f"Got {value!r} of type {type(value).__name__}"
+    got = f"Got {shown(value)} of type {type(value).__name__}"
     return LoopError(f"{got}; {_EXPECTED} (start: from 0 up). {_REMEDY}")

@@ -183,6 +183,6 @@ def test_its_signature_is_seen_by_those_who_ask():
 
 
 def test_a_long_value_is_cut_to_a_line():
-    with pytest.raises(DataError, match="batch_size is .*of type ndarray") as caught:
+    with pytest.raises(DataError, match=r"batch_size is .*of type ndarray") as caught:
         Batches((X, Y), batch_size=np.zeros((300, 2)))
     assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ from typing import Any, final
 import keras
 
 from ownloop.errors import StepError
+from ownloop.shown import shown
 
 
 def check_alike(one: Any, other: Any) -> None:
@@ -21,8 +22,8 @@ def check_alike(one: Any, other: Any) -> None:
     if not _alike(one, other):
         raise StepError(
             "The branches of `ownloop.cond` returned different structures: "
-            f"{one!r} and {other!r}. Both must return the same. Return the same "
-            "structure from both, or assign variables and return nothing."
+            f"{shown(one)} and {shown(other)}. Both must return the same. Return the "
+            "same structure from both, or assign variables and return nothing."
         )
     leaves = keras.tree.flatten(one), keras.tree.flatten(other)
     for kind, twin in zip(*(map(_kind, side) for side in leaves), strict=True):

@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from ownloop.errors import CheckpointError
+from ownloop.shown import shown
 
 
 def encode(value: Any, *, what: str) -> bytes:
@@ -88,7 +89,7 @@ def _check(value: Any, what: str) -> None:
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise CheckpointError(
-                    f"{what} has the key {key!r} of type {type(key).__name__}. "
+                    f"{what} has the key {shown(key)} of type {type(key).__name__}. "
                     "Expected strings: JSON knows no other keys. Write str(key)."
                 )
             _check(inner, f"{what}[{key!r}]")
@@ -103,7 +104,7 @@ def _check(value: Any, what: str) -> None:
             )
     elif not isinstance(value, str | int | None):
         raise CheckpointError(
-            f"{what} is {value!r} of type {type(value).__name__}. Expected JSON: "
+            f"{what} is {shown(value)} of type {type(value).__name__}. Expected JSON: "
             "dict, list, str, int, float, bool or None. Convert it, a tuple by list() "
             "and a NumPy value by .item(), or keep it as an array."
         )

@@ -16,6 +16,7 @@ from ownloop.data.batches import Batches
 from ownloop.data.bookmark import Bookmark
 from ownloop.data.signature import Signature
 from ownloop.errors import DataError
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 
@@ -214,8 +215,8 @@ def check_steps(steps: int) -> int:
     number = whole_number(steps)
     if number is None or number < 1:
         raise DataError(
-            f"steps is {steps!r}. Expected a positive integer: how many batches make "
-            "the pass. Leave steps out for a pass over all the data."
+            f"steps is {shown(steps)}. Expected a positive integer: how many batches "
+            "make the pass. Leave steps out for a pass over all the data."
         )
     return number
 

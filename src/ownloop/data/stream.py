@@ -14,6 +14,7 @@ from ownloop.data.leaves import is_array
 from ownloop.data.marks import Marks
 from ownloop.data.prefetch import Prefetch
 from ownloop.errors import DataError
+from ownloop.shown import shown
 
 
 @final
@@ -133,8 +134,8 @@ def check_stream(iterable: Any) -> None:
         )
     if isinstance(iterable, str | bytes) or not isinstance(iterable, Iterable):
         raise DataError(
-            f"The data are {iterable!r}, of type {type(iterable).__name__}. Expected "
-            "Batches, or an iterable that gives one batch at a time: a "
+            f"The data are {shown(iterable)}, of type {type(iterable).__name__}. "
+            "Expected Batches, or an iterable that gives one batch at a time: a "
             "tf.data.Dataset, a torch DataLoader, a list, or a class with __iter__. "
             "Pass ol.Batches(arrays, batch_size=32) for arrays in memory."
         )

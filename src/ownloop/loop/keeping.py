@@ -6,6 +6,7 @@ from typing import Any, final
 from ownloop.checkpoints import Keep
 from ownloop.clock import SaveEvery
 from ownloop.errors import LoopError
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 
@@ -37,15 +38,16 @@ class Keeping:
         """
         if resume not in (True, False, "inexact"):
             raise LoopError(
-                f'`resume` is {resume!r}. Expected True, False or "inexact". Leave it '
-                "out to continue a run that is in the folder."
+                f'`resume` is {shown(resume)}. Expected True, False or "inexact". '
+                "Leave it out to continue a run that is in the folder."
             )
         number = whole_number(keep)
         if number is not None and number >= 1:
             keep = Keep(last=number)
         if not isinstance(keep, Keep):
             raise LoopError(
-                f"`keep` is {keep!r}. Expected a number of checkpoints from 1 up, or "
-                "`Keep`. Write keep=3, or keep=ol.Keep(last=3, best=1, by='val_loss')."
+                f"`keep` is {shown(keep)}. Expected a number of checkpoints from 1 up, "
+                "or `Keep`. Write keep=3, or "
+                "keep=ol.Keep(last=3, best=1, by='val_loss')."
             )
         return cls(resume, SaveEvery.of(save), keep)

@@ -27,6 +27,7 @@ from ownloop.loop.validation import validate
 from ownloop.loop.values import Values
 from ownloop.observers import Console, Progress
 from ownloop.resume import owned
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 _FIVE_MINUTES: Final = SaveEvery(seconds=300.0)
@@ -202,9 +203,9 @@ class Loop:
         number = whole_number(total)
         if total is not None and (number is None or number < 0):
             raise LoopError(
-                f"`loop.epochs` got {total!r}. Expected the total number of epochs, a "
-                "whole number from 0 up, or nothing. Write `loop.epochs(10)`, or "
-                "`loop.epochs()` to go on until `loop.stop`."
+                f"`loop.epochs` got {shown(total)}. Expected the total number of "
+                "epochs, a whole number from 0 up, or nothing. Write "
+                "`loop.epochs(10)`, or `loop.epochs()` to go on until `loop.stop`."
             )
         return Rounds(lambda: self._epochs(number))
 
@@ -432,13 +433,13 @@ class Loop:
 def _check_observers(observers: Any) -> None:
     if not isinstance(observers, list | tuple):
         raise LoopError(
-            f"`Loop(observers=...)` got {observers!r}. Expected a list of functions "
-            "of one event. Put it into a list, or leave `observers` out."
+            f"`Loop(observers=...)` got {shown(observers)}. Expected a list of "
+            "functions of one event. Put it into a list, or leave `observers` out."
         )
     for observer in observers:
         if not callable(observer):
             raise LoopError(
-                f"The observer {observer!r} cannot be called. Expected a function of "
-                "one event, such as `print`. Pass a function, or an object with "
+                f"The observer {shown(observer)} cannot be called. Expected a function "
+                "of one event, such as `print`. Pass a function, or an object with "
                 "`__call__`."
             )

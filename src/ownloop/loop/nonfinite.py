@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from ownloop.errors import LoopError
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 _MANY = 100
@@ -45,8 +46,8 @@ class Policy:
         if isinstance(value, str) and value in known:
             return known[value]
         raise LoopError(
-            f"`Loop(nonfinite=...)` got {value!r}. Expected what to do with a step "
-            'that makes a loss or the state NaN or infinite: "raise", "skip", "stop", '
-            "or how many such steps to skip, a whole number from 0 up. Write, for "
-            'example, `nonfinite="skip"`.'
+            f"`Loop(nonfinite=...)` got {shown(value)}. Expected what to do with a "
+            'step that makes a loss or the state NaN or infinite: "raise", "skip", '
+            '"stop", or how many such steps to skip, a whole number from 0 up. Write, '
+            'for example, `nonfinite="skip"`.'
         )

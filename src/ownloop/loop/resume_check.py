@@ -20,6 +20,7 @@ from ownloop.errors import LoopError
 from ownloop.folder import Layout
 from ownloop.loop.script import script_of_this_process
 from ownloop.loop.trial import KILL, Trial
+from ownloop.shown import shown
 from ownloop.whole import whole_number
 
 _WORDS_OF_A_FAILURE = 2_000
@@ -99,8 +100,8 @@ def _checked(steps: Any, kills: Any) -> tuple[int, int]:
     most, number = whole_number(steps), whole_number(kills)
     if most is None or number is None or not 0 < number < most:
         raise LoopError(
-            f"`check_resume` got steps={steps!r} and kills={kills!r}. Expected whole "
-            "numbers with 0 < kills < steps. Write, for example, "
+            f"`check_resume` got steps={shown(steps)} and kills={shown(kills)}. "
+            "Expected whole numbers with 0 < kills < steps. Write, for example, "
             "loop.check_resume(steps=200, kills=3)."
         )
     return most, number

@@ -34,6 +34,7 @@ from ownloop.resume import owned
 from ownloop.resume.calls import Call
 from ownloop.resume.owned import variables_of
 from ownloop.resume.place import Done, Open
+from ownloop.shown import shown
 
 
 @final
@@ -194,7 +195,7 @@ def check_step(step: Any) -> None:
     """
     if not callable(step):
         raise LoopError(
-            f"The step is {step!r}, of type {type(step).__name__}. A step is a "
+            f"The step is {shown(step)}, of type {type(step).__name__}. A step is a "
             "function of one batch. Pass the function itself, without calling it."
         )
 

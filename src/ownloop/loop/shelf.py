@@ -17,6 +17,7 @@ from ownloop.backends.contract import EAGER, AbstractProgram
 from ownloop.backends.unseeded import unseeded_state
 from ownloop.errors import LoopError
 from ownloop.loop.pace import Pace
+from ownloop.shown import shown
 from ownloop.step import StepCall, Surroundings
 
 Step = Callable[..., Any]
@@ -222,10 +223,10 @@ def _identity(step: Step) -> tuple[Any, Any]:
         weakref.ref(owner)
     except TypeError as error:
         raise LoopError(
-            f"The step {step!r} belongs to a {type(owner).__name__}, whose identity "
-            f"cannot be remembered ({error}). A step is a plain function, or a method "
-            "of an object that can be hashed and weakly referenced. Write the step "
-            "as a plain function."
+            f"The step {shown(step)} belongs to a {type(owner).__name__}, whose "
+            f"identity cannot be remembered ({error}). A step is a plain function, "
+            "or a method of an object that can be hashed and weakly referenced. Write "
+            "the step as a plain function."
         ) from error
     return owner, function
 

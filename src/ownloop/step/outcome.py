@@ -8,6 +8,7 @@ from typing import Any, final
 import keras
 
 from ownloop.errors import StepError
+from ownloop.shown import shown
 
 
 class Kind(enum.Enum):
@@ -115,8 +116,8 @@ def entries(result: Any) -> Iterator[tuple[str, Any]]:
     for name, value in result.items():
         if not isinstance(name, str):
             raise StepError(
-                f"The step returned a dictionary with the key {name!r}. Keys are the "
-                "names in the history and must be strings. Use a string."
+                f"The step returned a dictionary with the key {shown(name)}. Keys are "
+                "the names in the history and must be strings. Use a string."
             )
         if isinstance(value, Mapping):
             for inner, leaf in entries(value):

@@ -7,6 +7,7 @@ import keras
 
 from ownloop.backends.contract import Tensor
 from ownloop.errors import TapeError, TapeTypeError, TapeValueError
+from ownloop.shown import shown
 
 Unconnected = Literal["none", "zero"]
 """What stands for a source that the target does not depend on."""
@@ -43,7 +44,7 @@ def check_tensor(value: Any, role: str) -> None:
     """
     if not is_tensor(value):
         raise TapeTypeError(
-            f"The {role} is {_shown(value)}, of type {type(value).__name__}. It must "
+            f"The {role} is {shown(value)}, of type {type(value).__name__}. It must "
             "be a tensor of the backend or a keras.Variable, of which the tape knows "
             "what the block did with it. Make a tensor of it with "
             "`keras.ops.convert_to_tensor` before the block uses it."
@@ -58,7 +59,7 @@ def check_watched(value: Any) -> None:
     """
     if not is_tensor(value):
         raise TapeValueError(
-            f"`watch` was given {_shown(value)}, of type {type(value).__name__}. It "
+            f"`watch` was given {shown(value)}, of type {type(value).__name__}. It "
             "takes tensors of the backend and keras.Variables. Make one with "
             "`keras.ops.convert_to_tensor`, and use that one in the block."
         )
@@ -72,8 +73,8 @@ def check_unconnected(word: Any) -> None:
     """
     if word not in ("none", "zero"):
         raise TapeValueError(
-            f"`unconnected_gradients` is {word!r}. It must be 'none' or 'zero'. Pass "
-            "one of these."
+            f"`unconnected_gradients` is {shown(word)}. It must be 'none' or 'zero'. "
+            "Pass one of these."
         )
 
 
@@ -205,8 +206,3 @@ def not_differentiable(value: Tensor) -> str:
         f"A watched tensor has the dtype {dtype}, which has no gradients: its gradient "
         "will be None. Watch floating-point tensors; cast it before the block uses it."
     )
-
-
-def _shown(value: Any) -> str:
-    text = repr(value).replace("\n", " ")
-    return text if len(text) <= 60 else text[:57] + "..."
