@@ -234,6 +234,8 @@ def test_a_generator_too_short_for_the_pass_gives_what_it_has_and_then_says_so()
         (5, "The data are 5, of type int.*Expected"),
         ("text", "of type str"),
         (None, "of type NoneType"),
+        (drain, r"The data are the function drain\. .*for each pass: .*drain\(\)"),
+        (lambda: iter([]), r"the function <lambda>\. .*batches\(\)"),
     ],
 )
 def test_what_gives_no_batches_is_refused_at_once(data, message):

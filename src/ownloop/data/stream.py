@@ -6,6 +6,7 @@ and its buffer are in `prefetch.py`.
 
 import weakref
 from collections.abc import Iterable
+from types import FunctionType, MethodType
 from typing import Any, final
 
 from ownloop.data.bookmark import Bookmark
@@ -131,6 +132,13 @@ def check_stream(iterable: Any) -> None:
             f"The data are arrays ({type(iterable).__name__}), not batches. Expected "
             "Batches, or an iterable that gives one batch at a time. Pass "
             "ol.Batches(arrays, batch_size=32)."
+        )
+    if isinstance(iterable, FunctionType | MethodType):
+        name = iterable.__name__
+        raise DataError(
+            f"The data are the function {name}. Expected what it gives: an iterable of "
+            "batches. Call it, for each pass: `epoch.train(step, "
+            f"{name if name.isidentifier() else 'batches'}())`."
         )
     if isinstance(iterable, str | bytes) or not isinstance(iterable, Iterable):
         raise DataError(
