@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from ownloop.checkpoints import Keep
-from ownloop.clock import SaveEvery
+from ownloop.clock import SaveEvery, every, minutes
 from ownloop.errors import LoopError
 from ownloop.loop.keeping import Keeping
+from ownloop.loop.loop import Loop
 
 
 @pytest.mark.parametrize("number", [2, np.int64(2), np.array(2)], ids=repr)
@@ -26,3 +27,24 @@ def test_what_is_no_number_of_checkpoints_is_refused(keep):
 def test_what_is_no_way_to_resume_is_refused(resume):
     with pytest.raises(LoopError, match=r"`resume` is .*Expected True, False or"):
         Keeping.of(resume=resume, save=None, keep=3)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("keep", 3),
+        ("keep", Keep(best=1, by="val_loss")),
+        ("save", 1000),
+        ("save", None),
+        ("save", every(minutes(5))),
+    ],
+    ids=str,
+)
+def test_what_needs_a_folder_is_refused_where_none_is_named(word, value):
+    expected = rf"`Loop\({word}=...\)` .* no folder\. Expected .*folder="
+    with pytest.raises(LoopError, match=expected):
+        Loop(**{word: value})
+
+
+def test_a_folder_that_is_none_by_name_keeps_nothing_and_takes_it_all():
+    assert Loop(folder=None, save=1000, keep=2).step == 0

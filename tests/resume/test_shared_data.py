@@ -35,11 +35,16 @@ def stretches(request, monkeypatch):
 class Script:
     """A weight whose value tells in which order batches came, and what came."""
 
-    def __init__(self, **settings):
+    def __init__(self, folder=None, **settings):
         self.weight = keras.Variable(1.0, name="weight")
         self.came = {}
         self.loop = ol.Loop(
-            compile=False, observers=[], save=1, weight=self.weight, **settings
+            compile=False,
+            observers=[],
+            folder=folder,
+            save=1,
+            weight=self.weight,
+            **settings,
         )
 
     def step(self, x):

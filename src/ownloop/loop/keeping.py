@@ -1,13 +1,27 @@
 """How a run is kept: whether it is continued, when it is saved, and what stays."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 from ownloop.checkpoints import Keep
 from ownloop.clock import SaveEvery
 from ownloop.errors import LoopError
 from ownloop.shown import shown
 from ownloop.whole import whole_number
+
+FIVE_MINUTES: Final = SaveEvery(seconds=300.0)
+LAST_THREE: Final = Keep(last=3)
+
+
+@final
+class NotNamed:
+    """Stands for a folder of which nothing was said: None says that there is none."""
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+NOT_NAMED: Final = NotNamed()
 
 
 @final
@@ -51,3 +65,23 @@ class Keeping:
                 "keep=ol.Keep(last=3, best=1, by='val_loss')."
             )
         return cls(resume, SaveEvery.of(save), keep)
+
+
+def check_nothing_to_keep(*, save: Any, keep: Any) -> None:
+    """Refuses what a user said about a folder that was not named.
+
+    Raises:
+        LoopError: `save` or `keep` is not the one that stands there by itself.
+
+    Example:
+        >>> check_nothing_to_keep(save=FIVE_MINUTES, keep=LAST_THREE)
+    """
+    # By identity: what was written down was meant, also where it is the same.
+    for word, value, own in [("save", save, FIVE_MINUTES), ("keep", keep, LAST_THREE)]:
+        if value is not own:
+            raise LoopError(
+                f"`Loop({word}=...)` got {shown(value)} and no folder. Expected a "
+                "folder, without which nothing is saved. Name one, as in "
+                f'folder="runs/first", or leave `{word}` out; folder=None says that '
+                "nothing is to be kept."
+            )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
@@ -15,7 +15,14 @@ from ownloop.guards import Evidence, Report
 from ownloop.history import History
 from ownloop.loop import workflow
 from ownloop.loop.epoch import Epoch
-from ownloop.loop.keeping import Keeping
+from ownloop.loop.keeping import (
+    FIVE_MINUTES,
+    LAST_THREE,
+    NOT_NAMED,
+    Keeping,
+    NotNamed,
+    check_nothing_to_keep,
+)
 from ownloop.loop.nonfinite import Policy
 from ownloop.loop.resume_check import ResumeReport, check_resume
 from ownloop.loop.round import epochs_of
@@ -29,8 +36,6 @@ from ownloop.observers import Console, Progress
 from ownloop.resume import owned
 from ownloop.shown import shown
 from ownloop.whole import whole_number
-
-_FIVE_MINUTES: Final = SaveEvery(seconds=300.0)
 
 
 @final
@@ -52,7 +57,8 @@ class Loop:
             on.
         folder: Where the run is kept: its state, history and log. The same script run
             again continues there, to the same bits. Nothing is read or written before
-            the first epoch or validation. None: nothing is kept.
+            the first epoch or validation. None: nothing is kept, whatever `save`
+            and `keep` say; they are refused where no folder is named at all.
         resume: Whether to continue a run that is in the folder. One that was left
             before its first save begins anew. False refuses a folder in which another
             loop has recorded or printed anything, and "inexact" continues although
@@ -105,10 +111,10 @@ class Loop:
         *,
         compile: bool = True,
         observers: Sequence[Observer] | None = None,
-        folder: str | PathLike[str] | None = None,
+        folder: str | PathLike[str] | NotNamed | None = NOT_NAMED,
         resume: bool | str = True,
-        save: int | Every | SaveEvery | None = _FIVE_MINUTES,
-        keep: int | Keep = 3,
+        save: int | Every | SaveEvery | None = FIVE_MINUTES,
+        keep: int | Keep = LAST_THREE,
         nonfinite: str | int = "raise",
         **objects: Any,
     ) -> None:
@@ -124,6 +130,9 @@ class Loop:
             nonfinite=Policy.of(nonfinite),
         )
         how = Keeping.of(resume=resume, save=save, keep=keep)
+        if isinstance(folder, NotNamed):
+            check_nothing_to_keep(save=save, keep=keep)
+            folder = None
         request = ReplayRequest.of()
         if request is not None and folder is not None:
             # The script is run for one step of an earlier run, and nothing is kept.
