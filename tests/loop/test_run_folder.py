@@ -172,14 +172,15 @@ def test_a_run_that_skips_many_steps_again_keeps_what_it_kept(tmp_path, make):
 
 def test_it_is_said_once_that_there_is_no_value_to_keep_the_best_by(make):
     said = []
-    keep = ol.Keep(last=1, best=1, by="val_los")
+    keep = ol.Keep(last=1, best=1, by="train_los")
     loop, weight = make(keep=keep, observers=[said.append])
     for epoch in loop.epochs(3):
         epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
         weight.assign(weight + 1)
     texts = [e.text for e in said if isinstance(e, Notice) and "best" in e.text]
     assert len(texts) == 1
-    assert "'val_los' is none of the values of an epoch, train_loss" in texts[0]
+    assert "'train_los' is none of the values of an epoch, train_loss" in texts[0]
+    assert texts[0].endswith("did you mean 'train_loss'?")
 
 
 def test_what_is_looked_at_after_the_last_epoch_is_in_the_database(tmp_path, make):

@@ -6,6 +6,7 @@ began with, and committing. Whether a run may be saved where it is, is known by
 by `run_files.py`.
 """
 
+import difflib
 import time
 from collections.abc import Callable, Mapping
 from typing import final
@@ -163,7 +164,9 @@ class Saving:
         by, names = self._files.by, self._run.history.names
         if by is not None and by not in names and not self._is_warned:
             self._is_warned = True
+            near = difflib.get_close_matches(by, names, n=1)
             self._run.say(
                 f"no checkpoint is the best one: {by!r} is none of the values of an "
                 f"epoch, {', '.join(names) or 'of which there are none'}"
+                f"{f'; did you mean {near[0]!r}?' if near else ''}"
             )
