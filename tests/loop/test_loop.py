@@ -395,6 +395,13 @@ def test_a_loop_without_names_says_how_its_state_is_found():
     assert "nothing by name; what the steps touch is found by tracing them" in text
 
 
+def test_objects_without_a_name_are_told_to_get_one():
+    model, rate = keras.Sequential(), keras.Variable(0.1)
+    words = r"without a name: Sequential, Variable\. Expected .*Loop\(model=model"
+    with pytest.raises(LoopError, match=words):
+        ol.Loop(model, rate)
+
+
 def test_a_loop_says_what_it_compiles(capsys):
     def step(x):
         return keras.ops.mean(x)

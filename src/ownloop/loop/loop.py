@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Never, final
 
 from ownloop.checkpoints import Keep
 from ownloop.clock import Every, EveryLike, SaveEvery
@@ -108,7 +108,7 @@ class Loop:
 
     def __init__(
         self,
-        *,
+        *nameless: Never,
         compile: bool = True,
         observers: Sequence[Observer] | None = None,
         folder: str | PathLike[str] | NotNamed | None = NOT_NAMED,
@@ -118,6 +118,7 @@ class Loop:
         nonfinite: str | int = "raise",
         **objects: Any,
     ) -> None:
+        _check_named(nameless)
         arguments = list(Loop.__init__.__kwdefaults__ or {})
         for name, thing in objects.items():
             owned.check(name, thing, arguments)
@@ -437,6 +438,16 @@ class Loop:
             f"{n}={type(t).__name__}" for n, t in self._run.objects.items()
         )
         return f"Loop({names}; step {self.step}, epoch {self.epoch})"
+
+
+def _check_named(nameless: Sequence[Any]) -> None:
+    if nameless:
+        kinds = ", ".join(type(thing).__name__ for thing in nameless)
+        raise LoopError(
+            f"`Loop` got objects without a name: {kinds}. Expected a name for each, "
+            "under which its state is saved. Write, for example, "
+            "ol.Loop(model=model, optimizer=optimizer)."
+        )
 
 
 def _check_observers(observers: Any) -> None:
