@@ -85,6 +85,25 @@ def test_epochs_is_the_total_and_goes_on_where_it_was(job):
     assert job.loop.history["step"].tolist() == [3, 6, 9]
 
 
+def test_a_round_without_an_epoch_left_says_so_and_what_would_train(job):
+    def notices():
+        return [e.text for e in job.events if isinstance(e, Notice)]
+
+    for total in (0, 2, 3):  # As for a part that is trained first, and another.
+        for epoch in job.loop.epochs(total):
+            epoch.train(job.step, DATA).run()
+    assert not notices()
+    assert list(job.loop.epochs(2)) == []
+    assert notices() == [
+        "no epoch is left to train: 3 epochs are done, and 2 is their number in all; "
+        "loop.epochs(4) trains one more"
+    ]
+    job.loop.stop("enough")
+    assert list(job.loop.epochs(loop_total := 4))
+    assert len(notices()) == 1
+    assert job.loop.epoch == loop_total
+
+
 def test_observers_hear_everything_in_order(job):
     for epoch in job.loop.epochs(1):
         epoch.train(job.step, DATA, every=2).run()

@@ -183,6 +183,20 @@ def test_it_is_said_once_that_there_is_no_value_to_keep_the_best_by(make):
     assert texts[0].endswith("did you mean 'train_loss'?")
 
 
+def test_a_finished_run_that_is_started_again_says_once_that_it_is_there(make):
+    said = []
+    for _ in range(2):
+        loop, _ = make(observers=[said.append])
+        for total in (1, 2):
+            for epoch in loop.epochs(total):
+                epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
+    texts = [event.text for event in said if isinstance(event, Notice)]
+    assert [text for text in texts if "no epoch is left" in text] == []
+    assert sum("continuing" in text for text in texts) == 1
+    assert list(loop.epochs(2)) == []
+    assert "no epoch is left" in said[-2].text
+
+
 def test_what_is_looked_at_after_the_last_epoch_is_in_the_database(tmp_path, make):
     loop, _ = make()
     for epoch in loop.epochs(1):

@@ -299,7 +299,7 @@ class Loop:
             train: As `data` in `Epoch.train`.
             val_step: The step for each batch of `val`; None: no validation.
             val: As `data` in `Epoch.validate`.
-            epochs: The run's total number of epochs.
+            epochs: The run's total number of epochs, those already done included.
             every: After how many batches the progress bar moves. None: about once a
                 second.
 

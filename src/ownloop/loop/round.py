@@ -74,6 +74,8 @@ def _entered(
         )
     )
     run.stop_reason = ending
+    if has_epochs and not _is_left(run, total):
+        _tell_that_none_is_left(run, total)
     while has_epochs and _is_left(run, total):
         run.current = run.epoch + 1
         run.failed = None
@@ -93,6 +95,17 @@ def _entered(
 
 def _is_left(run: Run, total: int | None) -> bool:
     return run.stop_reason is None and (total is None or run.epoch < total)
+
+
+def _tell_that_none_is_left(run: Run, total: int | None) -> None:
+    """Says that a round trains nothing, where nobody has been through it before."""
+    # On the way to where a run was, rounds that are over are no news.
+    if total and not run.home.is_returning and run.replay is None:
+        done = counted(run.epoch, "epoch is done", "epochs are done")
+        run.say(
+            f"no epoch is left to train: {done}, and {total:,} is their number in all; "
+            f"loop.epochs({run.epoch + 1}) trains one more"
+        )
 
 
 def _leave(run: Run, epoch: Epoch) -> None:
