@@ -10,7 +10,7 @@ from typing import Final, final
 from ownloop.backends.contract import EAGER, FUSED, STEPWISE, AbstractProgram
 from ownloop.data import Signature
 from ownloop.loop.shelf import Shelf, Step, step_name
-from ownloop.step import RunningValue, code_of
+from ownloop.step import NamedMetric, RunningValue, code_of
 
 _MANY: Final = 3
 """After so many compilations for one reason, its user is told a better way."""
@@ -43,7 +43,7 @@ class Advice:
         self._epoch = epoch
         self._changes: Counter[tuple[str, str]] = Counter()
         self._made: dict[Hashable, set[int]] = {}
-        self._averaged: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str, str]] = set()
 
     def announce(
         self, step: Step, signature: Signature | None, shelf: Shelf, why: str
@@ -110,10 +110,8 @@ class Advice:
     def tell_running_values(self, step: Step, values: Iterable[RunningValue]) -> None:
         """Says which metrics' values a step logs, whose average is not theirs."""
         for value in values:
-            key = step_name(step), value.name
-            if key in self._averaged:
+            if not self._is_news("running", step, value.name):
                 continue
-            self._averaged.add(key)
             better = f'the metric itself, as in {{"{value.name}": metric}}'
             if value.is_part:
                 better = "the metrics that it consists of, each by a name"
@@ -122,6 +120,33 @@ class Advice:
                 f"metric {value.metric}: a running value, whose average over the pass "
                 f"is wrong; return {better}"
             )
+
+    def tell_reset_metrics(self, step: Step, metrics: Iterable[NamedMetric]) -> None:
+        """Says which metrics a step logs of which only the last batch is left."""
+        for name, metric in metrics:
+            owner = metric()
+            if owner is not None and self._is_news("reset", step, name):
+                self._say(
+                    f"{step_name(step)} resets the metric {owner.name}, which it logs "
+                    f"as {name!r}: its value over the pass is that of the last batch; "
+                    "leave out reset_state, since each pass starts from zero, or log "
+                    "result() for the mean over the batches"
+                )
+
+    def tell_idle_metrics(self, step: Step, metrics: Iterable[tuple[str, str]]) -> None:
+        """Says which metrics a step logs that were not updated, by both their names."""
+        for name, metric in metrics:
+            if self._is_news("idle", step, name):
+                self._say(
+                    f"{step_name(step)} logs the metric {metric} as {name!r} and has "
+                    "not updated it; call its update_state in the step"
+                )
+
+    def _is_news(self, what: str, step: Step, name: str) -> bool:
+        key = what, step_name(step), name
+        is_news = key not in self._told
+        self._told.add(key)
+        return is_news
 
     def count_change(self, step: Step, name: str) -> None:
         """Counts how often a number has changed, for which a step is compiled."""

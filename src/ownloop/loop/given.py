@@ -52,4 +52,5 @@ class StepPass:
         if not self._ended and self._record.batch > 0:
             self._ended = True
             self._runner.tell_of_changes()
+            self._runner.tell_of_idle_metrics()
             self._record.close(self._runner)

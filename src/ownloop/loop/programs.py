@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 import keras
+import numpy as np
 
 from ownloop import backends
 from ownloop.backends.contract import EAGER, AbstractProgram, LeafSpec
@@ -93,8 +94,16 @@ class Programs:
         self._advice.tell_late(step, shelf_of(step), changed)
 
     def tell_of_running_values(self, step: Step, call: StepCall) -> None:
-        """Says which metrics' values a step logs, whose average is not theirs."""
+        """Says which metrics' values a step logs that are not those of the pass."""
         self._advice.tell_running_values(step, call.running)
+        self._advice.tell_reset_metrics(step, call.reset)
+
+    def tell_of_idle_metrics(self, step: Step, call: StepCall) -> None:
+        """Says which metrics a step logs and nobody has updated since they began."""
+        idle = [(name, metric()) for name, metric in call.idle]
+        self._advice.tell_idle_metrics(
+            step, [(name, m.name) for name, m in idle if m is not None and _is_new(m)]
+        )
 
     def without_own(self, step: Step, seen: Surroundings) -> Surroundings:
         """Leaves out numbers that the step itself changes, and that decide nothing."""
@@ -185,6 +194,12 @@ class Programs:
                 self._advice.count_made(step)
             shelf.is_new = False
         self._advice.tell_kind(step, shelf, program)
+
+
+def _is_new(metric: keras.Metric) -> bool:
+    """Whether a metric holds nothing but zeros, as one does that is not updated."""
+    values = [keras.ops.convert_to_numpy(v.value) for v in metric.variables]
+    return bool(values) and not any(np.any(value) for value in values)
 
 
 def _compile(

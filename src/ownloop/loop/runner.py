@@ -123,6 +123,11 @@ class Runner:
         if any(p.program.kind != EAGER for p in self._prepared.values()):
             self._programs.tell_of_changes(self._step, self._surroundings)
 
+    def tell_of_idle_metrics(self) -> None:
+        """Says which metrics the pass has logged and nothing has updated."""
+        for prepared in self._prepared.values():
+            self._programs.tell_of_idle_metrics(self._step, prepared.call)
+
     @recognized()
     def advance(
         self, limit: int | None, commit: Callable[[Advance], None] | None = None

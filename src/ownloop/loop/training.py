@@ -167,6 +167,7 @@ class Pass:
             self._run.home.drop(self._call)
             return
         self._runner.tell_of_changes()
+        self._runner.tell_of_idle_metrics()
         self._run.home.finish(self._call, self._record.close(self._runner))
 
     def _start(self) -> Runner | None:

@@ -51,6 +51,7 @@ def _go_through(run: Run, call: Call, step: Step, data: Any, *, name: str) -> Va
                 begin = now
                 if run.home.is_interrupted(call):
                     break
+            runner.tell_of_idle_metrics()
         finally:
             runner.restore()
         run.pause(call, lambda: None)  # It runs again when the run goes on.

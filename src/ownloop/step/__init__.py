@@ -6,6 +6,7 @@ and knows nothing of data sets or files; of loops only what a step may read of t
 """
 
 from ownloop.step.branch import cond as cond
+from ownloop.step.call import NamedMetric as NamedMetric
 from ownloop.step.call import StepCall as StepCall
 from ownloop.step.drawing import states_of as states_of
 from ownloop.step.effects import Watched as Watched

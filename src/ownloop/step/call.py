@@ -14,6 +14,7 @@ from ownloop.step import complaints, outcome
 from ownloop.step.results import Results, RunningValue
 
 Function = Callable[..., Any]
+NamedMetric = tuple[str, weakref.ref[keras.Metric]]
 
 
 @final
@@ -23,7 +24,8 @@ class StepCall:
     `find` returns the user's function. It is looked up at each call and not held, so
     that a compiled program does not keep the function that it was made from alive.
     `logged` holds the names of the last result; every call must give the same.
-    `running` holds what the first result had in place of metrics: their values.
+    `running` holds what the first result had in place of metrics: their values; `idle`
+    the metrics in it that were not updated, and `reset` those that were reset.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class StepCall:
         self._structure = structure
         self.logged: tuple[outcome.Logged, ...] = ()
         self.running: tuple[RunningValue, ...] = ()
+        self.idle: tuple[NamedMetric, ...] = ()
+        self.reset: tuple[NamedMetric, ...] = ()
         self._metrics: weakref.WeakSet[keras.Metric] = weakref.WeakSet()
 
     @property
@@ -62,9 +66,18 @@ class StepCall:
             )
         self.logged = logged
         if results is not None:
-            found = [results.find(*entry) for entry in outcome.entries(result)]
-            self.running = tuple(value for value in found if value is not None)
+            self._learn(results, result)
         return StepValues(tuple(every), tuple(final_values))
+
+    def _learn(self, results: Results, result: Any) -> None:
+        """Keeps what was heard of the metrics that the first result had, or had not."""
+        entries = list(outcome.entries(result))
+        found = [results.find(*entry) for entry in entries]
+        self.running = tuple(value for value in found if value is not None)
+        metrics = [(n, m) for n, m in entries if isinstance(m, keras.Metric)]
+        idle = [(n, weakref.ref(m)) for n, m in metrics if not results.is_updated(m)]
+        reset = [(n, weakref.ref(m)) for n, m in metrics if results.is_reset(m)]
+        self.idle, self.reset = tuple(idle), tuple(reset)
 
     def _arguments(self, leaves: Sequence[Any]) -> Sequence[Any]:
         if self._structure is None:

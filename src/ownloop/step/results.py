@@ -70,6 +70,23 @@ class Results:
             return None
         return RunningValue(name, metric.name, is_part=is_part)
 
+    def is_updated(self, metric: keras.Metric) -> bool:
+        """Whether `update_state` of a metric has been called; it has other words, too.
+
+        Example:
+            >>> mean = keras.metrics.Mean()
+            >>> with Results() as results:
+            ...     value = mean.result()
+            ...
+            >>> results.is_updated(mean)
+            False
+        """
+        return id(metric) in self._updated
+
+    def is_reset(self, metric: keras.Metric) -> bool:
+        """Whether the step has reset a metric of Keras; others may do so themselves."""
+        return id(metric) in self._reset and type(metric).__module__.startswith("keras")
+
     def __enter__(self) -> Self:
         _wrapping.begin(self)
         return self
