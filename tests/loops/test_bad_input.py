@@ -598,3 +598,68 @@ def test_keras_puts_no_words_of_its_own_around_an_error_of_ours():
         layer(np.ones((2, 3), "float32"))
     assert str(caught.value).startswith("The condition of `ownloop.cond`")
     assert "\x1b" not in str(caught.value)
+
+
+def an_unknown_name(x):
+    return los  # noqa: F821
+
+
+def an_argument_too_many(x, y):
+    return keras.ops.mean(x)
+
+
+def a_wrong_shape(x):
+    return keras.ops.mean(keras.layers.Dense(1)(x))
+
+
+def a_pair_the_wrong_way_round(x):
+    weight, rate = keras.Variable(1.0), keras.optimizers.SGD(0.1)
+    rate.apply_gradients([(weight, keras.ops.mean(x))])
+    return weight
+
+
+@pytest.mark.parametrize(
+    "step",
+    [an_unknown_name, an_argument_too_many, a_wrong_shape, a_pair_the_wrong_way_round],
+)
+def test_other_errors_while_compiling_are_not_taken_for_a_value_that_is_asked_for(step):
+    loop = ol.Loop(observers=[])
+    with pytest.raises((NameError, TypeError, ValueError, AttributeError)) as caught:
+        loop.validate(step, ol.Batches(np.ones(2, "float32"), batch_size=1))
+    notes = " ".join(caught.value.__notes__)
+    assert "being compiled" in notes
+    assert "keras.ops.where" not in notes
+
+
+def test_a_draw_without_a_seed_is_drawn_or_told_to_get_one():
+    def step(x):
+        return keras.ops.mean(x + keras.random.normal((1,)))
+
+    loop, data = ol.Loop(observers=[]), ol.Batches(np.ones(2), batch_size=1)
+    if keras.backend.backend() != "jax":
+        assert np.isfinite(loop.validate(step, data).loss)
+        return
+    with pytest.raises(ValueError, match="JAX RNG") as caught:
+        loop.validate(step, data)
+    notes = " ".join(caught.value.__notes__)
+    assert "noise = keras.random.SeedGenerator(1)" in notes
+    assert "Loop(..., noise=noise)" in notes
+    assert "keras.ops.where" not in notes
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch's own word")
+@pytest.mark.parametrize("compile", [True, False])
+def test_backward_is_told_to_be_a_tape(compile):
+    weight = keras.Variable(1.0)
+
+    def step(x):
+        loss = keras.ops.mean(weight * x)
+        loss.backward()
+        return loss
+
+    loop = ol.Loop(weight=weight, observers=[], compile=compile)
+    with pytest.raises(RuntimeError, match="does not require grad") as caught:
+        loop.validate(step, ol.Batches(np.ones(2, "float32"), batch_size=1))
+    notes = " ".join(caught.value.__notes__)
+    assert "with ol.GradientTape() as tape:" in notes
+    assert "tape.gradient(loss, model.trainable_variables)" in notes

@@ -1,4 +1,4 @@
-"""The contract: ten verbs that a backend speaks, each with its law.
+"""The contract: eleven verbs that a backend speaks, each with its law.
 
     compile         a step and the shape of a batch -> a program for any number of steps
     place           whole arrays -> the same arrays on the device
@@ -8,6 +8,7 @@
     value_and_grad  the same for a function, on public framework API only
     cond            a branch that may change state
     is_placeholder  a tensor -> whether it only stands for one, in a step being compiled
+    explain         an error of the framework's in a step -> what to do about it
     describe        what runs here: versions, device, threads
 
 This file knows no framework. The loop exists once, above it; a backend is these
@@ -249,7 +250,7 @@ class AbstractTape(ABC):
 
 
 class AbstractBackend(ABC):
-    """One framework, as ten verbs."""
+    """One framework, as eleven verbs."""
 
     @abstractmethod
     def compile(
@@ -322,6 +323,14 @@ class AbstractBackend(ABC):
     @abstractmethod
     def is_placeholder(self, tensor: Tensor) -> bool:
         """Says whether a tensor holds no numbers, since compiling a step made it."""
+
+    @abstractmethod
+    def explain(self, error: Exception) -> str:
+        """Says what to do about an error that a step has met, in a sentence.
+
+        Law: nothing is said of an error that this framework, or Keras on it, would not
+        raise: of most errors their own words say enough, and other words mislead.
+        """
 
     @abstractmethod
     def describe(self) -> Description:

@@ -210,9 +210,10 @@ class Runner:
             with contextlib.nullcontext() if is_traced else births:
                 values = prepared.program.run(iter(cutter), self._data)
         except Exception as error:
-            if prepared.left and not self.has_failed_to_read:
+            notes = [words for words in (*prepared.left, _advice_on(error)) if words]
+            if notes and not self.has_failed_to_read:
                 with contextlib.suppress(Exception):
-                    error.add_note("\n".join(prepared.left))
+                    error.add_note("\n".join(notes))
             raise
         seconds = watch.seconds() - begin
         prepared.pace.learn(steps=len(pieces), seconds=seconds)
@@ -323,13 +324,7 @@ class Runner:
             f"{step_name(self._step)} was being compiled: Python runs once there, with "
             "placeholders in place of the batch and the variables."
         )
-        if isinstance(error, OwnloopError):
-            return note  # It says itself what to do.
-        return (
-            f"{note} Where a value is asked for, as by `if loss > 1` or `float(loss)`, "
-            "branch with `ownloop.cond` or `keras.ops.where`, return the tensor "
-            "itself, or run the step eagerly with `Loop(..., compile=False)`."
-        )
+        return f"{note} {_advice_on(error)}".rstrip()
 
     def _check_same_names(self, prepared: Prepared) -> None:
         logged = prepared.call.logged
@@ -410,6 +405,13 @@ class Runner:
             *unseeded_state(),
         )
         return tuple({id(variable): variable for variable in found}.values())
+
+
+def _advice_on(error: Exception) -> str:
+    """Returns what to do about an error in a step, where its own words do not say."""
+    if isinstance(error, OwnloopError):
+        return ""
+    return backends.current().explain(error)
 
 
 def _write(kept: _Kept) -> None:

@@ -1,4 +1,4 @@
-"""The JAX room: the ten verbs, each in its own file beside this one."""
+"""The JAX room: the eleven verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from ownloop.backends.contract import (
     Tensor,
 )
 from ownloop.backends.eager import EagerProgram
-from ownloop.backends.jax import finite, gradient, place, state
+from ownloop.backends.jax import complaints, finite, gradient, place, state
 from ownloop.backends.jax.branching import carrying
 from ownloop.backends.jax.compile import JaxProgram, keep_compilations
 from ownloop.backends.jax.recording import JaxTape
@@ -89,6 +89,9 @@ class Jax(AbstractBackend):
 
     def is_placeholder(self, tensor: Tensor) -> bool:
         return isinstance(tensor, jax.core.Tracer)
+
+    def explain(self, error: Exception) -> str:
+        return complaints.explain(error)
 
     def describe(self) -> Description:
         devices = tuple(f"{d.platform}:{d.id} ({d.device_kind})" for d in jax.devices())

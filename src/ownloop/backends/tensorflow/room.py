@@ -1,4 +1,4 @@
-"""The TensorFlow room: the ten verbs, each in its own file beside this one."""
+"""The TensorFlow room: the eleven verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -18,7 +18,7 @@ from ownloop.backends.contract import (
     Tensor,
 )
 from ownloop.backends.eager import EagerProgram
-from ownloop.backends.tensorflow import finite, gradient, place, state
+from ownloop.backends.tensorflow import complaints, finite, gradient, place, state
 from ownloop.backends.tensorflow.compile import TensorFlowProgram
 
 
@@ -74,6 +74,9 @@ class TensorFlow(AbstractBackend):
 
     def is_placeholder(self, tensor: Tensor) -> bool:
         return bool(tf.is_symbolic_tensor(tensor))
+
+    def explain(self, error: Exception) -> str:
+        return complaints.explain(error)
 
     def describe(self) -> Description:
         devices = tuple(

@@ -1,4 +1,4 @@
-"""The PyTorch room: the ten verbs, each in its own file beside this one."""
+"""The PyTorch room: the eleven verbs, each in its own file beside this one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -18,7 +18,7 @@ from ownloop.backends.contract import (
     StepFunction,
     Tensor,
 )
-from ownloop.backends.torch import finite, gradient, inductor, place, state
+from ownloop.backends.torch import complaints, finite, gradient, inductor, place, state
 from ownloop.backends.torch.compile import compile_step
 
 
@@ -71,6 +71,9 @@ class Torch(AbstractBackend):
 
     def is_placeholder(self, tensor: Tensor) -> bool:
         return isinstance(tensor, FakeTensor)
+
+    def explain(self, error: Exception) -> str:
+        return complaints.explain(error)
 
     def describe(self) -> Description:
         devices = ["cpu"]
