@@ -185,7 +185,7 @@ def test_what_cannot_be_saved_is_refused_once_it_is_changed(run, changes):
     assert str(changes) == ""
     changes.note()
     run.memory |= {"mine": np.float32(0.5), "phase": 2}
-    with pytest.raises(LoopError, match=r"loop\.memory holds.*cannot be saved"):
+    with pytest.raises(LoopError, match=r"loop\.memory\['mine'\] cannot be saved"):
         changes.collect("step-1")
     # Whoever mends it has lost nothing.
     run.memory["mine"] = 0.5

@@ -207,26 +207,36 @@ def test_what_is_looked_at_after_the_last_epoch_is_in_the_database(tmp_path, mak
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "place", "words"),
     [
-        ({3: "a"}, "the key 3 would come back as a string"),
-        ({"a": [(1, 2)]}, r"the tuple \(1, 2\) would come back as a list"),
-        (np.zeros(2), "not JSON serializable"),
-        (collections.Counter("a"), r"the Counter .* would come back as a dict"),
-        ([np.float64(0.5)], r"the float64 .* as a float: write float\(\.\.\.\)"),
-        ({Mode.TRAIN: 1}, "the key .* would come back as a string"),
-        (Mode.TRAIN, "the Mode .* would come back as a str: write str"),
+        ({3: "a"}, "", "its key 3 would come back as a string"),
+        ({"a": [(1, 2)]}, "['a'][0]", r"the tuple \(1, 2\) would come back as a list"),
+        (np.zeros(2), "", r"the ndarray array\(\[0., 0.\]\) is no JSON"),
+        (collections.Counter("a"), "", r"the Counter .* would come back as a dict"),
+        (
+            [1, np.float64(0.5)],
+            "[1]",
+            r"the float64 .* as a float: write float\(\.\.\.\)",
+        ),
+        (np.complex64(3), "", r"the complex64 .* is no JSON\."),
+        (np.float32(3), "", r"the float32 .* is no JSON: write float\(\.\.\.\)"),
+        ({"n": np.int64(3)}, "['n']", r"the int64 .* is no JSON: write int\(\.\.\.\)"),
+        ({Mode.TRAIN: 1}, "", "its key .* would come back as a string"),
+        (Mode.TRAIN, "", "the Mode .* would come back as a str: write str"),
     ],
 )
-def test_memory_that_would_come_back_as_something_else_is_refused(make, value, words):
+def test_memory_that_would_come_back_as_something_else_is_refused(
+    make, value, place, words
+):
     loop, _ = make()
-    loop.memory["mine"] = value
+    loop.memory.update({"many": list(range(100)), "mine": value})
 
     def train():
         for epoch in loop.epochs(1):
             epoch.train(lambda x: {"loss": keras.ops.sum(x)}, DATA).run()
 
-    with pytest.raises(LoopError, match=rf"cannot be saved: .*{words}.*Expected dicts"):
+    place = re.escape(f"loop.memory['mine']{place}")
+    with pytest.raises(LoopError, match=f"^{place} cannot be saved: {words}.*Expected"):
         train()
 
 

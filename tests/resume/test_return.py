@@ -345,7 +345,9 @@ def test_the_users_error_is_seen_where_their_memory_cannot_be_saved(
         for epoch in loop.epochs(2):
             loop.memory["rate"] = np.float32(0.1)
             epoch.train(step, data).run()
-    assert any("loop.memory holds" in note for note in caught.value.__notes__)
+    assert any(
+        "loop.memory['rate'] cannot be saved" in note for note in caught.value.__notes__
+    )
 
 
 @pytest.mark.parametrize("kills", [(2,), (3,), (4,), (5,), (6,), (3, 6)])

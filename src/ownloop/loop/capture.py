@@ -18,6 +18,7 @@ import numpy as np
 
 from ownloop.checkpoints import Checkpoint, Entry
 from ownloop.errors import CheckpointError, LoopError
+from ownloop.loop.plain_values import text_of
 from ownloop.loop.run import Run
 from ownloop.resume import models, optimizers, owned, randomness
 from ownloop.resume.calls import Calls
@@ -135,7 +136,8 @@ def capture(
         "parts": _parts(run),
         "random": {n: s["rest"] for n, s in generators.items() if "rest" in s},
         "observers": [
-            _text("an observer's get_state()", state) for state in _observer_states(run)
+            text_of("an observer's get_state()", state)
+            for state in _observer_states(run)
         ],
         "data": set_apart(draws.positions, apart, "reading"),
         "fingerprint": tracked.fingerprint,
@@ -161,8 +163,8 @@ def words_of(run: Run) -> dict[str, Any]:
     states = owned.states(run.objects)
     return {
         "flags": flags_of(run.objects),
-        "objects": {n: _text(f"{n}.get_state()", s) for n, s in states.items()},
-        "saved": {n: _text("loop.save", k.states) for n, k in run.saved.items()},
+        "objects": {n: text_of(f"{n}.get_state()", s) for n, s in states.items()},
+        "saved": {n: text_of("loop.save", k.states) for n, k in run.saved.items()},
     }
 
 
@@ -172,7 +174,7 @@ def memory_text(memory: Mapping[str, Any]) -> str:
     Raises:
         LoopError: It would come back as something else.
     """
-    return _text("loop.memory", memory)
+    return text_of("loop.memory", memory)
 
 
 def memory_texts(memory: Mapping[str, Any]) -> dict[str, str]:
@@ -377,35 +379,3 @@ def _stateful(run: Run) -> list[Any]:
 
 def _observer_states(run: Run) -> list[Any]:
     return [observer.get_state() for observer in _stateful(run)]
-
-
-def _text(what: str, value: Any) -> str:
-    """Writes the user's own values as JSON; infinity and NaN are allowed here."""
-    try:
-        _check_plain(value)
-        return json.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise LoopError(
-            f"{what} holds {value!r:.200}, which cannot be saved: {error}. Expected "
-            "dicts with strings as keys, lists, strings, numbers, booleans and None. "
-            "Keep arrays in a keras.Variable that `Loop(...)` owns."
-        ) from error
-
-
-def _check_plain(value: Any) -> None:
-    """Refuses what JSON would give back as something else, and not say so."""
-    if isinstance(value, dict):
-        for key in value:
-            if type(key) is not str:
-                raise TypeError(f"the key {key!r} would come back as a string")
-    for plain in (dict, list, str, int, float):
-        if isinstance(value, plain) and type(value) not in (plain, bool):
-            raise TypeError(
-                f"the {type(value).__name__} {value!r:.100} would come back as a "
-                f"{plain.__name__}: write {plain.__name__}(...)"
-            )
-    if isinstance(value, tuple):
-        raise TypeError(f"the tuple {value!r:.100} would come back as a list")
-    if isinstance(value, dict | list):
-        for entry in value.values() if isinstance(value, dict) else value:
-            _check_plain(entry)
