@@ -35,6 +35,17 @@ def test_a_source_is_a_tensor_or_variable(tape, value):
         tape[0].gradient(tape[1], [value])
 
 
+def test_a_model_is_told_to_give_its_variables(tape):
+    model = keras.Sequential([keras.layers.Dense(1)], name="net")
+    for sources in (model, [model]):
+        with pytest.raises(
+            TapeTypeError, match=r"The source is .*Sequential"
+        ) as caught:
+            tape[0].gradient(tape[1], sources)
+        assert "`model.trainable_variables`" in str(caught.value)
+        assert "convert_to_tensor" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [3.0, None, np.ones(2)])
 def test_only_tensors_can_be_watched(value):
     with (

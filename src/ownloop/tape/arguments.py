@@ -42,6 +42,12 @@ def check_tensor(value: Any, role: str) -> None:
         >>> import keras
         >>> check_tensor(keras.ops.ones(3), "target")
     """
+    if role == "source" and isinstance(value, keras.Layer):
+        raise TapeTypeError(
+            f"The {role} is {shown(value)}, a whole {type(value).__name__}. It must be "
+            "a tensor or a keras.Variable, or a list of these. Pass its variables: "
+            "`model.trainable_variables`."
+        )
     if not is_tensor(value):
         raise TapeTypeError(
             f"The {role} is {shown(value)}, of type {type(value).__name__}. It must "
