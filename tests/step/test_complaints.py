@@ -24,6 +24,15 @@ def test_no_gradient_at_all_becomes_an_error_of_the_step():
     assert raised.value.__cause__ is error
 
 
+def test_of_two_optimizers_the_one_without_gradients_is_named():
+    first, second = keras.optimizers.Adam(), keras.optimizers.SGD(name="second")
+    variable = keras.Variable(1.0)
+    first.apply([keras.ops.ones(())], [variable])
+    error = caught(lambda: second.apply([None], [variable]))
+    with pytest.raises(StepError, match=r"^The optimizer 'second' got no gradient"):
+        explain(error)
+
+
 def test_an_unknown_variable_gets_a_note():
     optimizer = keras.optimizers.SGD()
     known, unknown = keras.Variable(1.0), keras.Variable(1.0)

@@ -4,6 +4,8 @@ Keras has no classes for them: they are known by their words, and by the file th
 come from, so that an exception of the user's is never taken for one.
 """
 
+import keras
+
 from ownloop.errors import StepError
 
 _NO_GRADIENT = "No gradients provided for any variable"
@@ -29,12 +31,23 @@ def explain(error: ValueError) -> None:
         )
         return
     raise StepError(
-        "The optimizer got no gradient at all: the loss depends on none of the "
-        "variables. Expected a loss that is computed from them inside the tape's "
-        "block. Compute it in `with ol.GradientTape() as tape:` with tensor operations "
-        "only, and look for NumPy, `float(...)`, an integer dtype or an arg-max on the "
-        "way, through which no gradient passes."
+        f"The optimizer {_complaining(error)!r} got no gradient at all: the loss "
+        "depends on none of the variables. Expected a loss that is computed from them "
+        "inside the tape's block. Compute it in `with ol.GradientTape() as tape:` with "
+        "tensor operations only, and look for NumPy, `float(...)`, an integer dtype or "
+        "an arg-max on the way, through which no gradient passes."
     ) from error
+
+
+def _complaining(error: ValueError) -> str:
+    """Returns the name of the optimizer that was called, as the traceback has it."""
+    place = error.__traceback__
+    while place is not None:
+        called = place.tb_frame.f_locals.get("self")
+        if isinstance(called, keras.optimizers.Optimizer):
+            return str(called.name)
+        place = place.tb_next
+    return "unknown"
 
 
 def _is_from_keras(error: ValueError) -> bool:
