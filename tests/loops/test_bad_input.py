@@ -203,7 +203,8 @@ def test_a_pass_that_was_never_run_is_noticed(script):
         for epoch in script.loop.epochs(2):
             epoch.train(script.count, script.data)
 
-    complains(run, LoopError, r"never run in epoch 2", r"\.run\(\)")
+    place = r"'train' in line \d+ of test_bad_input\.py"
+    complains(run, LoopError, rf"{place}, which was never run in epoch 2", r"\.run\(\)")
     assert script.loop.step == 3
 
 

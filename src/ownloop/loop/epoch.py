@@ -1,6 +1,9 @@
 """One epoch: the passes that the user's body asks for, between two rows of history."""
 
+import sys
 import time
+from pathlib import Path
+from types import FrameType
 from typing import Any, final
 
 from ownloop.clock import Every, EveryLike
@@ -146,6 +149,7 @@ class Epoch:
                 place=run.body or self._next_place(name),
                 every=looks,
                 batches=batches,
+                line=_line_of(sys._getframe(1)),
             )
         self._looked |= call.is_over
         self._passes.append(made)
@@ -251,10 +255,10 @@ class Epoch:
         for made in self._passes:
             if made.is_missing and self._run.stop_reason is None:
                 raise LoopError(
-                    f"`epoch.train` was called for the pass {made.name!r}, which was "
-                    f"never run in epoch {self.number}. A pass does nothing until it "
-                    "is iterated. Write `for chunk in epoch.train(...)`, or end the "
-                    "call with `.run()`."
+                    f"`epoch.train` was called for the pass {made.name!r} in "
+                    f"{made.line}, which was never run in epoch {self.number}. A pass "
+                    "does nothing until it is iterated. Write `for chunk in "
+                    "epoch.train(...)`, or end the call with `.run()`."
                 )
 
     def abandon(self) -> None:
@@ -283,3 +287,7 @@ class Epoch:
                 "of the for-loop only. Use the `epoch` of the present turn, or "
                 "`loop.validate` outside of epochs."
             )
+
+
+def _line_of(frame: FrameType) -> str:
+    return f"line {frame.f_lineno} of {Path(frame.f_code.co_filename).name}"

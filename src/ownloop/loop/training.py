@@ -40,6 +40,7 @@ class Pass:
 
     Attributes:
         name: The first half of its keys in the history, such as "train".
+        line: Where it was made, such as "line 12 of train.py".
         started: Whether it was iterated.
 
     Example:
@@ -70,8 +71,10 @@ class Pass:
         place: str,
         every: Every,
         batches: int | None,
+        line: str,
     ) -> None:
         self.name = name
+        self.line = line
         self._call = call
         self._place = place
         self._batches = batches
