@@ -11,10 +11,13 @@ import ownloop as ol
 from ownloop.checkpoints import Store
 from ownloop.errors import NonFiniteError
 from ownloop.guards import Evidence, Kept, Where
+from ownloop.loop import run_folder
 from ownloop.loop.evidence_file import from_checkpoint, to_checkpoint
 
 
-def test_the_batch_and_the_state_before_it_are_kept(tmp_path):
+def test_the_batch_and_the_state_before_it_are_kept(tmp_path, monkeypatch):
+    # Where many tests run at once, their process has no script that could run again.
+    monkeypatch.setattr(run_folder, "script_of_this_process", lambda: "train.py")
     weight = keras.Variable(np.ones(2, "float32"))
 
     def step(x, y):
