@@ -30,9 +30,9 @@ def _check(arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
     for value in arguments[1:]:
         if _is_array(value):
             raise DataError(
-                f"batch_size is a {type(value).__name__} of length {len(value):,}. "
-                "Expected all arrays in the first argument, and then how many examples "
-                "make a batch. Put the arrays into one tuple: "
+                f"batch_size is of type {type(value).__name__}, of length "
+                f"{len(value):,}. Expected all arrays in the first argument, and then "
+                "how many examples make a batch. Put the arrays into one tuple: "
                 "ol.Batches((x, y), batch_size=32)."
             )
     if "drop_last" in options:
