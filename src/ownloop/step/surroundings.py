@@ -192,6 +192,8 @@ def _exchanged(
     one that is still the same by the name that Keras gave it. Of parts only those are
     said that bring or take something that a step reads.
     """
+    if now == before:  # As for nearly every pass.
+        return [], set()
     tops, earlier = _by_key(now, ()), _by_key(before, ())
     same = {word for word, top in tops.items() if earlier.get(word) == top}
     mine, theirs = _by_key(now, same), _by_key(before, same)
