@@ -19,6 +19,8 @@ def whole_number(value: Any) -> int | None:
         >>> whole_number(3), whole_number(3.0), whole_number(True)
         (3, None, None)
     """
+    if type(value) is int:
+        return value
     if isinstance(value, bool):
         return None
     try:

@@ -126,7 +126,8 @@ class Runner:
     def tell_of_idle_metrics(self) -> None:
         """Says which metrics the pass has logged and nothing has updated."""
         for prepared in self._prepared.values():
-            self._programs.tell_of_idle_metrics(self._step, prepared.call)
+            if prepared.call.idle:
+                self._programs.tell_of_idle_metrics(self._step, prepared.call)
 
     @recognized()
     def advance(

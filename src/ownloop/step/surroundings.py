@@ -108,6 +108,11 @@ class Surroundings:
         """
         numbers = list(_differences(self.numbers, before.numbers))
         flags = list(_differences(self.flags, before.flags))
+        mine, theirs = (
+            (s.objects, s.functions, s.held, s.methods) for s in (self, before)
+        )
+        if not numbers and not flags and mine == theirs:  # As for nearly every pass.
+            return ()
         come_or_gone = [e for e in (*numbers, *flags) if _ABSENT in e]
         objects, exchanged = _exchanged(self.objects, before.objects, come_or_gone)
         functions = (
@@ -192,8 +197,6 @@ def _exchanged(
     one that is still the same by the name that Keras gave it. Of parts only those are
     said that bring or take something that a step reads.
     """
-    if now == before:  # As for nearly every pass.
-        return [], set()
     tops, earlier = _by_key(now, ()), _by_key(before, ())
     same = {word for word, top in tops.items() if earlier.get(word) == top}
     mine, theirs = _by_key(now, same), _by_key(before, same)
