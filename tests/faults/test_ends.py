@@ -35,6 +35,15 @@ def test_equal_ends_are_not_apart():
     assert apart(end(), end()) == []
 
 
+def test_what_is_doubted_where_a_run_goes_on_sets_nothing_apart():
+    doubted, whole = end(), end()
+    doubted.items["checkpoint meta doubts"] = json.dumps(
+        ["pass 'train' has other data"]
+    )
+    whole.items["checkpoint meta doubts"] = json.dumps([])
+    assert apart(whole, doubted) == []
+
+
 def test_another_bit_of_a_weight_or_of_the_optimizer_sets_ends_apart():
     assert apart(end(), end(weight="1c")) == ["variable 0"]
     assert apart(end(), end(moment="0b")) == ["checkpoint optimizer/2"]
