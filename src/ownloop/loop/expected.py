@@ -100,7 +100,7 @@ class Expected:
                 "data": before["data"] if is_known else now["data"],
             }
             self._exactness.compare(f"pass {name!r}: ", was, {"name": name, **now})
-            # Another round has its own data, and where they changed before they may.
+            # Another round may have data of its own, as may an epoch if one had before.
             if not is_known and is_of_this_round and not before["varies"]:
                 self._exactness.tell(
                     f"pass {name!r} has other data than before the run was "
