@@ -28,7 +28,7 @@ def explained(init: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def _check(arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
     for value in arguments[1:]:
-        if _is_array(value):
+        if _has_rows(value):
             raise DataError(
                 f"batch_size is of type {type(value).__name__}, of length "
                 f"{len(value):,}. Expected all arrays in the first argument, and then "
@@ -49,6 +49,6 @@ def _check(arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
         )
 
 
-def _is_array(value: Any) -> bool:
+def _has_rows(value: Any) -> bool:
     is_plain = isinstance(value, list | tuple)
     return is_plain or len(getattr(value, "shape", ())) > 0
