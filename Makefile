@@ -79,25 +79,27 @@ demo: $(VENV)/.demo-$(BACKEND)
 		--out runs/mnist-$(BACKEND) --resume $(ARGS)
 
 # Every backend runs, also after a failure, and the closing lines stand together at the
-# end. `make test BACKENDS=jax ARGS="-k every"` runs a part.
+# end. `make test BACKENDS=jax ARGS="-k every"` runs a part; with JOBS=2 two backends run
+# at once, and each is heard of when it is done.
+JOBS ?= 1
 test: $(VENV)/.test
 	@$(COMPILED)
 	@failed=0; mkdir -p $(VENV)/log; \
-	for backend in $(BACKENDS); do \
-		printf '\n===== tests on %s =====\n' "$$backend"; \
-		skip=(); \
-		if [ "$$backend" != "$(firstword $(BACKENDS))" ]; then \
-			skip=($(ONCE:%=--ignore=%)); \
-		fi; \
-		KERAS_BACKEND=$$backend $(TEST_ENV) $(BIN)/python -m pytest tests \
-			-n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 5 \
-			"$${skip[@]}" $(ARGS) 2>&1 | tee "$(VENV)/log/$$backend" || failed=1; \
-	done; \
+	$(MAKE) --no-print-directory --keep-going --jobs $(JOBS) \
+		$(if $(filter 1,$(JOBS)),,--output-sync) $(BACKENDS:%=test-on-%) || failed=1; \
 	printf '\n'; \
 	for backend in $(BACKENDS); do \
 		printf '%-11s %s\n' "$$backend" "$$(tail -n 1 "$(VENV)/log/$$backend")"; \
 	done; \
 	exit $$failed
+
+# What pytest has rewritten is kept beside the tests, as everywhere.
+test-on-%:
+	@printf '\n===== tests on %s =====\n' "$*"
+	@KERAS_BACKEND=$* $(TEST_ENV) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests \
+		-n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 5 \
+		$(if $(filter $(firstword $(BACKENDS)),$*),,$(ONCE:%=--ignore=%)) \
+		$(ARGS) 2>&1 | tee "$(VENV)/log/$*"
 
 # The cases run in `make test` as well. Here every one is compiled on TensorFlow and
 # PyTorch, too, and a table says what passed, failed and was left out, and why.

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-_SOURCE = Path(__file__).resolve().parents[1] / "src"
+_TESTS = Path(__file__).resolve().parent
+_SOURCE = _TESTS.parent / "src"
+_LEAN = _TESTS / "lean"
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 4 << 30
@@ -49,10 +51,12 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
-# Commands that a test starts find the same source that the test imports.
+# Commands that a test starts find the same source that the test imports, and none of
+# what only slows them down. They write nothing beside it.
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(_SOURCE), os.environ.get("PYTHONPATH")])
+    filter(None, [str(_SOURCE), str(_LEAN), os.environ.get("PYTHONPATH")])
 )
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 # Begun first, so that no worker is left alone with one of them at the end.

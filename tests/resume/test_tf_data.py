@@ -9,14 +9,14 @@ import ownloop as ol
 from killed import Killed
 from ownloop.errors import LoopError
 
-tf = pytest.importorskip("tensorflow")
-
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the data are TensorFlow's"
 )
 
 
 def numbers(**options):
+    import tensorflow as tf  # slow, and of no use on other backends
+
     return tf.data.Dataset.range(20).shuffle(20, **options).batch(4)
 
 
