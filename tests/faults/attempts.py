@@ -26,6 +26,8 @@ class Attempt:
         forget: the item of the state that this process does not bring back.
         environment: what is set beside what is there.
         processors: how many it may use; None for all.
+        settled: whether each save is on the disk before the run goes on, so that what
+            has been saved by a moment is not left to the clock.
     """
 
     folder: str
@@ -39,6 +41,7 @@ class Attempt:
     forget: str | None = None
     environment: Mapping[str, str] | None = None
     processors: int | None = None
+    settled: bool = False
 
 
 @final

@@ -97,7 +97,8 @@ def count_changed(
     """Kill a run in the middle of a pass, and go on with every change."""
     start = base / "start"
     shutil.rmtree(start, ignore_errors=True)
-    killed = servers[0].attempt(Attempt(str(start), kind="step", at=at))
+    begin = Attempt(str(start), kind="step", at=at, settled=True)
+    killed = servers[0].attempt(begin)
     if not killed.killed:
         raise AssertionError(f"{killed.error}\n{killed.output}")
     refusals, marks = list(_refusals(expected)), list(_marks())

@@ -119,7 +119,7 @@ def _work(attempt: Attempt, report: Path) -> int:
     act = die
     if attempt.signal != "SIGKILL":
         act = asking(attempt.signal, attempt.times, lambda: _note(report, position))
-    moments = Moments(attempt.kind, attempt.at, act)
+    moments = Moments(attempt.kind, attempt.at, act, settled=attempt.settled)
     try:
         if attempt.forget is not None:
             forgotten.CHANGES[attempt.forget]()

@@ -61,6 +61,7 @@ class ItemCount:
         unharmed: from how many of the places a run that loses nothing ends the same;
             it must be all, or what is missed proves nothing.
         places: how many there are.
+        harmed: of the others: the place, and what differs or went wrong.
     """
 
     items: int
@@ -68,6 +69,7 @@ class ItemCount:
     survivors: tuple[str, ...] = ()
     unharmed: int = 0
     places: int = 0
+    harmed: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -104,7 +106,7 @@ def count_items(
     for kind, at, signal in places:
         start = base / f"start-{kind}-{at}"
         shutil.rmtree(start, ignore_errors=True)
-        begin = replace(attempt, folder=str(start))
+        begin = replace(attempt, folder=str(start), settled=True)
         killed = servers[0].attempt(replace(begin, kind=kind, at=at, signal=signal))
         if killed.status not in (-9, 143):
             raise AssertionError(f"{killed.error}\n{killed.output}")
@@ -125,7 +127,8 @@ def count_items(
         here = replace(attempt, folder=str(folder))
         if name is not None and name.startswith("saved before"):
             # A change of what is written: another process goes on.
-            server.attempt(replace(here, kind=kind, at=at, signal=signal, forget=name))
+            kill = replace(here, kind=kind, at=at, signal=signal, settled=True)
+            server.attempt(replace(kill, forget=name))
             return server.attempt(here)
         shutil.copytree(base / f"start-{kind}-{at}", folder)
         return server.attempt(replace(here, forget=name))
@@ -142,9 +145,16 @@ def count_items(
     with ThreadPoolExecutor(len(servers)) as pool:
         folders = [base / f"lost-{i}" for i in range(len(servers))]
         found = [f for some in pool.map(work, servers, folders) for f in some]
-    unharmed = [go_on(servers[0], folders[0], place, None) for place in places]
-    same = sum(o.done and not compare(expected, o) for o in unharmed)
+    harmed = []
+    for place in places:
+        outcome = go_on(servers[0], folders[0], place, None)
+        bad = compare(expected, outcome) if outcome.done else outcome.error
+        if bad or not outcome.done:
+            harmed.append(f"{place}: {bad or outcome.status}")
     there = [(name, came) for name, came in found if came != "absent"]
     survivors = tuple(name for name, came in there if came == "survived")
     missed = len(there) - len(survivors)
-    return ItemCount(len(there), missed, survivors, same, len(places))
+    unharmed = len(places) - len(harmed)
+    return ItemCount(
+        len(there), missed, survivors, unharmed, len(places), tuple(harmed)
+    )

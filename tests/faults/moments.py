@@ -86,11 +86,15 @@ class Moments:
             for the step that the run has come to, however many moments it took.
         at: in which moment of that kind, from 1, or at which step; 0 for never.
         act: what is done there.
+        settled: whether each save is on the disk before the run goes on.
     """
 
-    def __init__(self, kind: str, at: int, act: Callable[[], object]) -> None:
+    def __init__(
+        self, kind: str, at: int, act: Callable[[], object], *, settled: bool = False
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._kind, self._at, self._act = kind, at, act
+        self._settled = settled
 
     def pass_by(self, kind: str) -> None:
         """Count a moment; act if it is the one."""
@@ -107,8 +111,7 @@ class Moments:
 
     def wrap(self) -> None:
         """Wrap the library's functions, for the rest of this process."""
-        if self._kind == "reached":
-            # Nor is the clock to decide what has been saved by then.
+        if self._settled:
             submit = Writer.submit
 
             def submit_and_wait(writer: Writer, checkpoint: Any) -> None:
