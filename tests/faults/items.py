@@ -148,9 +148,12 @@ def count_items(
     harmed = []
     for place in places:
         outcome = go_on(servers[0], folders[0], place, None)
-        bad = compare(expected, outcome) if outcome.done else outcome.error
-        if bad or not outcome.done:
-            harmed.append(f"{place}: {bad or outcome.status}")
+        if not outcome.done:
+            harmed.append(f"{place}: {outcome.error or outcome.status}")
+        elif names := compare(expected, outcome):
+            before, now = expected.items or {}, outcome.items or {}
+            words = [f"{n} was {before.get(n)} and is {now.get(n)}" for n in names]
+            harmed.append(f"{place}: {'; '.join(words)}")
     there = [(name, came) for name, came in found if came != "absent"]
     survivors = tuple(name for name, came in there if came == "survived")
     missed = len(there) - len(survivors)
