@@ -7,6 +7,7 @@ import pytest
 
 from killed import Killed
 from ownloop.events import Started, Stopped
+from ownloop.loop.saving import Saving
 from ownloop.resume.calls import Calls
 from ownloop.resume.place import Done
 
@@ -15,7 +16,7 @@ def test_a_place_knows_how_far_the_run_was_when_each_round_was_over():
     now, first = Done(3, 12), Done(2, 8)
     earlier = Calls()
     earlier.enter_round(2, done=0)
-    earlier.leave_round(None, first)
+    earlier.leave_round(None, lambda: first)
     earlier.enter_round(4, done=2)
     earlier.enter_epoch(4)
     calls = Calls()
@@ -23,7 +24,7 @@ def test_a_place_knows_how_far_the_run_was_when_each_round_was_over():
     assert calls.position(now) == Done(0, 0)
     assert calls.enter_round(2, done=3) == (False, None)
     assert calls.position(now) == Done(0, 0)
-    calls.leave_round(None, now)
+    calls.leave_round(None, lambda: now)
     assert calls.position(now) == first
     assert calls.enter_round(4, done=3) == (True, None)
     assert calls.position(now) == now
@@ -97,3 +98,33 @@ def test_more_epochs_than_before_may_be_asked_for(tmp_path, small_run):
 
     play("run", 1)
     assert play("run", 3) == play("whole", 3)
+
+
+def test_a_round_whose_end_was_not_saved_ends_with_what_it_had(
+    tmp_path, small_run, monkeypatch
+):
+    def play(name, at=None):
+        _, data, step, loop = small_run(tmp_path / name)
+        told = []
+        for total in (2, 4):
+            for epoch in loop.epochs(total):
+                epoch.train(step, data).run()
+                loop.memory["epochs"] = loop.memory.get("epochs", 0) + 1
+                if epoch.number == at:
+                    raise Killed
+            told.append((dict(loop.memory), len(loop.history.epochs["train_loss"])))
+        return told
+
+    expected = play("whole")
+    assert expected == [({"epochs": 2}, 2), ({"epochs": 4}, 4)]
+
+    def die(saving):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Saving, "now", die)  # It saves the end of a round.
+        play("killed")
+    with pytest.raises(Killed):
+        play("killed", at=4)
+    assert play("killed") == expected
+    assert play("killed") == expected

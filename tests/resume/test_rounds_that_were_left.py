@@ -19,11 +19,11 @@ def test_a_round_that_was_left_is_not_gone_on_with():
     earlier = Calls()
     earlier.enter_round(10, done=0)
     earlier.enter_epoch(1)
-    earlier.leave_round(None, Done(1, 4), is_left=True)
+    earlier.leave_round(None, lambda: Done(1, 4), is_left=True)
     calls = Calls()
     calls.go_to(earlier.place())
     assert calls.enter_round(10, done=1) == (False, None)
-    calls.leave_round(None, Done(1, 4))
+    calls.leave_round(None, lambda: Done(1, 4))
     assert calls.place() == earlier.place()
     assert calls.enter_round(10, done=1) == (True, None)
 

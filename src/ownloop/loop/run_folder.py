@@ -179,7 +179,7 @@ class RunFolder(AbstractHome):
 
     def leave_round(self, ending: str | None) -> None:
         was_returning = self._tracked.calls.is_returning
-        self._tracked.calls.leave_round(ending, self._here())
+        self._tracked.calls.leave_round(ending, self._here)
         if self._tracked.calls.is_returning:
             self._way_back.go_to(self._tracked.calls.position(self._run.done))
         if not was_returning:
@@ -194,7 +194,7 @@ class RunFolder(AbstractHome):
         self._leave_if_asked()
 
     def break_round(self, ending: str | None) -> None:
-        self._tracked.calls.leave_round(ending, self._here(), is_left=True)
+        self._tracked.calls.leave_round(ending, self._here, is_left=True)
         self._was_broken = True
         # Also where the body has caught what a signal raised.
         self._must_reload = False

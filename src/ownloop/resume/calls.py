@@ -226,17 +226,20 @@ class Calls:
         return False, ending
 
     def leave_round(
-        self, ending: str | None, done: Done, *, is_left: bool = False
+        self, ending: str | None, here: Callable[[], Done], *, is_left: bool = False
     ) -> None:
         """Counts a finished round; what is called now is called after it.
 
         Args:
             ending: Why it was stopped, if it was.
-            done: How far the run is.
+            here: Says how far the run is, where the code has come to it.
             is_left: Whether it was left by `break`.
         """
+        if self.is_returning and self._round >= self._target.round:
+            self._check_not_inside(here)
+            self._arrive()  # No epoch is left, or fewer were asked for than before.
         ends = self._target.ends if self.is_returning else ()
-        self._ends.append(ends[self._round] if self._round < len(ends) else done)
+        self._ends.append(ends[self._round] if self._round < len(ends) else here())
         self._endings.append(ending)
         if is_left:
             self._left.add(self._round)
@@ -244,11 +247,8 @@ class Calls:
         self._round, self._epoch = self._round + 1, None
         self._begun = None
         self._begin_section()
-        if self.is_returning and self._round > self._target.round:
-            self._check_not_inside(done)
-            self._arrive()  # Fewer epochs were asked for than before.
 
-    def _check_not_inside(self, done: Done) -> None:
+    def _check_not_inside(self, here: Callable[[], Done]) -> None:
         """Refuses to end a round before the epoch that the run was in the middle of.
 
         Raises:
@@ -256,7 +256,7 @@ class Calls:
         """
         if self._target.is_inside and self._target.epoch is not None:
             raise LoopError(
-                f"`loop.epochs` was at its end with epoch {done.epochs}; the run in "
+                f"`loop.epochs` was at its end with epoch {here().epochs}; the run in "
                 f"this folder was interrupted in epoch {self._target.epoch}. Expected "
                 "the code that began the run, and at least as many epochs. Ask for "
                 f"{self._target.epoch} epochs to end that one, keep what branches "
