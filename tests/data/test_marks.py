@@ -1,5 +1,6 @@
 """Where a stream was read to, and how one is read again up to there."""
 
+import threading
 import time
 
 import numpy as np
@@ -167,6 +168,91 @@ def test_a_stream_that_draws_for_its_batches_is_not_read_ahead(generator, open_f
         take(feed, 1)
         time.sleep(0.05)
         assert generator.state == number + 1
+
+
+class Halting:
+    """Eight batches, of which the seventh waits, and perhaps draws."""
+
+    def __init__(self, generator, *, draws):
+        self.generator, self.draws = generator, draws
+        self.comes, self.may_come = threading.Event(), threading.Event()
+
+    def __iter__(self):
+        for i in range(8):
+            if i == 6:
+                self.comes.set()
+                self.may_come.wait()
+            drawn = self.generator.draw() if self.draws and i == 6 else 0
+            yield np.array([100 * i + drawn])
+
+
+@pytest.fixture
+def read_ahead(generator, open_feed):
+    """Use five batches, draw as the seventh is read, and behind it; give the place."""
+
+    def read_ahead(*, draws, meanwhile, since=0):
+        stream = Halting(generator, draws=draws)
+        feed = open_feed(stream=stream, ahead=None)
+        assert take(feed, 5) == [0, 100, 200, 300, 400]
+        assert stream.comes.wait(5)
+        for _ in range(meanwhile):
+            generator.draw()
+        stream.may_come.set()
+        while not (place := feed.bookmark(5)).unsure:
+            time.sleep(0.01)
+        for _ in range(since):
+            generator.draw()
+        return place
+
+    return read_ahead
+
+
+@pytest.fixture
+def go_on(generator, open_feed):
+    """Open such a stream as another process that begins at a place."""
+
+    def go_on(place, *, draws):
+        stream = Halting(generator, draws=draws)
+        stream.may_come.set()
+        return open_feed(place, stream=stream)
+
+    return go_on
+
+
+@pytest.mark.parametrize("since", [0, 3])
+@pytest.mark.parametrize("draws", [False, True])
+def test_whoever_drew_while_it_was_read_ahead_it_is_not_drawn_again(
+    generator, complaints, read_ahead, go_on, draws, since
+):
+    place = read_ahead(draws=draws, meanwhile=not draws, since=since)
+    assert (place.ahead, place.unsure, place.reach) == ({"one": 0}, {"one": 1}, 2)
+    feed = go_on(place, draws=draws)
+    assert take(feed, 1) == [500]
+    assert generator.state == 1 + since
+    # Killed once more before what was drawn is used, and once behind it.
+    feed = go_on(feed.bookmark(1), draws=draws)
+    assert take(feed, 1) == [600 + draws]
+    assert take(go_on(feed.bookmark(1), draws=draws), 9) == [700]
+    assert take(feed, 9) == [700]
+    assert (generator.state, complaints) == (1 + since, [])
+
+
+def test_where_both_drew_at_once_that_is_told(complaints, read_ahead, go_on):
+    take(go_on(read_ahead(draws=True, meanwhile=1), draws=True), 1)
+    (complaint,) = complaints
+    assert "and the script did so at the same time" in complaint
+    assert "it draws from one, and perhaps the script does so, too" in complaint
+
+
+def test_that_a_thread_has_come_to_the_end_is_no_news(generator, open_feed):
+    """Its reader may leave before it comes there, and may not."""
+    openings = Openings()
+    feed = open_feed(openings=openings, ahead=9)
+    take(feed, 5)
+    time.sleep(0.05)
+    assert openings.whole is None
+    assert take(feed, 1) == []
+    assert openings.whole == (5, feed.bookmark(5).digest)
 
 
 def test_what_may_not_be_gone_on_with_is_not_marked(generator):

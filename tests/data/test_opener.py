@@ -20,6 +20,16 @@ class Turning:
         return iter([np.array([number]) for number in numbers])
 
 
+class NoGenerators:
+    """Stands for a process whose generators nobody draws from."""
+
+    def read(self):
+        return {}
+
+    def drawn(self, before, now):
+        return set()
+
+
 def digest(*numbers):
     found = 0
     for number in numbers:
@@ -38,7 +48,7 @@ def known(*rounds):
 
 def opened_as_in_run(stream, openings):
     """Open a stream that draws nothing, and give its batches and the complaint."""
-    opener = Opener(None, openings, "float32")
+    opener = Opener(NoGenerators(), openings, "float32")
     opened = opener.as_in_run(open_stream(stream), draws=False, start={})
     first = [] if opened.first is END else [opened.first]
     found = [int(batch[0]) for batch in [*first, *opened.iterator]]
@@ -77,7 +87,7 @@ def test_one_that_turns_and_was_opened_before_the_run_was_taken_back_is_told_of(
 def test_a_stream_that_turns_otherwise_is_opened_no_further_than_that():
     stream = Turning((1, 2), (4, 5), (9, 9), (3, 4))
     openings = known((1, 2), (2, 3), (3, 4), (4, 5))
-    opener = Opener(None, openings, "float32")
+    opener = Opener(NoGenerators(), openings, "float32")
     opener.go_to(stream, Bookmark(2, digest(4, 5), opening=4))
     assert stream.times == 2
     assert "gave other batches when the first 2 were read again" in (
@@ -85,8 +95,17 @@ def test_a_stream_that_turns_otherwise_is_opened_no_further_than_that():
     )
 
 
+def test_it_turns_also_where_a_generator_was_drawn_from_perhaps_by_others():
+    openings = known((1, 2), (2, 3))
+    opener = Opener(NoGenerators(), openings, "float32")
+    place = Bookmark(1, digest(2), opening=2, generators={"one": 4})
+    rest = opener.go_to(Turning((1, 2), (2, 3)), place)
+    assert [int(batch[0]) for batch in rest] == [3]
+    assert opener.take_complaint() == ""
+
+
 def test_a_complaint_is_taken_once():
-    opener = Opener(None, Openings(), "float32")
+    opener = Opener(NoGenerators(), Openings(), "float32")
     opener.go_to(Turning((1, 2)), Bookmark(1, digest(9)))
     assert opener.take_complaint()
     assert opener.take_complaint() == ""

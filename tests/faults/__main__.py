@@ -21,7 +21,7 @@ from faults import report
 from faults.asked import count_asked
 from faults.attempts import Attempt, Outcome
 from faults.broken import count_broken
-from faults.calls import count_calls
+from faults.calls import CallCount, count_calls
 from faults.changed import count_changed
 from faults.checkpoints import commit_milliseconds, count_checkpoints, is_sound
 from faults.ends import apart
@@ -39,7 +39,7 @@ _FULL = 4
 """Which of the sizes of a full disk are tried where not all calls are."""
 
 _FINER = 5
-"""How much finer items are lost: there are fewer of them than of calls."""
+"""How much finer items are lost, and saves met: there are fewer than of calls."""
 
 PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 
@@ -138,12 +138,17 @@ class _Parts:
         stride = self._options.stride
         tiny = Attempt("", job="tiny")
         wanderer = Attempt("", job="wanderer", settings={"compile": False})
-        servers, base = self._servers, self._base
+        job = Attempt("", settings={"compile": False, "network": "dense"})
+
+        def count(attempt: Attempt, **how: Any) -> CallCount:
+            return count_calls(self._servers, self._base, attempt, **how)
+
+        few = max(1, stride // _FINER)
         return {
-            "calls": count_calls(servers, base, tiny, stride=stride),
-            "calls of the wanderer": count_calls(
-                servers, base, wanderer, stride=stride * _COARSER
-            ),
+            "calls": count(tiny, stride=stride),
+            "calls of the wanderer": count(wanderer, stride=stride * _COARSER),
+            "saves": count(job, stride=few, kind="save"),
+            "saves of the wanderer": count(wanderer, stride=few, kind="save"),
         }
 
     def disk(self) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def _rounds_of(place: Mapping[str, Any], last: int) -> dict[str, Any]:
     return {
         "between": place["between"],
         "endings": place["endings"][:last],
+        "ends": place["ends"][:last],
         "left": [round for round in place["left"] if round < last],
     }
 

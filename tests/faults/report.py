@@ -12,7 +12,12 @@ from typing import Any
 from faults.asked import quantile
 
 _DISKS = {"disk": "a run's disk fails", "full disk": "it is really full"}
-_CALLS = {"calls": "calls of a run", "calls of the wanderer": "so, of the wanderer"}
+_CALLS = {
+    "calls": "calls of a run",
+    "calls of the wanderer": "so, of the wanderer",
+    "saves": "moments of saves",
+    "saves of the wanderer": "so, of the wanderer",
+}
 _ITEMS = {
     "items": "items of state",
     "items of images": "so, with images",
@@ -35,7 +40,7 @@ def lines(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         if calls := results.get(part):
             came = (
                 f"{calls['identical']} of {calls['points']} kills went on the same "
-                f"({calls['total']} calls)"
+                f"({calls['total']} in all)"
             )
             rows.append((words, came))
     for part, words in _DISKS.items():

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import keras
@@ -30,6 +31,8 @@ from random_streams import (
 )
 
 pytestmark = NOT_ON_TENSORFLOW
+
+HOW = {"compile": False, "observers": []}
 
 
 def play(folder, make, at=None, *, steps=None, looks=None, seed=0, save=1, **settings):
@@ -251,6 +254,42 @@ def test_what_is_read_ahead_of_a_save_is_drawn_again(tmp_path, stream):
     kill(tmp_path / "killed", make, 18, looks=slow, save=3)
     killed = play(tmp_path / "killed", make, looks=slow, save=3)
     assert killed == play(tmp_path / "whole", make, looks=slow, save=3)
+
+
+class Held:
+    """Batches of which the sixth is read while the script draws, if it does."""
+
+    def __init__(self):
+        self.has_drawn = threading.Event()
+
+    def __iter__(self):
+        for i in range(10):
+            if i == 5:
+                self.has_drawn.wait(0.2)
+            yield np.full(1, i, "float32")
+
+
+@pytest.mark.parametrize("at", range(4, 9))
+def test_what_the_script_draws_meanwhile_is_not_drawn_again(tmp_path, at):
+    def play(name, at=None):
+        loop, data, drawn = ol.Loop(folder=tmp_path / name, save=1, **HOW), Held(), []
+        for epoch in loop.epochs(1):
+            for chunk in epoch.train(lambda x: {"x": x[0]}, data, every=1):
+                if chunk.step % 4 == 0:
+                    drawn = [*loop.memory.get("drawn", ()), np.random.uniform()]
+                    loop.memory["drawn"] = drawn
+                    data.has_drawn.set()
+                if chunk.step == at:
+                    raise Killed
+        return loop.memory["drawn"], np.random.uniform()
+
+    np.random.seed(1)
+    expected = play("whole")
+    np.random.seed(1)
+    with pytest.raises(Killed):
+        play("killed", at)
+    np.random.seed(2)
+    assert play("killed") == expected
 
 
 class Hidden(torch_data.Dataset):

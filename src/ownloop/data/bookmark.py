@@ -21,12 +21,16 @@ class Bookmark:
         generators: By name, the packed states just before the stream was opened, of the
             random generators that it has drawn from since.
         ahead: By name, the packed states just after the last batch used, of the
-            generators that reading ahead has drawn from since; those draws are made
+            generators that were drawn from as it was read ahead; those draws are made
             again.
+        unsure: By name, of those among them that the stream or somebody else has drawn
+            from, at the same time: the packed states just after that.
+        reach: How many batches behind this place that was; 0 for none.
 
     Example:
         >>> Bookmark.from_json(Bookmark(3, 99).to_json())
-        Bookmark(batches=3, digest=99, opening=1, generators={}, ahead={})
+        Bookmark(batches=3, digest=99, opening=1, generators={}, ahead={}, unsure={},
+        reach=0)
     """
 
     batches: int
@@ -34,6 +38,8 @@ class Bookmark:
     opening: int = 1
     generators: Mapping[str, Any] = field(default_factory=dict)
     ahead: Mapping[str, Any] = field(default_factory=dict)
+    unsure: Mapping[str, Any] = field(default_factory=dict)
+    reach: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns the bookmark as JSON, except that arrays in it stay arrays."""

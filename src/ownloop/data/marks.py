@@ -87,7 +87,11 @@ class Marks:
         self._read = 0
         self._draws_along = False
         self._last: Mapping[str, Any] = {}
-        self._by_others: set[str] = set()
+        # Up to which batch others may have drawn what the stream seems to have, and the
+        # states just after that. It happens once: then nothing is read ahead any more.
+        self._unsure: tuple[int, Mapping[str, Any]] | None = None
+        # Read again beyond the place to go on from, with the states after each.
+        self._waiting: list[tuple[Any, Mapping[str, Any]]] = []
         self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
         self._is_own_shared = False  # others have drawn from an own one, too
         self._reading = 0
@@ -116,12 +120,13 @@ class Marks:
         else:
             with self.lock:
                 iterator = self._opened_again(iterable, start)
+            for early, self._states in self._waiting:
+                yield early
+            self._waiting, self._states = [], self._last
             batch = self._next(iterator)
         while batch is not END:
             yield batch
             batch = self._next(iterator)
-        if self._openings.count == self._begins[self._reading][1]:
-            self._openings.whole = self._batches, self._digest
 
     def note(self, leaves: list[np.ndarray]) -> None:
         """Takes note of a batch that is about to be handed out."""
@@ -132,6 +137,14 @@ class Marks:
         note = self._reading, self._batches, self._digest, self._states
         self._noted.append(note)
         self._behind = self._behind or self._states
+
+    def note_end(self) -> None:
+        """Takes note that the reader was told of the end, and the thread is at rest.
+
+        That the thread itself has come there is chance.
+        """
+        if self._openings.count == self._begins[self._reading][1]:
+            self._openings.whole = self._batches, self._digest
 
     def forget(self, used: int) -> None:
         """Drops what was noted of the first `used` batches, except of the latest one.
@@ -183,6 +196,8 @@ class Marks:
         reading, batches, digest, states = note
         ahead = {name for n, names in list(self._moved) if n > used for name in names}
         begin, opening = self._begins[reading]
+        reach, unsure = self._unsure or (0, {})
+        is_unsure = reach > used
         pack = self._generators.pack
         return Bookmark(
             batches,
@@ -190,6 +205,8 @@ class Marks:
             opening,
             pack({n: begin[n] for n in self._drawn[reading] if n in begin}),
             pack({n: states[n] for n in ahead if n in states}),
+            pack(unsure) if is_unsure else {},
+            reach - used if is_unsure else 0,
         )
 
     def complain(self) -> None:
@@ -224,12 +241,12 @@ class Marks:
             self._states = self._generators.read_own()
         return batch
 
-    def _note_drawn(self, before: Mapping[str, Any]) -> set[str]:
+    def _note_drawn(self, before: Mapping[str, Any], ahead: int = 0) -> set[str]:
+        """Notes what was drawn for a batch, behind so many others that wait."""
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
         # Between two batches only others can have drawn random numbers.
         others = self._generators.drawn(self._last, before)
-        self._by_others |= others
         self._last, self._glance = now, self._generators.glance()
         self._is_own_shared |= any(map(is_own, others))
         if self._differs is None:
@@ -242,15 +259,14 @@ class Marks:
             name: now[name] if name in changed else self._states.get(name, now[name])
             for name in now
         }
-        surely = {
-            name
-            for name in drawn
-            if self.is_awaited or is_own(name) or name not in self._by_others
-        }
-        if surely:
+        if drawn:
             # For the batch that comes next, or for the end after the latest one.
-            self._moved.append((self._read + 1, surely))
-            self._drawn[self._reading] |= surely
+            number = self._read + 1 + ahead
+            self._moved.append((number, drawn))
+            self._drawn[self._reading] |= drawn
+            unsure = {name: now[name] for name in drawn if not is_own(name)}
+            if unsure and not self.is_awaited:
+                self._unsure = number, unsure
         return drawn
 
     def _opened(self, iterable: Iterable[Any]) -> tuple[Iterator[Any], Any]:
@@ -285,4 +301,37 @@ class Marks:
         self._behind = self._states = self._last = generators.read()
         self._glance = generators.glance()
         self._is_here = True
+        if start.unsure:
+            self._read_ahead_again(iterable, iterator, start, now)
         return iterator
+
+    def _read_ahead_again(
+        self,
+        iterable: Iterable[Any],
+        iterator: Iterator[Any],
+        start: Bookmark,
+        now: Mapping[str, Any],
+    ) -> None:
+        """Reads as far as others may have drawn what the stream seems to have.
+
+        That shows whose draws these were. They are made; none is made again.
+        """
+        generators, begin = self._generators, self._last
+        then = generators.unpack(start.unsure)
+        for number in range(start.reach):
+            before = generators.read()
+            batch = next(iterator, END)
+            self._note_drawn(before, number)
+            if batch is END:
+                break
+            self._waiting.append((batch, self._states))
+        found = generators.read()
+        by_stream = generators.drawn(begin, found) & then.keys()
+        if others := generators.drawn(then, found) & by_stream:
+            self._opener.complain_of_draws(iterable, others)
+        generators.write({name: now[name] for name in then if name in now})
+        reach = self._read + start.reach
+        self._unsure = reach, then
+        self._moved.append((reach, set(then)))
+        self._draws_along = True
+        self._last, self._glance = generators.read(), generators.glance()

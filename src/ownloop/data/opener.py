@@ -4,7 +4,7 @@ What comes may depend on random generators, on how often the stream was opened, 
 neither; whether it is the same is seen by the digest of the batches.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -100,9 +100,11 @@ class Opener:
     def go_to(self, iterable: Iterable[Any], place: Bookmark) -> Iterator[Any]:
         """Opens a stream, and reads what an earlier process has used of it."""
         openings = self._openings
+        before = self._generators.read()
         iterator = iter(iterable)
         digest = self._go_through(iterator, place.batches)
-        may_turn = not (place.generators or isinstance(iterable, Iterator))
+        drawn = self._generators.drawn(before, self._generators.read())
+        may_turn = not (drawn or isinstance(iterable, Iterator))
         if digest != place.digest and may_turn and openings.is_behind:
             for opening in range(1, place.opening):
                 iterator = iter(iterable)
@@ -116,7 +118,7 @@ class Opener:
                 iterable,
                 f"gave other batches when the first {place.batches} were read again, "
                 "to go on behind them",
-                _in_between(place),
+                _in_between(drawn),
             )
         openings.go_back(place.opening)
         return iterator
@@ -128,11 +130,22 @@ class Opener:
 
         Returns their digest, too. It is another opening, and may give other batches.
         """
+        before = self._generators.read()
         opened = open_stream(iterable)
+        draws = self._generators.drawn(before, self._generators.read())
         first = self._digest_of(opened.first)
-        self._openings.note(None if place.generators else first)
+        self._openings.note(None if draws else first)
         rest = self._go_through(opened.iterator, place.batches - 1, first)
         return opened.iterator, rest or 0
+
+    def complain_of_draws(self, iterable: Iterable[Any], names: Set[str]) -> None:
+        """Says that a stream read ahead and the script drew random numbers at once."""
+        self._complain(
+            iterable,
+            "drew random numbers while they were read ahead, and the script did so at "
+            "the same time, by chance in this order or that",
+            _in_between(names),
+        )
 
     def take_complaint(self) -> str:
         """Returns, once, the complaint that other batches have come; else no words."""
@@ -203,9 +216,9 @@ class Opener:
         )
 
 
-def _in_between(place: Bookmark) -> str:
+def _in_between(drawn: Set[str]) -> str:
     """Says what else may be a reason that other batches come, where one draws."""
-    shared = [name for name in place.generators if not is_own(name)]
+    shared = sorted(name for name in drawn if not is_own(name))
     if not shared:
         return ""
     return (

@@ -109,6 +109,8 @@ class Prefetch:
                 self._is_told = True
                 raise self._failure
             self._is_over = self._ended
+            if self._is_over and self._marks is not None:
+                self._marks.note_end()
             return None
 
     @property
