@@ -13,6 +13,7 @@ PLACE = {
     "between": [{}, {"0": {"loss": "0x1.8p-1"}}, {}],
     "endings": ["it was enough", None, None],
     "left": [1],
+    "ends": [[2, 8, "{}", {"loss": 2}], [3, 9, "{}", {"loss": 3}], [6, 15, "{}", {}]],
 }
 STEPS = {
     "train: step": [["model/0", "optimizer/2"]],
@@ -57,7 +58,8 @@ def test_an_item_that_is_missing_sets_ends_apart():
 
 
 def test_which_save_was_the_last_does_not():
-    earlier = PLACE | {"round": 2, "epoch": 6, "endings": ["it was enough", None]}
+    some = {word: PLACE[word][:2] for word in ("endings", "ends")}
+    earlier = PLACE | {"round": 2, "epoch": 6} | some
     without_the_test = {n: v for n, v in STEPS.items() if not n.startswith("test")}
     assert apart(end(), end(place=earlier, steps=without_the_test)) == []
 
@@ -66,6 +68,7 @@ def test_what_the_rounds_gave_does():
     other = [{}, {"0": {"loss": "0x1.9p-1"}}, {}]
     assert apart(end(), end(place=PLACE | {"between": other}))
     assert apart(end(), end(place=PLACE | {"endings": [None, None, None]}))
+    assert apart(end(), end(place=PLACE | {"ends": [[2, 8, "{}", {}]]}))
     assert apart(end(), end(place=PLACE | {"left": []}))
     assert apart(end(), end(place=PLACE | {"left": [1, 2]})) == []
 

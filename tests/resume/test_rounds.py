@@ -121,9 +121,10 @@ def test_a_round_whose_end_was_not_saved_ends_with_what_it_had(
     def die(saving):
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(Saving, "now", die)  # It saves the end of a round.
-        play("killed")
+        with pytest.raises(Killed):
+            play("killed")
     with pytest.raises(Killed):
         play("killed", at=4)
     assert play("killed") == expected

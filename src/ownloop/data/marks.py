@@ -21,6 +21,9 @@ _WATCHED = 3
 """After so many batches a stream draws for each, or is taken not to, where nobody goes
 on from a mark: to see it takes as long as to read a small batch."""
 
+_Early = tuple[Any, Mapping[str, Any]]
+"""A batch that was read before it is asked for, and the states just after it."""
+
 _Note = tuple[int, int, int, Mapping[str, Any]]
 
 
@@ -90,8 +93,6 @@ class Marks:
         # Up to which batch others may have drawn what the stream seems to have, and the
         # states just after that. It happens once: then nothing is read ahead any more.
         self._unsure: tuple[int, Mapping[str, Any]] | None = None
-        # Read again beyond the place to go on from, with the states after each.
-        self._waiting: list[tuple[Any, Mapping[str, Any]]] = []
         self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
         self._is_own_shared = False  # others have drawn from an own one, too
         self._reading = 0
@@ -119,10 +120,11 @@ class Marks:
                 iterator, batch = self._opened(iterable)
         else:
             with self.lock:
-                iterator = self._opened_again(iterable, start)
-            for early, self._states in self._waiting:
-                yield early
-            self._waiting, self._states = [], self._last
+                iterator, early = self._opened_again(iterable, start)
+            for batch, states in early:
+                self._states = states
+                yield batch
+            self._states = self._last
             batch = self._next(iterator)
         while batch is not END:
             yield batch
@@ -281,8 +283,13 @@ class Marks:
             opened = self._opener.as_in_run(opened, draws=bool(drawn), start=start)
         return opened.iterator, opened.first
 
-    def _opened_again(self, iterable: Iterable[Any], start: Bookmark) -> Iterator[Any]:
-        """Opens a stream, and reads what an earlier process, or reading, has used."""
+    def _opened_again(
+        self, iterable: Iterable[Any], start: Bookmark
+    ) -> tuple[Iterator[Any], list[_Early]]:
+        """Opens a stream, and reads what an earlier process, or reading, has used.
+
+        Returns batches beyond these, too, where they had to be read as well.
+        """
         generators = self._generators
         now, before = generators.read(), generators.unpack(start.generators)
         generators.write(before)
@@ -301,9 +308,9 @@ class Marks:
         self._behind = self._states = self._last = generators.read()
         self._glance = generators.glance()
         self._is_here = True
-        if start.unsure:
-            self._read_ahead_again(iterable, iterator, start, now)
-        return iterator
+        if not start.unsure:
+            return iterator, []
+        return iterator, self._read_ahead_again(iterable, iterator, start, now)
 
     def _read_ahead_again(
         self,
@@ -311,20 +318,21 @@ class Marks:
         iterator: Iterator[Any],
         start: Bookmark,
         now: Mapping[str, Any],
-    ) -> None:
+    ) -> list[_Early]:
         """Reads as far as others may have drawn what the stream seems to have.
 
         That shows whose draws these were. They are made; none is made again.
         """
         generators, begin = self._generators, self._last
         then = generators.unpack(start.unsure)
+        early: list[_Early] = []
         for number in range(start.reach):
             before = generators.read()
             batch = next(iterator, END)
             self._note_drawn(before, number)
             if batch is END:
                 break
-            self._waiting.append((batch, self._states))
+            early.append((batch, self._states))
         found = generators.read()
         by_stream = generators.drawn(begin, found) & then.keys()
         if others := generators.drawn(then, found) & by_stream:
@@ -335,3 +343,4 @@ class Marks:
         self._moved.append((reach, set(then)))
         self._draws_along = True
         self._last, self._glance = generators.read(), generators.glance()
+        return early
