@@ -28,9 +28,9 @@ class Bookmark:
         reach: How many batches behind this place that was; 0 for none.
 
     Example:
-        >>> Bookmark.from_json(Bookmark(3, 99).to_json())
-        Bookmark(batches=3, digest=99, opening=1, generators={}, ahead={}, unsure={},
-        reach=0)
+        >>> place = Bookmark(3, 99, ahead={"numpy": {"words": np.array([5, 7])}})
+        >>> Bookmark.from_json(place.to_json()).ahead
+        {'numpy': {'words': array([5, 7])}}
     """
 
     batches: int
