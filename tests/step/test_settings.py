@@ -61,10 +61,11 @@ print(json.dumps(settings_of({"layer": Mine({"train", "eval", "more", "less"})})
 
 
 def test_a_set_of_words_has_the_same_order_in_every_process():
+    path = os.pathsep.join([os.environ["PYTHONPATH"], *sys.path])
     told = {
         subprocess.run(
             [sys.executable, "-c", SCRIPT],
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": path},
             check=True,
             capture_output=True,
             text=True,
