@@ -6,7 +6,6 @@ listed in the Makefile (``ONCE``) and run in the first process only; such tests 
 files are marked ``once``.
 """
 
-import gc
 import itertools
 import os
 import shutil
@@ -101,16 +100,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         _take_turns(items)
     places = {path: place for place, path in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.location[0], len(places)))
-
-
-def pytest_collection_finish() -> None:
-    """Let the collector leave out what is there before the first test, and stays.
-
-    It would go through all of Keras and its framework each time, for a third of a
-    second.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _take_turns(items: list[pytest.Item]) -> None:
