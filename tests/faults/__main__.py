@@ -39,7 +39,7 @@ _FULL = 4
 """Which of the sizes of a full disk are tried where not all calls are."""
 
 _FINER = 5
-"""How much finer items are lost, and saves met: there are fewer than of calls."""
+"""How much finer items are lost: there are fewer of them than of calls."""
 
 PARTS = ("runs", "calls", "disk", "asked", "changed", "items", "overhead")
 
@@ -143,12 +143,11 @@ class _Parts:
         def count(attempt: Attempt, **how: Any) -> CallCount:
             return count_calls(self._servers, self._base, attempt, **how)
 
-        few = max(1, stride // _FINER)
         return {
             "calls": count(tiny, stride=stride),
             "calls of the wanderer": count(wanderer, stride=stride * _COARSER),
-            "saves": count(job, stride=few, kind="save"),
-            "saves of the wanderer": count(wanderer, stride=few, kind="save"),
+            "saves": count(job, stride=stride, kind="save"),
+            "saves of the wanderer": count(wanderer, stride=stride, kind="save"),
         }
 
     def disk(self) -> dict[str, Any]:
