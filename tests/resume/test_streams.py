@@ -32,8 +32,6 @@ from random_streams import (
 
 pytestmark = NOT_ON_TENSORFLOW
 
-HOW = {"compile": False, "observers": []}
-
 
 def play(folder, make, at=None, *, steps=None, looks=None, seed=0, save=1, **settings):
     """Train three epochs over a stream; give what came, and the last random numbers."""
@@ -272,12 +270,12 @@ class Held:
 @pytest.mark.parametrize("at", range(4, 9))
 def test_what_the_script_draws_meanwhile_is_not_drawn_again(tmp_path, at):
     def play(name, at=None):
-        loop, data, drawn = ol.Loop(folder=tmp_path / name, save=1, **HOW), Held(), []
+        loop = ol.Loop(folder=tmp_path / name, save=1, compile=False, observers=[])
+        data = Held()
         for epoch in loop.epochs(1):
             for chunk in epoch.train(lambda x: {"x": x[0]}, data, every=1):
                 if chunk.step % 4 == 0:
-                    drawn = [*loop.memory.get("drawn", ()), np.random.uniform()]
-                    loop.memory["drawn"] = drawn
+                    loop.memory.setdefault("drawn", []).append(np.random.uniform())
                     data.has_drawn.set()
                 if chunk.step == at:
                     raise Killed

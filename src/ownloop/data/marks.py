@@ -91,7 +91,7 @@ class Marks:
         self._draws_along = False
         self._last: Mapping[str, Any] = {}
         # Up to which batch others may have drawn what the stream seems to have, and the
-        # states just after that. It happens once: then nothing is read ahead any more.
+        # states just after that. What comes behind it is not read ahead.
         self._unsure: tuple[int, Mapping[str, Any]] | None = None
         self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
         self._is_own_shared = False  # others have drawn from an own one, too

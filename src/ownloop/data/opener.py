@@ -142,9 +142,9 @@ class Opener:
         """Says that a stream read ahead and the script drew random numbers at once."""
         self._complain(
             iterable,
-            "drew random numbers while they were read ahead, and the script did so at "
-            "the same time, by chance in this order or that",
-            _in_between(names),
+            f"and the script drew from {' and '.join(sorted(names))} at the same time, "
+            "when the data were read ahead, in an order of chance: give one of them a "
+            "generator of its own",
         )
 
     def take_complaint(self) -> str:
