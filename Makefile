@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check faults faults-long faults-of-checkpoints tape gallery \
+.PHONY: help demo test test-all check faults faults-long faults-of-checkpoints tape gallery \
 	bench bench-all bench-tape accuracy format clean
 
 PYTHON ?= python3
@@ -61,7 +61,8 @@ TEST_ENV = OMP_NUM_THREADS=1 TF_CPP_MIN_LOG_LEVEL=2 TF_FORCE_GPU_ALLOW_GROWTH=tr
 
 help:
 	@echo "make demo     train the handwritten digits (BACKEND=jax|tensorflow|torch)"
-	@echo "make test     all tests, on each backend where it can make a difference"
+	@echo "make test     the tests; what hangs little on the backend takes turns on them"
+	@echo "make test-all    every case of every test on every backend, in an hour or two"
 	@echo "make check    format, lint, types, import contract"
 	@echo "make faults   runs killed, asked to leave, and on disks that fail, in minutes"
 	@echo "make faults-long  300 kills and more on each backend, and much else, in hours"
@@ -92,6 +93,10 @@ test: $(VENV)/.test
 		printf '%-11s %s\n' "$$backend" "$$(tail -n 1 "$(VENV)/log/$$backend")"; \
 	done; \
 	exit $$failed
+
+# Before a release: no test takes turns, and each case of the tape is compiled, too.
+test-all:
+	@TURNS=all CONFORMANCE=all $(MAKE) --no-print-directory test
 
 # What pytest has rewritten is kept beside the tests, as everywhere.
 test-on-%:

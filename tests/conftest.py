@@ -11,7 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections import Counter
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -84,8 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Explain the marks of this suite."""
     config.addinivalue_line(
         "markers",
-        f"in_turn(of={_BACKENDS}): each case of the test on one backend, and the next "
-        "one on the next; with TURNS=all in the environment all of them on each.",
+        f"in_turn(of={_BACKENDS}, most=None): each case of the test on one backend, "
+        "the next one on the next, and on each at most so many; with TURNS=all in the "
+        "environment all of them on each.",
     )
     config.addinivalue_line(
         "markers",
@@ -103,20 +105,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _take_turns(items: list[pytest.Item]) -> None:
-    turns: Counter[str] = Counter()
+    cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     here = os.environ["KERAS_BACKEND"]
     for item in items:
         if mark := item.get_closest_marker("once"):
             on = mark.kwargs.get("on", _BACKENDS[0])
             if on != here:
                 item.add_marker(pytest.mark.skip(reason=f"once, on {on}"))
-        if mark := item.get_closest_marker("in_turn"):
-            of = mark.kwargs.get("of", _BACKENDS)
-            test = item.nodeid.partition("[")[0]
-            turn = of[turns[test] % len(of)]
-            turns[test] += 1
-            if turn != here:
+        if item.get_closest_marker("in_turn"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for test, all_cases in cases.items():
+        mark = all_cases[0].get_closest_marker("in_turn")
+        assert mark is not None
+        of = mark.kwargs.get("of", _BACKENDS)
+        # What has one case alone is shared out, too: not all of that is on the first.
+        first = zlib.crc32(test.encode()) % len(of)
+        for place, item in enumerate(all_cases):
+            if (turn := of[(first + place) % len(of)]) != here:
                 item.add_marker(pytest.mark.skip(reason=f"its turn is on {turn}"))
+        if here in of:
+            mine = all_cases[(of.index(here) - first) % len(of) :: len(of)]
+            chosen = _spread(len(mine), mark.kwargs.get("most"))
+            for place in set(range(len(mine))).difference(chosen):
+                reason = "others stand for it, but with TURNS=all"
+                mine[place].add_marker(pytest.mark.skip(reason=reason))
+
+
+def _spread(count: int, most: int | None) -> list[int]:
+    """Return at most so many places, as far from each other as can be."""
+    chosen = count if most is None else min(count, most)
+    return [place * count // chosen for place in range(chosen)]
 
 
 def pytest_report_header() -> str:

@@ -40,6 +40,7 @@ def test_integers_and_what_is_empty_are_finite():
     assert backends.current().finite([]).tolist() == []
 
 
+@pytest.mark.in_turn
 def test_nothing_is_kept_alive_by_having_been_looked_at():
     found = [variable(np.zeros(3), "float32"), variable(np.ones(2), "float32")]
     assert backends.current().finite(found).all()

@@ -31,6 +31,7 @@ print(megabytes("VmRSS") - before, megabytes("VmHWM") - before)
 """
 
 
+@pytest.mark.in_turn
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="Linux says it")
 def test_data_are_copied_once(backend):
     done = subprocess.run(

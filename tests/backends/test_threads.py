@@ -87,6 +87,7 @@ def test_who_watches_a_replay_is_told_of_the_own_thread_only():
     assert len(seen) == 1
 
 
+@pytest.mark.in_turn
 def test_a_step_that_two_threads_begin_with_at_once_is_compiled_once():
     data, begin = ol.Batches(np.ones(4, "float32"), batch_size=2), threading.Barrier(2)
 
@@ -104,6 +105,7 @@ def test_a_step_that_two_threads_begin_with_at_once_is_compiled_once():
         assert sum(pool.map(play, range(2))) == 1
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_loops_in_threads_end_as_they_do_one_by_one(compile):
     def play(seed):

@@ -21,7 +21,7 @@ def test_every_example_has_a_bound():
     assert LEARNT.keys() == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=2)
 @pytest.mark.parametrize("name", sorted(LEARNT))
 def test_it_learns(name, monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES))

@@ -120,6 +120,7 @@ def test_keras_is_as_it_was_afterwards(host):
     assert (keras.Layer.__call__, keras.optimizers.Optimizer.apply) == before
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_a_loop_replays_its_latest_bad_step(host, compile):
     step, variables = make(keras.layers.Dropout(0.5, seed=1))

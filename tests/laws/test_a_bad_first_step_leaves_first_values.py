@@ -7,6 +7,7 @@ import pytest
 import ownloop as ol
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize("every", [1, None])
 def test_variables_that_a_bad_step_creates_have_their_first_values(

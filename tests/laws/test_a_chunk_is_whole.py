@@ -31,6 +31,7 @@ def no_scope_stays_open():
     keras.utils.clear_session()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize("kind", [OwnError, KeyboardInterrupt])
 def test_a_step_that_raises_leaves_everything_as_before_its_chunk(
@@ -116,6 +117,7 @@ def test_metrics_too_are_as_before_the_first_chunk_where_that_fails(
         assert bits(metric.variables) == before
 
 
+@pytest.mark.in_turn
 def test_leaving_early_keeps_what_was_done(data, bits, make_job, make_step):
     states = []
     for leave in ("break", "stop"):
@@ -137,6 +139,7 @@ def test_leaving_early_keeps_what_was_done(data, bits, make_job, make_step):
     assert states[0] == states[1]
 
 
+@pytest.mark.in_turn
 def test_an_interrupt_in_the_users_body_keeps_the_chunk(
     data, bits, make_job, make_step, run_pass
 ):
@@ -164,6 +167,7 @@ def test_an_interrupt_in_the_users_body_keeps_the_chunk(
 
 # Keras has an `except:` that takes Ctrl-C for another error and warns of that, and JAX
 # a callback of the garbage collector out of which nothing comes.
+@pytest.mark.in_turn
 @pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("compile", [True, False])

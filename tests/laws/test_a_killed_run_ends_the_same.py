@@ -243,7 +243,7 @@ def test_wherever_it_is_stopped_it_ends_the_same(script, tmp_path, turns):
     assert kills
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(of=("jax", "tensorflow"), most=1)
 @pytest.mark.parametrize("kill_at", [2, 4, 5])
 def test_a_compiled_run_ends_the_same(tmp_path, kill_at):
     def go(folder, kill_at=0):
@@ -261,6 +261,7 @@ def whole(tmp_path_factory):
     return run(looks_and_validations, tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("save", [None, 2, 3])
 def test_when_it_is_saved_changes_nothing(whole, save, tmp_path):
     with pytest.raises(Killed):
@@ -269,6 +270,7 @@ def test_when_it_is_saved_changes_nothing(whole, save, tmp_path):
     assert run(looks_and_validations, tmp_path / "a", save=save) == whole
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("name", ["time", "monotonic", "perf_counter"])
 def test_a_clock_that_jumps_changes_nothing(whole, name, tmp_path, monkeypatch):
     clock, jumps = getattr(time, name), np.random.default_rng(0)
@@ -293,6 +295,7 @@ def test_it_may_be_stopped_again_and_again(whole, tmp_path):
     assert last == whole
 
 
+@pytest.mark.in_turn
 def test_a_finished_run_does_nothing_again(tmp_path):
     first = run(two_rounds, tmp_path / "a", owns_all=True)
 
@@ -307,6 +310,7 @@ def test_it_is_said_which_variables_wait_for_their_step(tmp_path):
     assert any("get their values when" in str(notice) for notice in job.notices)
 
 
+@pytest.mark.in_turn
 def test_a_finished_run_goes_on_where_more_epochs_are_asked_for(tmp_path):
     def script(job, epochs):
         for epoch in job.loop.epochs(epochs):

@@ -10,6 +10,7 @@ import pytest
 import ownloop as ol
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("at", "every"), [(1, 7), (12, 1), (12, 7), (24, None)])
 @pytest.mark.parametrize("later", [True, False])
 def test_state_that_is_spoilt_without_a_loss_is_found_too(at, every, later):
@@ -36,6 +37,7 @@ def test_state_that_is_spoilt_without_a_loss_is_found_too(at, every, later):
     )
 
 
+@pytest.mark.in_turn
 def test_what_was_not_finite_before_may_stay_so():
     mask = keras.Variable([0.0, -np.inf], trainable=False, name="mask")
     count = keras.Variable(0, dtype="int32", trainable=False)

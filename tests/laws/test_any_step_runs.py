@@ -18,11 +18,13 @@ def logged(step, data=None, *, every=None, **options):
     return {name: np.array(loop.history.steps[name]).tolist() for name in names}
 
 
+@pytest.mark.in_turn
 def test_a_step_without_variables():
     data = ol.Batches(np.arange(6, dtype="float32"), batch_size=2)
     assert logged(lambda x: keras.ops.sum(x), data) == {"train_loss": [1, 5, 9]}
 
 
+@pytest.mark.in_turn
 def test_a_step_that_changes_no_trainable_variable():
     total = keras.Variable(0.0, trainable=False)
 
@@ -34,6 +36,7 @@ def test_a_step_that_changes_no_trainable_variable():
     assert logged(step, data, every=2) == {"train_loss": [1, 6, 15]}
 
 
+@pytest.mark.in_turn
 def test_a_step_of_integers_only():
     count = keras.Variable(0, dtype="int32", trainable=False)
 
@@ -48,6 +51,7 @@ def test_a_step_of_integers_only():
     assert values["train_is odd"] == [1, 0, 1]
 
 
+@pytest.mark.in_turn
 def test_a_step_that_logs_plain_python_numbers():
     assert logged(lambda: {"half": 0.5, "one": 1}, steps=2) == {
         "train_half": [0.5, 0.5],
@@ -55,6 +59,7 @@ def test_a_step_that_logs_plain_python_numbers():
     }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("every", [None, 1])
 def test_python_numbers_in_the_arithmetic_leave_dtypes_alone(host, every):
     small = keras.Variable(1.0, dtype="float16")

@@ -154,6 +154,7 @@ class XlaCompilations:
             cls._seen.append(event)
 
 
+@pytest.mark.in_turn
 def test_what_the_first_step_builds_compiles_nothing_again():
     bodies, notices = Bodies(), Notices()
     model, optimizer, step = make_job(bodies, sizes=(8,), build=False)
@@ -165,6 +166,7 @@ def test_what_the_first_step_builds_compiles_nothing_again():
     assert notices.take() == ["compiling train_step"]
 
 
+@pytest.mark.in_turn
 def test_unfreezing_a_layer_compiles_once_more_and_says_so(bits):
     bodies, notices = Bodies(), Notices()
     model, optimizer, step = make_job(bodies, sizes=(8,))
@@ -248,6 +250,7 @@ def numbers():
     set_global(1.0)
 
 
+@pytest.mark.in_turn
 def test_a_number_that_changed_compiles_once_more_and_going_back_does_not(numbers):
     step, setters, set_unread, bodies = numbers
     notices = Notices()
@@ -295,6 +298,7 @@ def test_a_number_that_keeps_changing_is_told_to_become_a_variable(numbers):
     assert "settings.attribute has changed 3 times" in advice[0]
 
 
+@pytest.mark.in_turn
 def test_a_variable_that_keeps_changing_compiles_once():
     rate, bodies = keras.Variable(1.0), Bodies()
 
@@ -310,6 +314,7 @@ def test_a_variable_that_keeps_changing_compiles_once():
     assert loop.compilations == {"step": 1}
 
 
+@pytest.mark.in_turn
 def test_a_trainable_flag_of_a_single_variable_is_seen():
     weight = keras.Variable(3.0)
 
@@ -328,6 +333,7 @@ def test_a_trainable_flag_of_a_single_variable_is_seen():
     assert loop.compilations == {"step": 2}
 
 
+@pytest.mark.in_turn
 def test_another_model_under_the_same_names_is_trained_and_not_the_old_one(bits):
     def build():
         kernel = keras.initializers.RandomUniform(-1, 1, seed=1)
@@ -372,6 +378,7 @@ def test_another_model_under_the_same_names_is_trained_and_not_the_old_one(bits)
     assert bits(model.variables) != end
 
 
+@pytest.mark.in_turn
 def test_programs_of_models_that_have_gone_go_too():
     def build():
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])

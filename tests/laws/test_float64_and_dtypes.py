@@ -48,6 +48,7 @@ def pieces(x, y):
     return [(x[i : i + 4], y[i : i + 4]) for i in range(0, len(x), 4)]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize("stream", [False, True])
 def test_float64_gives_the_bits_of_float32(train, bits, compile, stream):
@@ -63,6 +64,7 @@ def test_float64_gives_the_bits_of_float32(train, bits, compile, stream):
     assert one[2] == ["float32"]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "int8"])
 def test_labels_of_any_dtype_give_equal_losses(train, bits, dtype):
     """To rounding: XLA orders the arithmetic around another conversion otherwise."""
@@ -82,6 +84,7 @@ def test_python_numbers_and_lists_are_data_too(train, bits):
     assert train(bits, lists) == expected
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "uint8", "bool"])
 def test_a_step_gets_the_dtype_that_the_data_have(dtype):
     seen = []

@@ -99,12 +99,14 @@ def check_same(result, reference):
     assert row == reference[2]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("every", [1, 7, 300, (7, 300), ol.every(300, start=1)])
 def test_how_often_one_looks_changes_no_bit(train, bits, reference, every):
     data = ol.Batches(make_data(), batch_size=BATCH)
     check_same(train(bits, data, every=every), reference)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("every", [7, 300])
 def test_a_validation_after_every_chunk_changes_no_bit(train, bits, reference, every):
     data = ol.Batches(make_data(), batch_size=BATCH)
@@ -113,6 +115,7 @@ def test_a_validation_after_every_chunk_changes_no_bit(train, bits, reference, e
     check_same(train(bits, data, every=every, validation=validation), reference)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("every", [None, 7])
 def test_batches_that_come_one_by_one_give_the_same_bits(train, bits, reference, every):
     x, y = make_data()

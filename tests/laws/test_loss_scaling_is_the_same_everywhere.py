@@ -40,6 +40,7 @@ def written_out() -> dict[str, list[float]]:
     return seen
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_twelve_steps_are_those_that_are_written_out(compile: bool) -> None:
     model = keras.Sequential(

@@ -34,6 +34,7 @@ FORGOTTEN = (
 )
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_a_metric_that_is_not_updated_is_told_of_once(mean, compile):
     def step(x):
@@ -46,6 +47,7 @@ def test_a_metric_that_is_not_updated_is_told_of_once(mean, compile):
     assert job.said == [FORGOTTEN]
 
 
+@pytest.mark.in_turn
 def test_validations_and_single_steps_are_told_of_too(mean):
     def val(x):
         return {"mean": mean}
@@ -74,6 +76,7 @@ class Largest(keras.Metric):
         return self.largest.value
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_one_that_is_updated_in_another_way_is_not(mean, compile):
     largest, branched = Largest(), keras.metrics.Mean()
@@ -104,6 +107,7 @@ def test_one_that_is_updated_in_another_way_is_not(mean, compile):
     assert job.said == []
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_one_that_the_step_resets_is_told_of(mean, compile):
     def step(x):
@@ -130,6 +134,7 @@ class Latest(keras.metrics.Mean):
         super().update_state(*values)
 
 
+@pytest.mark.in_turn
 def test_one_that_resets_itself_is_not(mean):
     latest = Latest()
 

@@ -129,6 +129,7 @@ def good(job, bits):
     return run
 
 
+@pytest.mark.in_turn(most=5)
 @pytest.mark.parametrize("make", [resident, streamed])
 @pytest.mark.parametrize("every", [1, 7, None])
 @pytest.mark.parametrize("bad", BAD)
@@ -204,6 +205,7 @@ def test_an_error_leaves_the_run_at_the_step_before(job, bits, bad, every, compi
     )
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("bad", "every"), [(0, 7), (11, 1), (11, 7), (23, None)])
 def test_stopping_makes_a_normal_chunk_of_the_good_steps(job, bits, bad, every):
     loop, data, seen = job.loop(nonfinite="stop"), resident(*make_data([bad])), 0

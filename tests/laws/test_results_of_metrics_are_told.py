@@ -49,6 +49,7 @@ def run(step, said, *, compile=True, epochs=1, data=DATA):
     return loop.history
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_a_result_that_is_logged_is_told_once(mean, said, compile):
     def step(x):
@@ -110,6 +111,7 @@ def _each(ways, x):
     return {way.__name__: way(x, metric) for way, metric in ways.items()}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_it_is_known_in_whatever_way_it_comes(said, compile):
     ways = {
@@ -123,6 +125,7 @@ def test_it_is_known_in_whatever_way_it_comes(said, compile):
     assert names == [repr(f"more/{way.__name__}") for way in ways]
 
 
+@pytest.mark.in_turn
 def test_of_a_result_with_several_entries_other_advice_is_given(said):
     ways = {_called: Total(is_dict=True), _plain: Outer()}
     run(lambda x: _each(ways, x), said)
@@ -134,6 +137,7 @@ def test_of_a_result_with_several_entries_other_advice_is_given(said):
     assert second.endswith('return the metric itself, as in {"_plain/inner": metric}')
 
 
+@pytest.mark.in_turn
 def test_validations_and_single_steps_are_told_of_too(mean, said):
     def val_step(x):
         mean.update_state(x)
@@ -190,6 +194,7 @@ def _a_loss(x, metric):
     return keras.losses.MeanSquaredError()(x, x + 1)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_what_is_no_running_value_is_not_told_of(said, compile):
     ways = (_computed, _itself, _reset, _reset_afterwards, _left_as_it_is, _shown)

@@ -16,6 +16,7 @@ import ownloop as ol
 # ------------------------------------------------------------------ what is created
 
 
+@pytest.mark.in_turn
 def test_what_the_first_step_creates_has_its_initial_values(
     data, bits, make_job, make_step
 ):
@@ -38,6 +39,7 @@ def test_what_the_first_step_creates_has_its_initial_values(
     assert results[0] == results[1]
 
 
+@pytest.mark.in_turn
 def test_nothing_is_changed_by_looking_for_the_state(
     bits, make_data, make_job, make_step, run_pass
 ):
@@ -66,6 +68,7 @@ def test_nothing_is_changed_by_looking_for_the_state(
 # ------------------------------------------------------------------ one home for all
 
 
+@pytest.mark.in_turn
 def test_interleaved_loops_over_one_model_see_each_other(
     data, bits, make_job, make_step
 ):
@@ -94,6 +97,7 @@ def test_interleaved_loops_over_one_model_see_each_other(
     assert train(interleaved=True) == train(interleaved=False)
 
 
+@pytest.mark.in_turn
 def test_two_steps_that_share_a_model_train_it_in_turn(data, host, make_job):
     """The shape of a GAN: each step changes one part and reads both."""
     generator, discriminator = make_job()[0], make_job()[0]
@@ -153,6 +157,7 @@ def test_what_the_user_assigns_between_chunks_takes_effect(data, host):
     assert seen == [0.5, 0.0, -2.0, 98.0, 97.0, 96.0, 95.0, 94.0]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("how", ["set_weights", "assign"])
 def test_a_teacher_that_takes_the_students_weights_is_no_part_of_it(
     data, bits, how, make_job, make_step
@@ -196,6 +201,7 @@ def test_two_variables_that_are_given_one_array_stay_two(data, host, run_pass):
     np.testing.assert_array_equal(host(array), [1, 1, 1])
 
 
+@pytest.mark.in_turn
 def test_arrays_that_the_user_kept_stay_as_they_were(
     backend, data, host, make_job, make_step
 ):
@@ -216,6 +222,7 @@ def test_arrays_that_the_user_kept_stay_as_they_were(
     assert not np.array_equal(first, model.get_weights()[0])
 
 
+@pytest.mark.in_turn
 def test_the_users_data_are_not_changed(data, make_data, make_job, make_step, run_pass):
     x, y = make_data()
     copies = x.copy(), y.copy()
@@ -227,6 +234,7 @@ def test_the_users_data_are_not_changed(data, make_data, make_job, make_step, ru
     np.testing.assert_array_equal(y, copies[1])
 
 
+@pytest.mark.in_turn
 def test_changing_the_data_after_a_pass_began_is_not_seen_in_it(
     bits, make_data, make_job, make_step
 ):
@@ -244,6 +252,7 @@ def test_changing_the_data_after_a_pass_began_is_not_seen_in_it(
     assert train(spoil=True) == train(spoil=False)
 
 
+@pytest.mark.in_turn
 def test_calling_and_saving_the_model_in_the_loop_sees_current_weights(
     data, host, tmp_path, make_data, make_job, make_step
 ):
@@ -270,6 +279,7 @@ def test_calling_and_saving_the_model_in_the_loop_sees_current_weights(
 # --------------------------------------------------------------- and nothing is left
 
 
+@pytest.mark.in_turn
 def test_nothing_is_left_of_a_fold_that_is_over(data, make_job, make_step):
     gone = []
 
@@ -288,6 +298,7 @@ def test_nothing_is_left_of_a_fold_that_is_over(data, make_job, make_step):
     assert [reference() for reference in gone] == [None] * 10
 
 
+@pytest.mark.in_turn
 def test_folds_over_one_model_and_step_compile_once(
     data, make_job, make_step, run_pass
 ):

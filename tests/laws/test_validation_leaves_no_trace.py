@@ -61,6 +61,7 @@ def generator_state(backend):
     return None
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_validation_puts_everything_back(backend, bits, data, compile):
     job = Job()
@@ -103,6 +104,7 @@ def test_a_validation_that_fails_leaves_no_trace_either(backend, bits, data, com
     assert generator_state(backend) == generator
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_what_a_validation_creates_is_as_it_was_created(host, data, compile):
     metric = keras.metrics.F1Score(average="macro", threshold=0.5)
@@ -119,6 +121,7 @@ def test_what_a_validation_creates_is_as_it_was_created(host, data, compile):
     assert all(not host(variable).any() for variable in metric.variables)
 
 
+@pytest.mark.in_turn
 def test_training_goes_on_as_if_there_had_been_no_validation(bits, data):
     def train(validate):
         keras.utils.set_random_seed(3)

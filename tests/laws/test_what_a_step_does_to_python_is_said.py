@@ -124,6 +124,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_a_number_that_a_step_changes_itself_is_said_once(kind):
     step, name = NUMBERS[kind]()
@@ -154,6 +155,7 @@ def test_a_step_that_cannot_be_compiled_changes_its_numbers_as_it_runs(backend):
     assert train(step) == []
 
 
+@pytest.mark.in_turn
 def test_what_a_step_builds_or_assigns_anew_is_no_number_that_it_changes():
     trainer = Trainer()
     trainer.rows = trainer.width = 0
@@ -185,6 +187,7 @@ def test_what_a_library_counts_for_itself_is_not_said(monkeypatch):
     assert trainer.calls > 1
 
 
+@pytest.mark.in_turn
 def test_what_keras_objects_do_to_themselves_is_not_said():
     class Penalized(keras.layers.Layer):
         def __init__(self):
@@ -222,6 +225,7 @@ def test_tensors_that_are_put_into_a_list_are_said_once():
     assert words.endswith("Return it to have it logged, or keep it in a keras.Variable")
 
 
+@pytest.mark.in_turn
 def test_a_tensor_on_an_object_of_the_users_is_said():
     class Scoring(keras.layers.Layer):
         def call(self, x):
@@ -266,6 +270,7 @@ def test_a_tensor_that_a_step_would_go_on_with_is_said(backend):
     assert told in "\n".join(caught.value.__notes__)
 
 
+@pytest.mark.in_turn
 def test_tensors_of_numbers_may_be_kept():
     base, kept = [keras.ops.convert_to_tensor(2.0)], {}
 

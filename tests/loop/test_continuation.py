@@ -133,6 +133,7 @@ def same_data(epoch):
     return DATA
 
 
+@pytest.mark.in_turn(of=("jax",), most=5)
 @pytest.mark.parametrize("asked", [False, True])
 @pytest.mark.parametrize("epoch", [1, 2, 3, 4])
 @pytest.mark.parametrize("what", ["another step", "other data"])
@@ -245,6 +246,7 @@ def decay(weight):
     return train_step
 
 
+@pytest.mark.in_turn(of=("jax",), most=8)
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("at", [(2, 0, 2), (2, 1, 2), (3, 0, 2), (3, 1, 4)])
 @pytest.mark.parametrize("kind", ["functions", "lambdas", "partials"])
@@ -469,6 +471,7 @@ def test_a_number_may_be_another_in_another_pass_and_that_is_said(tmp_path):
     )
 
 
+@pytest.mark.in_turn(of=("jax",), most=6)
 @pytest.mark.parametrize("at", [3, 5, 6, 9, 11])
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize("last", [0.3, 0.1])

@@ -107,6 +107,7 @@ def whole(tmp_path_factory):
     )
 
 
+@pytest.mark.in_turn(of=("jax",), most=8)
 @pytest.mark.parametrize("head", [once, always, whole_and_then_parts, by_what_was])
 @pytest.mark.parametrize("epoch", [3, 4, 6])
 @pytest.mark.parametrize("asked", [False, True])

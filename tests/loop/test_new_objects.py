@@ -55,11 +55,13 @@ def train(folder, model, optimizer, epochs, resume=True):
     return said
 
 
+@pytest.mark.in_turn
 def test_equal_objects_that_are_new_go_on(tmp_path):
     for epochs in (2, 4, 6):
         train(tmp_path, make_model(), make_optimizer(), epochs)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("model", "optimizer", "words"),
     [
@@ -85,6 +87,7 @@ def test_new_objects_of_other_settings_are_refused_by_name(
     assert any("continuing inexactly, since" in text for text in said)
 
 
+@pytest.mark.in_turn
 def test_the_same_objects_count_as_they_were_changed(tmp_path):
     model, optimizer = make_model(), make_optimizer()
     train(tmp_path, model, optimizer, 2)

@@ -71,6 +71,7 @@ def test_a_fast_one_is_not_cut(monkeypatch):
     assert told(looks=False) == []
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("seconds", [1e-6, 0.1, 0.3, 1.0])
 @pytest.mark.parametrize("every", [None, 1, 7])
 def test_looks_come_where_they_are_due_whatever_the_clock_says(

@@ -215,6 +215,7 @@ def test_data_that_take_turns_cannot_be_told_apart_and_are_refused():
         take(again(supply), Stream(500), 4)
 
 
+@pytest.mark.in_turn
 def test_data_for_one_epoch_are_let_go_with_their_thread():
     supply, seen = Supply(), []
     before = threading.active_count()

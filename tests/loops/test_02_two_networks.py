@@ -4,6 +4,7 @@ import itertools
 
 import keras
 import numpy as np
+import pytest
 
 import ownloop as ol
 
@@ -13,6 +14,7 @@ def dense(units: int, width: int) -> keras.Model:
     return keras.Sequential(layers)
 
 
+@pytest.mark.in_turn
 def test_two_optimizers_take_turns_in_one_step(digits):
     g, d = dense(49, 4), dense(1, 49)
     go, do = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)

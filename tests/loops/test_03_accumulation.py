@@ -7,6 +7,7 @@ import pytest
 import ownloop as ol
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_accumulated_gradients_equal_those_summed_on_paper(compile):
     x = np.arange(22, dtype="float32").reshape(11, 2) / 10

@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 
 import ownloop as ol
 from ownloop.events import Stopped
 
 
+@pytest.mark.in_turn
 def test_training_stops_after_the_best_look_and_goes_back_to_it(listener):
     # Training pulls the weight to 10, validation would like it at 5: it overfits.
     weight = keras.Variable(0.0)

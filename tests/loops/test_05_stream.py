@@ -5,6 +5,7 @@ import threading
 
 import keras
 import numpy as np
+import pytest
 
 import ownloop as ol
 
@@ -17,6 +18,7 @@ class Stream:
             yield np.full((2, 1), number, "float32")
 
 
+@pytest.mark.in_turn
 def test_a_pass_of_steps_goes_on_where_the_last_one_ended():
     total = keras.Variable(0.0, trainable=False)
 
@@ -75,6 +77,7 @@ def test_passes_that_were_made_first_and_run_later_share_the_data_in_turn():
     assert loop.history.steps["second_number"].tolist() == [2, 3, 4]
 
 
+@pytest.mark.in_turn
 def test_no_thread_is_left_behind():
     def step(x):
         return {"number": keras.ops.mean(x)}

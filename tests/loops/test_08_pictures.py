@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 
 import ownloop as ol
 
 
+@pytest.mark.in_turn
 def test_large_values_are_shown_at_looks_and_arrays_kept_for_each_pass(digits):
     x, y = digits[0][:90], digits[1][:90] % 3
     model = keras.Sequential(

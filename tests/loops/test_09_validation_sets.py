@@ -8,6 +8,7 @@ import ownloop as ol
 from ownloop.errors import HistoryError
 
 
+@pytest.mark.in_turn
 def test_each_validation_set_has_its_own_columns():
     weight = keras.Variable(2.0)
     accuracy = keras.metrics.BinaryAccuracy(threshold=0.0)

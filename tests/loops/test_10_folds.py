@@ -5,10 +5,12 @@ import weakref
 
 import keras
 import numpy as np
+import pytest
 
 import ownloop as ol
 
 
+@pytest.mark.in_turn
 def test_five_folds_compile_once_and_leave_nothing_behind(digits, make_model, listener):
     x, y = digits[0][:100], digits[1][:100]
     model = make_model()
@@ -49,6 +51,7 @@ def test_five_folds_compile_once_and_leave_nothing_behind(digits, make_model, li
     assert [found() for found in alive] == [None] * 10
 
 
+@pytest.mark.in_turn
 def test_programs_go_with_the_step_that_they_were_made_from():
     def run() -> list[weakref.ref[object]]:
         weight = keras.Variable(0.0)

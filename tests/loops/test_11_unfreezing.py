@@ -30,6 +30,7 @@ def parts(digits):
     return base, model, optimizer, train_step, data
 
 
+@pytest.mark.in_turn
 def test_unfreezing_compiles_again_and_says_so(digits, listener):
     base, model, optimizer, train_step, data = parts(digits)
     optimizer.build(model.trainable_variables)
@@ -52,6 +53,7 @@ def test_unfreezing_compiles_again_and_says_so(digits, listener):
     assert loop.compilations == {"train_step": 2}
 
 
+@pytest.mark.in_turn
 def test_an_optimizer_that_does_not_know_the_new_variables_says_what_to_do(digits):
     base, model, optimizer, train_step, data = parts(digits)
     loop = ol.Loop(model=model, optimizer=optimizer, observers=[], compile=False)

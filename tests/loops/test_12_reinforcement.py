@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 
 import ownloop as ol
 
 
+@pytest.mark.in_turn
 def test_off_policy_one_compiled_step_at_a_time():
     policy = keras.Variable(np.zeros(3, "float32"))
     target = keras.Variable(np.zeros(3, "float32"), trainable=False)
@@ -52,6 +54,7 @@ def test_off_policy_one_compiled_step_at_a_time():
     np.testing.assert_allclose(learnt[1], 2.0, atol=0.1)
 
 
+@pytest.mark.in_turn
 def test_on_policy_rollouts_of_any_length_share_one_program(listener):
     policy = keras.Variable(np.zeros(2, "float32"))
     optimizer = keras.optimizers.SGD(0.2)

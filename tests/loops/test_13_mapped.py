@@ -31,6 +31,7 @@ def train(x, y, *, steps=None, every=None):
     return weights, loop.history.steps["train_loss"]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("steps", [None, 5])
 def test_a_file_on_the_disk_trains_as_arrays_in_memory_do(tmp_path, steps):
     random = np.random.default_rng(0)
@@ -47,6 +48,7 @@ def test_a_file_on_the_disk_trains_as_arrays_in_memory_do(tmp_path, steps):
         assert np.array_equal(one, other)
 
 
+@pytest.mark.in_turn
 def test_a_file_on_the_disk_is_never_placed_as_a_whole(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.ones((50, 6), "float32"))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")

@@ -130,6 +130,7 @@ TELL = (
 
 
 # In the middle of an epoch, and after an epoch's last chunk.
+@pytest.mark.in_turn(of=("jax",), most=3)
 @pytest.mark.parametrize("step", [9, 15])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_changed_after_ctrl_c_stays_changed(tmp_path, change, step):

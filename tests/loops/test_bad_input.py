@@ -337,6 +337,7 @@ def test_a_step_returns_the_same_names_for_every_batch(script):
     script.check_nothing_is_lost()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_a_step_returns_the_same_names_for_every_shape_of_a_batch(compile):
     total = keras.Variable(1.0, trainable=False)

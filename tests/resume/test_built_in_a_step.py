@@ -63,7 +63,7 @@ def both(names):
     return {"model": names["model"], "optimizer": names["optimizer"]}
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=2)
 @pytest.mark.parametrize("make", [plain_model, lazy_model])
 @pytest.mark.parametrize("owned", [nothing, model_only, both])
 @pytest.mark.parametrize("at", [4, 11])
@@ -87,6 +87,7 @@ class Counter:
         self.count = state
 
 
+@pytest.mark.in_turn
 def test_what_a_step_changes_beside_variables_is_changed_once(tmp_path):
     def play(folder, at=None):
         weight, optimizer = keras.Variable(1.0), keras.optimizers.Adam(0.1)
@@ -142,6 +143,7 @@ def unseeded(folder, at=None, **settings):
     return loop.history.steps["train_loss"].tolist()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("at", [1, 5, 7, 9, 13])
 def test_draws_without_a_seed_go_on(tmp_path, at):
     """One of the steps is left out, with what it has drawn."""

@@ -88,7 +88,7 @@ STOPS = [(3, False), (5, True), (10, False)], [(5, False), (10, True), (3, True)
 """For one model and for the next: at which step, and whether a part is frozen."""
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize(
     ("make", "at", "freeze"),
     [
@@ -110,6 +110,7 @@ def test_a_model_that_its_first_call_builds_goes_on(tmp_path, make, at, freeze):
         assert (heads[2], heads[3]) == (whole[2], whole[3])
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [False, True])
 def test_an_optimizer_that_a_first_step_builds_for_others_is_refused(tmp_path, compile):
     how = {"freeze": True, "compile": compile}
@@ -120,6 +121,7 @@ def test_an_optimizer_that_a_first_step_builds_for_others_is_refused(tmp_path, c
         play(tmp_path, TwoInputs, **how)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("make", [in_a_row, OneInput])
 def test_so_does_a_compiled_one(tmp_path, make):
     with pytest.raises(Killed):

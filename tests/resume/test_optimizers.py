@@ -44,6 +44,7 @@ def train(folder, at=None, *, compile):
     return values, loop.history.steps["train_loss"].tolist()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("compile", "stops"), [(True, [15]), (False, [11, 15])])
 def test_what_was_frozen_since_keeps_its_moments(tmp_path, compile, stops):
     expected = train(tmp_path / "whole", compile=compile)

@@ -10,7 +10,6 @@ import pytest
 import ownloop as ol
 from killed import Killed
 from random_streams import (
-    IN_TURN,
     NOT_ON_TENSORFLOW,
     Turning,
     loader,
@@ -70,7 +69,7 @@ def whole_script(tmp_path_factory):
     return functools.cache(lambda script: act(script, tmp_path_factory.mktemp("whole")))
 
 
-@IN_TURN
+@pytest.mark.in_turn(of=("jax", "torch"), most=4)
 @pytest.mark.parametrize("at", [4, 12, 17, 23, 29])
 @pytest.mark.parametrize(
     "script", [two_of_one_name, one_of_two_names, one_generator_of_two, also_validated]

@@ -56,7 +56,7 @@ def whole_swap(tmp_path_factory):
     return functools.cache(lambda **how: swap(tmp_path_factory.mktemp("whole"), **how))
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize(
     ("owned", "kills", "compile"),
     [
@@ -151,6 +151,7 @@ def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(
     assert counts in (expected[0], (12, 0))
 
 
+@pytest.mark.in_turn
 def test_a_cell_that_is_run_once_more_goes_on_with_its_optimizer(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     data = ol.Batches(np.ones((4, 3), "float32"), batch_size=2)
@@ -249,6 +250,7 @@ def test_each_step_of_a_factory_goes_on_with_its_own_variable(tmp_path, kills, c
     assert factory(tmp_path, compile=compile) == [28.0, 1028.0]
 
 
+@pytest.mark.in_turn
 def test_what_cannot_be_told_apart_is_not_guessed(tmp_path):
     keras.utils.clear_session()
     with pytest.raises(SystemExit):
@@ -437,6 +439,7 @@ def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
     assert play("killed") == expected
 
 
+@pytest.mark.in_turn
 def test_what_many_calls_of_an_epoch_reach_is_written_once(tmp_path, monkeypatch):
     # The words of a checkpoint have a limit, and an epoch may have any number of calls.
     monkeypatch.setattr(writing, "META_LIMIT", 60_000)

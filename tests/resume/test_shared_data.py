@@ -166,6 +166,7 @@ def nested(script, kind, order, at=None):
     return script.end()
 
 
+@pytest.mark.in_turn(of=("jax",), most=2)
 @pytest.mark.parametrize(
     ("kind", "order"),
     [("arrays", "a name within and after"), *(("list", order) for order in NESTED)],

@@ -76,6 +76,7 @@ def with_replacement(generator):
     return torch_data.DataLoader(Unhurried(), batch_size=2, sampler=sampler)
 
 
+@pytest.mark.in_turn(of=("jax", "torch"), most=3)
 @pytest.mark.parametrize("folder", [None, "run"])
 @pytest.mark.parametrize(
     ("make", "at"), [(in_turn, 9), (in_turn, 10), (with_replacement, 15)]

@@ -57,6 +57,7 @@ def play_on(folder, make, hiccup, at=None):
     return failed, came, (random.random(), np.random.uniform(), torch.rand(1).item())
 
 
+@pytest.mark.in_turn(of=("jax", "torch"), most=5)
 @pytest.mark.parametrize(
     ("stream", "hiccup"),
     [

@@ -58,6 +58,7 @@ def whole(tmp_path_factory):
     return train
 
 
+@pytest.mark.in_turn(of=("tensorflow",), most=8)
 @pytest.mark.parametrize(
     ("steps", "at"), [(None, 6), (None, 8), (None, 11), (None, 18), (3, 5), (3, 11)]
 )

@@ -57,6 +57,7 @@ def run(folder, objects, epochs, count=None):
     return float(keras.ops.convert_to_numpy(total)), loop.history["train_mean"].tolist()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("which", ["encoder", "seed"])
 def test_objects_that_share_variables_go_on(tmp_path, which):
     whole = run(tmp_path / "whole", overlapping(which), 2)
@@ -76,6 +77,7 @@ def test_shared_variables_that_have_another_owner_are_refused(tmp_path, turned_f
         run(tmp_path, objects if turned_first else turned, 2)
 
 
+@pytest.mark.in_turn
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")
 @pytest.mark.parametrize("dtype", ["int64", "float64", "uint16", "uint32", "bfloat16"])
 def test_a_variable_goes_on_that_the_framework_keeps_in_another_dtype(tmp_path, dtype):

@@ -159,6 +159,7 @@ def play(way, folder=None, killed_at=None):
     return end, script.seen
 
 
+@pytest.mark.in_turn(of=("jax",), most=2)
 @pytest.mark.parametrize("way", SCRIPTS)
 def test_a_branch_on_memory_or_steps_goes_the_same_way(tmp_path, way):
     whole, seen = play(way)

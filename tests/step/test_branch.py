@@ -8,6 +8,7 @@ import ownloop as ol
 from ownloop.errors import StepError
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_only_the_chosen_branch_changes_state(compile):
     low = keras.Variable(0.0, trainable=False)
@@ -41,6 +42,7 @@ def test_a_python_bool_chooses_as_an_if_does():
     assert ol.cond(True, lambda: 1) is None
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_variables_that_branches_return_are_the_values_they_had(compile):
     weight = keras.Variable(2.0, trainable=False)
@@ -80,6 +82,7 @@ def test_the_gradient_passes_through_a_variable_that_a_branch_returns(compile):
     assert loop.history.steps["train_slope"].tolist() == [2.0, 1.0]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("compile", [True, False])
 def test_what_then_returns_is_left_out_where_there_is_no_otherwise(compile):
     weight = keras.Variable(1.0)

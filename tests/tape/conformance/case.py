@@ -110,8 +110,6 @@ class Case:
     eager_only: why it is not compiled, by backend or on all.
     always_compiled: whether it is one of the few that are compiled in each run of the
     tests, also where compiling takes long.
-    many_operations: whether it takes seconds eagerly on JAX, which compiles each
-    operation by itself; there it is run compiled only.
     refused_on: by backend, a pattern of the error that refuses it by design.
     skipped_on: by backend, why nothing can be compared.
     differs: what is known to differ, by backend or on all; see `Difference`.
@@ -125,7 +123,6 @@ class Case:
     wide: bool = False
     eager_only: str | Mapping[str, str] | None = None
     always_compiled: bool = False
-    many_operations: bool = False
     refused_on: Mapping[str, str] = field(default_factory=dict)
     skipped_on: Mapping[str, str] = field(default_factory=dict)
     differs: Difference | Mapping[str, Difference] | None = None
@@ -183,7 +180,6 @@ _ABOUT = {
     "wide",
     "eager_only",
     "always_compiled",
-    "many_operations",
     "refused_on",
     "skipped_on",
     "differs",

@@ -4,7 +4,7 @@
 
 Many cases share one compiled step. On PyTorch, whose compiler is slow, and on
 TensorFlow, whose own tape is below ours, only marked cases are compiled; on JAX, which
-compiles operations one by one, those with many operations are not run eagerly.
+compiles operations one by one, only those and what cannot be compiled run eagerly.
 `CONFORMANCE=all` in the environment, as in `make tape`, runs every case in both ways.
 """
 
@@ -31,6 +31,16 @@ COMPILED = [
     case
     for case in CASES.values()
     if EVERY_CASE or case.always_compiled or BACKEND == "jax"
+]
+
+EAGER = [
+    case
+    for case in CASES.values()
+    if EVERY_CASE
+    or BACKEND != "jax"
+    or case.always_compiled
+    or case.wide
+    or case.why_not_compiled(BACKEND)
 ]
 
 # Where TensorFlow fails by accident (`None` has no attribute), the name of the error
@@ -129,7 +139,7 @@ def named(case: Case) -> str:
     return case.name
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=named)
+@pytest.mark.parametrize("case", EAGER, ids=named)
 def test_eagerly_as_on_tensorflow(case, oracle, dialect, noted):
     if reason := reason_to_skip(case, compiled=False):
         pytest.skip(reason)
@@ -210,6 +220,4 @@ def reason_to_skip(case: Case, compiled: bool) -> str | None:
         return reason
     if compiled and case.wide:
         return "a step's data and Keras' floats are no wider than 32 bits"
-    if BACKEND == "jax" and case.many_operations and not compiled and not EVERY_CASE:
-        return "compiled only: eagerly, JAX compiles each of its operations by itself"
     return case.why_not_compiled(BACKEND) if compiled else None

@@ -35,7 +35,6 @@ def dense(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.Dense(2, "gelu"), (2, 3)),
     x=tensor(ROWS),
 )
@@ -69,7 +68,6 @@ def dropout_is_the_same_in_value_and_gradient(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(layers.BatchNormalization, (2, 3)),
     x=tensor(ROWS),
     rtol=1e-4,
@@ -87,7 +85,6 @@ def batch_normalization_in_use(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(layers.LayerNormalization, (2, 3)),
     x=tensor(ROWS),
     rtol=1e-4,
@@ -98,7 +95,6 @@ def layer_normalization(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.GRU(2), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -107,7 +103,6 @@ def gru(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.LSTM(2), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -116,7 +111,6 @@ def lstm(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.LSTM(2, return_sequences=True), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -125,7 +119,6 @@ def lstm_with_all_its_outputs(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.SimpleRNN(2, unroll=True), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -134,7 +127,6 @@ def a_simple_recurrent_layer(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.Bidirectional(layers.GRU(2)), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -143,7 +135,6 @@ def a_bidirectional_layer(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.SimpleRNN(2), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -170,7 +161,6 @@ def embedding(t, model, n):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.MultiHeadAttention(2, 2), (2, 3, 2), (2, 3, 2)),
     x=tensor(SEQUENCE),
 )
@@ -179,7 +169,6 @@ def attention(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.MultiHeadAttention(1, 2), (2, 3, 2), (2, 3, 2)),
     x=tensor(SEQUENCE),
     y=tensor([[[0.5, 0.5]] * 3] * 2),
@@ -189,7 +178,6 @@ def attention_with_a_causal_mask(t, model, x, y):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.Conv2D(2, 2), (1, 3, 3, 1)),
     x=tensor(IMAGE),
 )
@@ -199,7 +187,6 @@ def convolution(t, model, x):
 
 @case(
     skipped_on=NOT_CONTIGUOUS,
-    many_operations=True,
     model=built(lambda: layers.Conv2DTranspose(2, 2, strides=2), (1, 3, 3, 1)),
     x=tensor(IMAGE),
 )
@@ -208,7 +195,6 @@ def transposed_convolution(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: layers.MaxPooling2D(2), (1, 3, 3, 1)),
     x=tensor(IMAGE),
 )
@@ -246,17 +232,17 @@ def a_sequential_model(t, model, x):
     return of_all(t, model, x)
 
 
-@case(many_operations=True, model=built(model_in_model), x=tensor(ROWS))
+@case(model=built(model_in_model), x=tensor(ROWS))
 def a_model_in_a_model(t, model, x):
     return of_all(t, model, x)
 
 
-@case(many_operations=True, model=built(shared_layer), x=tensor(ROWS))
+@case(model=built(shared_layer), x=tensor(ROWS))
 def a_shared_layer(t, model, x):
     return of_all(t, model, x)
 
 
-@case(many_operations=True, model=built(two_outputs), x=tensor(ROWS))
+@case(model=built(two_outputs), x=tensor(ROWS))
 def one_of_two_outputs(t, model, x):
     with t.GradientTape() as tape:
         first, _ = model(x)
@@ -302,7 +288,7 @@ def mixed(policy="mixed_bfloat16"):
     )
 
 
-@case(many_operations=True, model=built(mixed), x=tensor(ROWS), rtol=5e-2)
+@case(model=built(mixed), x=tensor(ROWS), rtol=5e-2)
 def mixed_precision(t, model, x):
     # The bound is bfloat16's: the hidden values have eight bits.
     with t.GradientTape() as tape:
@@ -312,7 +298,6 @@ def mixed_precision(t, model, x):
 
 
 @case(
-    many_operations=True,
     model=built(lambda: mixed("mixed_float16")),
     x=tensor(ROWS),
     rtol=1e-2,
@@ -347,9 +332,7 @@ def losses_that_a_call_adds(t, model, x):
     return tape.gradient(loss, x)
 
 
-@case(
-    many_operations=True, model=built(stack), x=tensor(ROWS), y=tensor([1, 0], "int32")
-)
+@case(model=built(stack), x=tensor(ROWS), y=tensor([1, 0], "int32"))
 def two_steps_of_descent(t, model, x, y):
     loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     found = []

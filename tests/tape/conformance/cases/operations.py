@@ -33,13 +33,13 @@ def elementwise(t, a):
     return each(t, a, functions)
 
 
-@case(many_operations=True, a=variable([0.5, -1.5, 2.5]))
+@case(a=variable([0.5, -1.5, 2.5]))
 def activations(t, a):
     functions = [ops.relu, ops.sigmoid, ops.leaky_relu, ops.gelu, ops.softmax]
     return each(t, a, [lambda x, f=f: f(x) * x for f in functions])
 
 
-@case(many_operations=True, a=variable(TABLE))
+@case(a=variable(TABLE))
 def reductions(t, a):
     weights = ops.convert_to_tensor([1.0, 10.0])
     functions = [
@@ -52,7 +52,7 @@ def reductions(t, a):
     return each(t, a, functions)
 
 
-@case(many_operations=True, a=variable([1.0, 3.0, 2.0]))
+@case(a=variable([1.0, 3.0, 2.0]))
 def cumulation(t, a):
     weights = ops.convert_to_tensor([1.0, 10.0, 100.0])
     functions = [
@@ -63,7 +63,7 @@ def cumulation(t, a):
     return each(t, a, functions)
 
 
-@case(many_operations=True, a=variable([3.0, 1.0, 2.0]))
+@case(a=variable([3.0, 1.0, 2.0]))
 def sorting_and_places(t, a):
     weights = ops.convert_to_tensor([1.0, 10.0, 100.0])
     functions = [
@@ -115,7 +115,7 @@ def second_order_of_rows_of_a_table(t, a, n):
     return outer.gradient(size, a)
 
 
-@case(many_operations=True, a=variable(TABLE))
+@case(a=variable(TABLE))
 def slices(t, a):
     functions = [
         lambda x: x[1],
@@ -150,7 +150,6 @@ def parts_are_put_in(t, a, b):
 
 
 @case(
-    many_operations=True,
     eager_only={"torch": "a tensor as a Python number is not traced"},
     a=variable([1.0, 2.0, 3.0]),
     b=variable([5.0, 7.0]),
@@ -172,7 +171,7 @@ def sums_of_segments(t, a, n):
     return [loss, tape.gradient(loss, a)]
 
 
-@case(many_operations=True, a=variable(TABLE))
+@case(a=variable(TABLE))
 def shapes(t, a):
     functions = [
         lambda x: ops.reshape(x, (2, 3)) * ops.reshape(x, (2, 3)),
@@ -187,7 +186,7 @@ def shapes(t, a):
     return each(t, a, functions)
 
 
-@case(many_operations=True, a=variable([[1.0, 2.0]]), b=variable([[3.0], [4.0], [5.0]]))
+@case(a=variable([[1.0, 2.0]]), b=variable([[3.0], [4.0], [5.0]]))
 def broadcasting(t, a, b):
     with t.GradientTape() as tape:
         loss = [a * b, a - b, a / b, ops.maximum(a, b * 0.45), a + 1.0]
@@ -195,7 +194,6 @@ def broadcasting(t, a, b):
 
 
 @case(
-    many_operations=True,
     a=variable(TABLE),
     b=variable([[1.0, -1.0, 0.5], [2.0, 0.0, 1.0]]),
 )
@@ -212,16 +210,14 @@ def products(t, a, b):
     return tape.gradient(loss, [a, b])
 
 
-@case(many_operations=True, a=variable(SQUARE), b=variable([[1.0], [2.0], [3.0]]))
+@case(a=variable(SQUARE), b=variable([[1.0], [2.0], [3.0]]))
 def linear_systems(t, a, b):
     with t.GradientTape() as tape:
         loss = [ops.solve(a, b * 1.0), ops.inv(a), ops.det(a)]
     return tape.gradient(loss, [a, b])
 
 
-@case(
-    many_operations=True, a=variable(SQUARE), rtol=1e-4
-)  # iterative algorithms in float32
+@case(a=variable(SQUARE), rtol=1e-4)  # iterative algorithms in float32
 def factorizations(t, a):
     def symmetric(x):
         return (x + ops.transpose(x)) / 2.0
@@ -242,7 +238,7 @@ def convolution(t, x, k):
     return tape.gradient(loss, [x, k])
 
 
-@case(many_operations=True, x=tensor([[[1.0], [2.0], [-1.0], [0.5]]]))
+@case(x=tensor([[[1.0], [2.0], [-1.0], [0.5]]]))
 def pooling(t, x):
     with t.GradientTape() as tape:
         tape.watch(x)
@@ -258,7 +254,7 @@ def resizing(t, x):
     return tape.gradient(loss, x)
 
 
-@case(many_operations=True, a=variable([0.2, 0.7, 0.1]), y=tensor([0.0, 1.0, 0.0]))
+@case(a=variable([0.2, 0.7, 0.1]), y=tensor([0.0, 1.0, 0.0]))
 def losses(t, a, y):
     functions = [
         lambda x: ops.categorical_crossentropy(y, x, from_logits=True),
@@ -285,7 +281,7 @@ def norms_at_zero_are_guarded_by_where(t, a):
     return tape.gradient(loss, a)
 
 
-@case(many_operations=True, a=variable([1.0, 2.0]), b=variable([3.0, 4.0]))
+@case(a=variable([1.0, 2.0]), b=variable([3.0, 4.0]))
 def results_of_which_one_is_used(t, a, b):
     with t.GradientTape() as tape:
         real, _ = ops.fft((a * 1.0, b * 1.0))
