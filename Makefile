@@ -133,7 +133,7 @@ faults: $(VENV)/.test
 	@$(COMPILED)
 	@$(MAKE) --no-print-directory --keep-going --output-sync \
 		--jobs $(words $(BACKENDS)) $(BACKENDS:%=faults-on-%) \
-		HOW='--kills 6 --stride 60 --rounds 1 --out $(VENV)/log/short' \
+		HOW='--kills 6 --stride 90 --rounds 1 --out $(VENV)/log/short' \
 		parts_jax='runs calls' parts_tensorflow='runs calls' \
 		parts_torch='runs asked items disk --eager'
 

@@ -1,6 +1,6 @@
 """The README's example runs on each backend, and learns what it shows.
 
-With fewer epochs than it shows; `make accuracy` trains through all ten.
+For one epoch of those that it shows; `make accuracy` trains through all ten.
 """
 
 import re
@@ -13,11 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) -> None:
+def test_the_example_runs_and_learns_the_digits(tmp_path: Path) -> None:
     example, _ = _examples()
     assert example.count("loop.epochs(10)") == 1
-    epochs = 3 if backend == "jax" else 1
-    example = example.replace("loop.epochs(10)", f"loop.epochs({epochs})")
+    example = example.replace("loop.epochs(10)", "loop.epochs(1)")
 
     run = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", example],
@@ -28,12 +27,10 @@ def test_the_example_runs_and_learns_the_digits(tmp_path: Path, backend: str) ->
     )
 
     assert run.returncode == 0, run.stderr
-    accuracies = re.findall(r"validation accuracy (0\.\d+)", run.stdout)
-    assert len(accuracies) == epochs
-    # What a published run of this job gives after epochs 1 and 3. One seed and another
-    # order in each epoch here; the command line's job is held closer.
-    for epoch, published in ((1, 0.947), (3, 0.967))[: 1 + epochs // 3]:
-        assert abs(float(accuracies[epoch - 1]) - published) < 0.012
+    (accuracy,) = re.findall(r"validation accuracy (0\.\d+)", run.stdout)
+    # What a published run of this job gives after its first epoch. One seed and another
+    # order here; the command line's job is held closer.
+    assert abs(float(accuracy) - 0.947) < 0.012
     assert (tmp_path / "history.png").stat().st_size > 10_000
 
 
