@@ -96,9 +96,13 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Take turns, put the longest files first, and leave the others in their order."""
-    if os.environ.get("TURNS") != "all":
+    # Whoever names a test wants it here and now.
+    is_named = config.option.keyword or any("::" in word for word in config.args)
+    if os.environ.get("TURNS") != "all" and not is_named:
         _take_turns(items)
     places = {path: place for place, path in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.location[0], len(places)))
