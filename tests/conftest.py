@@ -122,21 +122,22 @@ def _take_turns(items: list[pytest.Item]) -> None:
         mark = all_cases[0].get_closest_marker("in_turn")
         assert mark is not None
         of = mark.kwargs.get("of", _BACKENDS)
+        mine: list[pytest.Item] = []
         # What has one case alone is shared out, too: not all of that is on the first.
-        first = zlib.crc32(test.encode()) % len(of)
-        for place, item in enumerate(all_cases):
-            if (turn := of[(first + place) % len(of)]) != here:
+        for place, item in enumerate(all_cases, zlib.crc32(test.encode())):
+            if (turn := of[place % len(of)]) == here:
+                mine.append(item)
+            else:
                 item.add_marker(pytest.mark.skip(reason=f"its turn is on {turn}"))
-        if here in of:
-            mine = all_cases[(of.index(here) - first) % len(of) :: len(of)]
-            chosen = _spread(len(mine), mark.kwargs.get("most"))
-            for place in set(range(len(mine))).difference(chosen):
+        chosen = _spread(len(mine), mark.kwargs.get("most"))
+        for place, item in enumerate(mine):
+            if place not in chosen:
                 reason = "others stand for it, but with TURNS=all"
-                mine[place].add_marker(pytest.mark.skip(reason=reason))
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _spread(count: int, most: int | None) -> list[int]:
-    """Return at most so many places, as far from each other as can be."""
+    """Return at most so many places, the first of as many equal parts."""
     chosen = count if most is None else min(count, most)
     return [place * count // chosen for place in range(chosen)]
 

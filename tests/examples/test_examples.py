@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from gallery_bounds import LEARNT  # noqa: E402 - benchmarks are no package
 
-# A minute and more. Last, where no short suite looks.
+# A minute and more. They come last, and so are not among the two of a backend.
 LONG = {"adversarial", "transformer", "wasserstein"}
 
 
