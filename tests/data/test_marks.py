@@ -174,11 +174,12 @@ class Halting:
     """Eight batches, of which the seventh waits, and perhaps draws."""
 
     def __init__(self, generator, *, draws):
-        self.generator, self.draws = generator, draws
+        self.generator, self.draws, self.given = generator, draws, 0
         self.comes, self.may_come = threading.Event(), threading.Event()
 
     def __iter__(self):
         for i in range(8):
+            self.given += 1
             if i == 6:
                 self.comes.set()
                 self.may_come.wait()
@@ -193,7 +194,8 @@ def read_ahead(generator, open_feed):
     def read_ahead(*, draws, meanwhile, since=0):
         stream = Halting(generator, draws=draws)
         feed = open_feed(stream=stream, ahead=None)
-        assert take(feed, 5) == [0, 100, 200, 300, 400]
+        assert take(feed, 4) == [0, 100, 200, 300]
+        assert take(feed, 1) == [400]
         assert stream.comes.wait(5)
         for _ in range(meanwhile):
             generator.draw()
@@ -242,6 +244,81 @@ def test_where_both_drew_at_once_that_is_told(complaints, read_ahead, go_on):
     (complaint,) = complaints
     assert "of type Halting, and the script drew from one at the same time" in complaint
     assert "give one of them a generator of its own" in complaint
+
+
+@pytest.fixture
+def drawn_for_each(generator, open_feed):
+    """Draw behind each of six batches, and as the seventh is read ahead."""
+
+    def drawn_for_each(*, draws=False):
+        stream = Halting(generator, draws=draws)
+        feed = open_feed(stream=stream, ahead=None)
+        for i in range(6):
+            assert take(feed, 1) == [100 * i]
+            generator.draw()
+        assert stream.comes.wait(5)
+        generator.draw()
+        stream.may_come.set()
+        return feed, stream
+
+    return drawn_for_each
+
+
+def test_what_the_script_draws_at_each_step_is_not_taken_for_the_streams(
+    generator, drawn_for_each, go_on, complaints
+):
+    feed, stream = drawn_for_each()
+    while stream.given < 8:  # It is read ahead as before.
+        time.sleep(0.01)
+    while not feed.bookmark(6).unsure:
+        time.sleep(0.01)
+    place = feed.bookmark(6)
+    assert (place.ahead.keys(), place.unsure) == ({"one"}, {"one": 7})
+    assert (place.generators, place.reach) == ({}, 1)
+    assert take(feed, 1) == [600]
+    after = feed.bookmark(7)
+    assert (after.generators, after.ahead, after.unsure) == ({}, {}, {})
+    again = go_on(place, draws=False)
+    assert take(again, 1) == [600]
+    assert again.bookmark(1) == after
+    assert (generator.state, complaints) == (7, [])
+
+
+def test_a_stream_that_begins_to_draw_what_the_script_draws_is_told_of(
+    drawn_for_each, go_on, complaints
+):
+    feed, _ = drawn_for_each(draws=True)
+    take(feed, 1)
+    assert take(go_on(feed.bookmark(7), draws=True), 1) == [700]
+    (complaint,) = complaints
+    assert "gave other batches when the first 7 were read again" in complaint
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_nothing_is_read_ahead_before_it_was_seen_what_the_script_draws(
+    generator, open_feed, is_resumed
+):
+    class Counting:
+        given = 0
+
+        def __iter__(self):
+            for i in range(9):
+                self.given += 1
+                yield np.array([i])
+
+    stream, place = Counting(), None
+    if is_resumed:
+        earlier = open_feed(stream=Counting())
+        take(earlier, 2)
+        place = earlier.bookmark(2)
+    feed = open_feed(place, stream=stream, ahead=None)
+    first, count = (2, 3) if is_resumed else (0, 3)
+    take(feed, count)
+    time.sleep(0.05)
+    assert stream.given == first + count
+    take(feed, 1)
+    while stream.given < first + count + 3:
+        time.sleep(0.01)
 
 
 def test_that_a_thread_has_come_to_the_end_is_no_news(generator, open_feed):

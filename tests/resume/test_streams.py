@@ -290,6 +290,49 @@ def test_what_the_script_draws_meanwhile_is_not_drawn_again(tmp_path, at):
     assert play("killed") == expected
 
 
+class Slow:
+    """Batches that take some time each; knows how many it has begun to give."""
+
+    def __init__(self):
+        self.given = 0
+
+    def __iter__(self):
+        for i in range(30):
+            self.given += 1
+            time.sleep(0.01)
+            yield np.full((4, 8), i, "float32")
+
+
+@pytest.mark.parametrize("at", [None, 5])
+def test_what_dropout_draws_is_not_taken_for_the_streams(tmp_path, at):
+    """On PyTorch it draws from the generator of the process where it has no seed."""
+    layer = keras.layers.Dropout(0.5)
+
+    def step(x):
+        time.sleep(0.02)  # The next batch is read meanwhile.
+        y = layer(x, training=True)
+        time.sleep(0.02)
+        return keras.ops.mean(y)
+
+    def play(at):
+        loop = ol.Loop(folder=tmp_path, save=1, compile=False, observers=[], d=layer)
+        data, leads, drawn = Slow(), [], []
+        for epoch in loop.epochs(1):
+            for chunk in (one := epoch.train(step, data, every=1)):
+                if chunk.step == at:
+                    raise Killed
+                leads.append(data.given - chunk.step)
+                drawn.append(one._feed.bookmark(len(leads)).generators)
+        return leads, drawn
+
+    if at is not None:
+        with pytest.raises(Killed):
+            play(at)
+    leads, drawn = play(None)
+    assert drawn == [{}] * (30 if at is None else 26)
+    assert min(leads[3:-3]) >= 1
+
+
 class Hidden(torch_data.Dataset):
     """Rows with noise from a generator of their own, which nobody knows."""
 
@@ -321,7 +364,8 @@ def test_what_was_used_is_forgotten_also_where_nothing_is_saved(tmp_path, steps)
 
     def lengths():
         return [
-            max(len(m._noted), len(m._moved)) for m in loop._run.data.streams._marks
+            max(len(m._noted), len(m._moved), len(m._unsure))
+            for m in loop._run.data.streams._marks
         ]
 
     data, val, seen = loader(noise=True, batch_size=1), loader(noise=True), []

@@ -10,6 +10,7 @@
     Bookmark      where a stream was read to
     Marks         notes bookmarks, and reads a stream again up to one
     Openings      how often a stream was opened in a run
+    ScriptDraws   what a script draws while its stream is at rest
     StreamGenerators  the random generators that a stream may draw from
     Segment       what a feed hands out: consecutive batches of one signature
 
@@ -24,6 +25,7 @@ from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.mapped import FromEpoch, is_mapped
 from ownloop.data.marks import Marks
 from ownloop.data.openings import Openings
+from ownloop.data.script_draws import ScriptDraws
 from ownloop.data.signature import Signature
 from ownloop.data.stream import StreamFeed
 
@@ -37,6 +39,7 @@ __all__ = [
     "NoDataFeed",
     "Openings",
     "ResidentFeed",
+    "ScriptDraws",
     "Segment",
     "Signature",
     "StreamFeed",

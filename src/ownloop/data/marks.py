@@ -16,6 +16,7 @@ from ownloop.data.bookmark import Bookmark, add_to_digest
 from ownloop.data.generators import OwnGenerators, is_own
 from ownloop.data.opener import END, Opener, open_stream
 from ownloop.data.openings import Openings
+from ownloop.data.script_draws import ScriptDraws
 
 _WATCHED = 3
 """After so many batches a stream draws for each, or is taken not to, where nobody goes
@@ -38,15 +39,16 @@ class Marks:
         differs: Is told, in words, that other batches came when the stream was read
             again; None where nobody goes on from here, and nothing is marked.
         start: The place that an earlier process has read to; None for the beginning.
+        script: What is known of the script's draws where it reads the stream; None
+            where nothing is known yet.
 
     Attributes:
         lock: Held while a batch is read, so that whoever holds it finds generators and
             marks that belong together.
         may_read_ahead: Whether the stream, as far as is known, draws only where it is
             opened or ends, or from generators of its own. Otherwise chance would decide
-            which of its draws come before which draws of others.
-        is_awaited: Whether the reader waits for the next batch, and so draws nothing in
-            the meantime.
+            which of its draws come before which draws of others. Nothing is known
+            before the stream has been at rest while the script went on.
     """
 
     def __init__(
@@ -57,10 +59,11 @@ class Marks:
         float_type: str,
         differs: Callable[[str], None] | None,
         start: Bookmark | None = None,
+        script: ScriptDraws | None = None,
     ) -> None:
         self.lock = threading.Lock()
         self.may_read_ahead = False
-        self.is_awaited = True
+        self._script = script or ScriptDraws()
         self._generators = generators
         self._openings = openings
         self._opener = Opener(generators, openings, float_type)
@@ -84,15 +87,18 @@ class Marks:
         self._begins: dict[int, tuple[Mapping[str, Any], int]] = {}
         # By reading, the generators that it has drawn from.
         self._drawn: dict[int, set[str]] = {}
+        # By the number of a batch that was read while the script went on: the states
+        # just after it, of what one of the two has drawn from.
+        self._unsure: deque[tuple[int, Mapping[str, Any]]] = deque()
         # The reading thread's own, except while somebody else holds the lock.
         self._states: Mapping[str, Any] = {}
         self._moved: deque[tuple[int, set[str]]] = deque()
         self._read = 0
         self._draws_along = False
         self._last: Mapping[str, Any] = {}
-        # Up to which batch others may have drawn what the stream seems to have, and the
-        # states just after that. What comes behind it is not read ahead.
-        self._unsure: tuple[int, Mapping[str, Any]] | None = None
+        self._is_awaited = True
+        self._is_behind_use = False
+        self._has_given = False  # since it was opened
         self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
         self._is_own_shared = False  # others have drawn from an own one, too
         self._reading = 0
@@ -108,6 +114,17 @@ class Marks:
     def behind(self) -> int:
         """How many batches the next reading leaves out, since they were used."""
         return 0 if self._start is None else self._start.batches
+
+    def expect(self, *, wanted: int, waiting: int) -> None:
+        """Takes in who does what while the next batch is read.
+
+        Args:
+            wanted: How many batches the reader waits for, and draws nothing meanwhile.
+            waiting: How many of them are there. Where there are none, the reader has
+                used all that there were.
+        """
+        self._is_awaited = wanted > waiting
+        self._is_behind_use = self._is_awaited and waiting == 0
 
     def read(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """Opens a stream, and yields its batches from where it is gone on with."""
@@ -138,6 +155,7 @@ class Marks:
         self._read += 1
         note = self._reading, self._batches, self._digest, self._states
         self._noted.append(note)
+        self._has_given = True
         self._behind = self._behind or self._states
 
     def note_end(self) -> None:
@@ -156,8 +174,9 @@ class Marks:
         while self._used < used and self._noted:
             self._latest = self._noted.popleft()
             self._used += 1
-        while self._moved and self._moved[0][0] <= used:
-            self._moved.popleft()
+        for early in (self._moved, self._unsure):
+            while early and early[0][0] <= used:
+                early.popleft()
         if self._latest is not None:
             for earlier in [n for n in list(self._begins) if n < self._latest[0]]:
                 del self._begins[earlier], self._drawn[earlier]
@@ -198,8 +217,7 @@ class Marks:
         reading, batches, digest, states = note
         ahead = {name for n, names in list(self._moved) if n > used for name in names}
         begin, opening = self._begins[reading]
-        reach, unsure = self._unsure or (0, {})
-        is_unsure = reach > used
+        unsure = [part for part in list(self._unsure) if part[0] > used]
         pack = self._generators.pack
         return Bookmark(
             batches,
@@ -207,8 +225,8 @@ class Marks:
             opening,
             pack({n: begin[n] for n in self._drawn[reading] if n in begin}),
             pack({n: states[n] for n in ahead if n in states}),
-            pack(unsure) if is_unsure else {},
-            reach - used if is_unsure else 0,
+            pack({n: s for _, states in unsure for n, s in states.items()}),
+            unsure[-1][0] - used if unsure else 0,
         )
 
     def complain(self) -> None:
@@ -227,16 +245,17 @@ class Marks:
             before = self._generators.read()
             batch = next(iterator, END)
             drawn = self._note_drawn(before)
+        self._script.is_watched |= self._is_behind_use and self._has_given
         if batch is not END:
-            # Or others did while it was read ahead: the two cannot be told apart.
             self._draws_along |= any(not is_own(name) for name in drawn)
-            self.may_read_ahead = not self._draws_along
+            self.may_read_ahead = self._script.is_watched and not self._draws_along
         return batch
 
     def _next_unwatched(self, iterator: Iterator[Any]) -> Any:
         """Reads the next batch, and notes the states of the own generators after it."""
         before = self._generators.glance()
         batch = next(iterator, END)
+        self.may_read_ahead = not self._draws_along
         self._is_own_shared |= before != self._glance
         self._glance = self._generators.glance()
         if self._glance != before:
@@ -244,17 +263,24 @@ class Marks:
         return batch
 
     def _note_drawn(self, before: Mapping[str, Any], ahead: int = 0) -> set[str]:
-        """Notes what was drawn for a batch, behind so many others that wait."""
+        """Notes what was drawn for a batch, behind so many others that wait.
+
+        Returns what the stream may have drawn from, as far as is known.
+        """
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
         # Between two batches only others can have drawn random numbers.
         others = self._generators.drawn(self._last, before)
+        self._script.names |= {name for name in others if not is_own(name)}
         self._last, self._glance = now, self._generators.glance()
         self._is_own_shared |= any(map(is_own, others))
+        shared = {name for name in drawn if not is_own(name)}
+        unsure = set() if self._is_awaited else shared
+        by_stream = drawn - (unsure & self._script.names)
+        self._drawn[self._reading] |= by_stream
         if self._differs is None:
-            self._drawn[self._reading] |= drawn
             self._states = {name: now[name] for name in now if is_own(name)}
-            return drawn
+            return by_stream
         changed = drawn | others
         # A state that has not changed is shared by the notes of all batches.
         self._states = {
@@ -265,11 +291,9 @@ class Marks:
             # For the batch that comes next, or for the end after the latest one.
             number = self._read + 1 + ahead
             self._moved.append((number, drawn))
-            self._drawn[self._reading] |= drawn
-            unsure = {name: now[name] for name in drawn if not is_own(name)}
-            if unsure and not self.is_awaited:
-                self._unsure = number, unsure
-        return drawn
+            if unsure:
+                self._unsure.append((number, {name: now[name] for name in unsure}))
+        return by_stream
 
     def _opened(self, iterable: Iterable[Any]) -> tuple[Iterator[Any], Any]:
         """Opens a stream for another reading, and returns its first batch, too."""
@@ -307,7 +331,7 @@ class Marks:
             generators.write({**now, **generators.unpack(start.ahead)})
         self._behind = self._states = self._last = generators.read()
         self._glance = generators.glance()
-        self._is_here = True
+        self._is_here, self._has_given = True, False
         if not start.unsure:
             return iterator, []
         return iterator, self._read_ahead_again(iterable, iterator, start, now)
@@ -321,7 +345,7 @@ class Marks:
     ) -> list[_Early]:
         """Reads as far as others may have drawn what the stream seems to have.
 
-        That shows whose draws these were. They are made; none is made again.
+        That shows whose draws these were: of the stream's, none is made again.
         """
         generators, begin = self._generators, self._last
         then = generators.unpack(start.unsure)
@@ -338,9 +362,9 @@ class Marks:
         if others := generators.drawn(then, found) & by_stream:
             self._opener.complain_of_draws(iterable, others)
         generators.write({name: now[name] for name in then if name in now})
-        reach = self._read + start.reach
-        self._unsure = reach, then
-        self._moved.append((reach, set(then)))
-        self._draws_along = True
+        if by_stream:
+            drawn = {name: then[name] for name in by_stream}
+            self._unsure.append((self._read + start.reach, drawn))
+            self._draws_along = True
         self._last, self._glance = generators.read(), generators.glance()
         return early

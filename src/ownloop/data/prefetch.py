@@ -216,12 +216,12 @@ class Prefetch:
     def _wait_for_room(self) -> bool:
         """Waits until another batch may be read; returns False if the feed closes.
 
-        Lets the marks know whether the reader waits for that batch.
+        Lets the marks know what the reader does meanwhile.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._has_room())
             if self._marks is not None:
-                self._marks.is_awaited = self._wanted > self._waiting
+                self._marks.expect(wanted=self._wanted, waiting=self._waiting)
             return not self._closed
 
     @property

@@ -13,7 +13,14 @@ from typing import Any, final
 
 import keras
 
-from ownloop.data import Batches, Bookmark, Marks, Openings, StreamGenerators
+from ownloop.data import (
+    Batches,
+    Bookmark,
+    Marks,
+    Openings,
+    ScriptDraws,
+    StreamGenerators,
+)
 from ownloop.errors import LoopError
 from ownloop.loop import interrupts
 from ownloop.resume import randomness
@@ -48,6 +55,8 @@ class Streams:
         self._counts: dict[str, int] = {}
         self._epoch = 0
         self._marks: weakref.WeakSet[Marks] = weakref.WeakSet()
+        # By pass, what the script draws between its batches.
+        self._script: dict[str, ScriptDraws] = {}
 
     def marks(
         self, data: Any, where: str, place: Bookmark | None, *, epoch: int
@@ -73,6 +82,7 @@ class Streams:
             float_type=keras.config.floatx(),
             differs=differs,
             start=place,
+            script=self._script.setdefault(where, ScriptDraws()),
         )
         self._marks.add(marks)
         return marks
