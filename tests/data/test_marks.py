@@ -1,5 +1,6 @@
 """Where a stream was read to, and how one is read again up to there."""
 
+import dataclasses
 import threading
 import time
 
@@ -319,6 +320,81 @@ def test_nothing_is_read_ahead_before_it_was_seen_what_the_script_draws(
     take(feed, 1)
     while stream.given < first + count + 3:
         time.sleep(0.01)
+
+
+class Opening(Halting):
+    """As above, and draws where it is opened, as a shuffle does."""
+
+    def __iter__(self):
+        self.generator.draw()
+        return super().__iter__()
+
+
+def test_what_a_stream_drew_where_it_was_opened_it_may_draw_again(generator, open_feed):
+    stream = Opening(generator, draws=True)
+    feed = open_feed(stream=stream, ahead=None)
+    for i in range(6):
+        assert take(feed, 1) == [100 * i]
+        generator.draw()
+    assert stream.comes.wait(5)
+    stream.may_come.set()
+    assert take(feed, 1) == [600 + 8]
+    time.sleep(0.05)  # It is not read ahead any more.
+    assert stream.given == 7
+
+
+class ResettingItself:
+    """Three batches that come again after the end, if anybody asks."""
+
+    def __init__(self):
+        self.place = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.place = (self.place + 1) % 4
+        if self.place == 0:
+            raise StopIteration
+        return np.array([self.place])
+
+
+def test_a_stream_whose_end_was_read_ahead_ends_there(open_feed, complaints):
+    place = Bookmark(2, add_to_digest(0, [np.array([1]), np.array([2])]))
+    place = dataclasses.replace(place, ahead={"one": 0}, unsure={"one": 1}, reach=2)
+    assert take(open_feed(place, stream=ResettingItself()), 9) == [3]
+    assert complaints == []
+
+
+class Shapes:
+    """Twelve batches of which no two that follow each other have one shape."""
+
+    given = 0
+
+    def __iter__(self):
+        for i in range(12):
+            self.given += 1
+            yield np.full(1 + i % 2, i)
+
+
+def test_batches_of_changing_shapes_are_read_ahead_too(open_feed):
+    stream = Shapes()
+    feed = open_feed(stream=stream, ahead=None)
+    for _ in range(3):
+        assert feed.take(4).count == 1
+    while stream.given < 8:
+        time.sleep(0.01)
+
+
+def test_nothing_is_read_beyond_a_batch_of_another_shape_before_it_is_asked_for(
+    open_feed,
+):
+    for _ in range(200):
+        stream = Shapes()
+        with open_feed(stream=stream, ahead=None) as feed:
+            feed.take(4)
+            time.sleep(0.0005)
+            assert stream.given == 2
 
 
 def test_that_a_thread_has_come_to_the_end_is_no_news(generator, open_feed):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ownloop.backends import loaders
+from ownloop.backends.contract import Snapshot
 from ownloop.resume import randomness
 
 DRAWS = {"python": random.random, "numpy": np.random.uniform}
@@ -40,6 +41,28 @@ def test_spare_gaussians_are_part_of_the_state():
     spare = random.gauss(0, 1), np.random.normal()
     randomness.write(states)
     assert (random.gauss(0, 1), np.random.normal()) == spare
+
+
+def test_each_device_of_the_framework_has_a_generator_of_its_own(monkeypatch):
+    class Devices:
+        random = (np.array([1, 2]), np.array([3, 4]))
+
+        def read(self, variables):
+            return Snapshot((), self.random)
+
+        def write(self, variables, snapshot):
+            self.random = snapshot.random
+
+    devices = Devices()
+    monkeypatch.setattr(randomness.backends, "current", lambda: devices)
+    before = randomness.read()
+    devices.random = (np.array([1, 2]), np.array([5, 6]))
+    now = randomness.read()
+    assert randomness.drawn(before, now) == {"framework 1"}
+    devices.random = (np.array([7, 8]), np.array([5, 6]))
+    states = randomness.unpack(randomness.pack({"framework 1": before["framework 1"]}))
+    randomness.write(states)
+    assert [part.tolist() for part in devices.random] == [[7, 8], [3, 4]]
 
 
 def test_pytorchs_loaders_have_their_generator_beside_other_backends(monkeypatch):

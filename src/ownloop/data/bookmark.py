@@ -24,8 +24,8 @@ class Bookmark:
             generators that were drawn from as it was read ahead; those draws are made
             again.
         unsure: By name, of those among them that the stream or somebody else has drawn
-            from, at the same time: the packed states just after that.
-        reach: How many batches behind this place that was; 0 for none.
+            from, at the same time: the packed states when that had last happened.
+        reach: How many batches behind this place it last happened; 0 for none.
 
     Example:
         >>> place = Bookmark(3, 99, ahead={"numpy": {"words": np.array([5, 7])}})

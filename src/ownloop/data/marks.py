@@ -47,8 +47,8 @@ class Marks:
             marks that belong together.
         may_read_ahead: Whether the stream, as far as is known, draws only where it is
             opened or ends, or from generators of its own. Otherwise chance would decide
-            which of its draws come before which draws of others. Nothing is known
-            before the stream has been at rest while the script went on.
+            which of its draws come before which draws of others. Where places are
+            marked, nothing is known before it was at rest while the script went on.
     """
 
     def __init__(
@@ -94,11 +94,15 @@ class Marks:
         self._states: Mapping[str, Any] = {}
         self._moved: deque[tuple[int, set[str]]] = deque()
         self._read = 0
-        self._draws_along = False
+        # What the stream has drawn from, of what is not its own: for a batch while the
+        # reader waited, or where it was opened then; and while the script went on,
+        # which may have drawn as well.
+        self._draws_along: set[str] = set()
+        self._drawn_in_opening: set[str] = set()
+        self._drawn_by_either: set[str] = set()
         self._last: Mapping[str, Any] = {}
         self._is_awaited = True
-        self._is_behind_use = False
-        self._has_given = False  # since it was opened
+        self._has_rested = False
         self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
         self._is_own_shared = False  # others have drawn from an own one, too
         self._reading = 0
@@ -115,16 +119,15 @@ class Marks:
         """How many batches the next reading leaves out, since they were used."""
         return 0 if self._start is None else self._start.batches
 
-    def expect(self, *, wanted: int, waiting: int) -> None:
-        """Takes in who does what while the next batch is read.
+    def expect(self, *, is_awaited: bool, has_rested: bool) -> None:
+        """Takes in what the reader does while the next batch is read.
 
         Args:
-            wanted: How many batches the reader waits for, and draws nothing meanwhile.
-            waiting: How many of them are there. Where there are none, the reader has
-                used all that there were.
+            is_awaited: Whether it waits for that batch, and draws nothing meanwhile.
+            has_rested: Whether the stream was at rest since the batch before, until the
+                reader had used what it had got.
         """
-        self._is_awaited = wanted > waiting
-        self._is_behind_use = self._is_awaited and waiting == 0
+        self._is_awaited, self._has_rested = is_awaited, has_rested
 
     def read(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """Opens a stream, and yields its batches from where it is gone on with."""
@@ -139,6 +142,8 @@ class Marks:
             with self.lock:
                 iterator, early = self._opened_again(iterable, start)
             for batch, states in early:
+                if batch is END:
+                    return
                 self._states = states
                 yield batch
             self._states = self._last
@@ -155,7 +160,6 @@ class Marks:
         self._read += 1
         note = self._reading, self._batches, self._digest, self._states
         self._noted.append(note)
-        self._has_given = True
         self._behind = self._behind or self._states
 
     def note_end(self) -> None:
@@ -245,17 +249,29 @@ class Marks:
             before = self._generators.read()
             batch = next(iterator, END)
             drawn = self._note_drawn(before)
-        self._script.is_watched |= self._is_behind_use and self._has_given
+        self._script.is_watched |= self._has_rested
         if batch is not END:
-            self._draws_along |= any(not is_own(name) for name in drawn)
-            self.may_read_ahead = self._script.is_watched and not self._draws_along
+            drawn = {name for name in drawn if not is_own(name)}
+            known = self._draws_along if self._is_awaited else self._drawn_by_either
+            known |= drawn
+            self.may_read_ahead = self._script.is_watched and not self._draws
         return batch
+
+    @property
+    def _draws(self) -> set[str]:
+        """What the stream is taken to draw from for its batches, as far as is known."""
+        return self._draws_along | (self._drawn_by_either - self._by_script)
+
+    @property
+    def _by_script(self) -> set[str]:
+        """What the script draws from between two batches, and the stream never has."""
+        return self._script.names - self._draws_along - self._drawn_in_opening
 
     def _next_unwatched(self, iterator: Iterator[Any]) -> Any:
         """Reads the next batch, and notes the states of the own generators after it."""
         before = self._generators.glance()
         batch = next(iterator, END)
-        self.may_read_ahead = not self._draws_along
+        self.may_read_ahead = not self._draws
         self._is_own_shared |= before != self._glance
         self._glance = self._generators.glance()
         if self._glance != before:
@@ -263,10 +279,7 @@ class Marks:
         return batch
 
     def _note_drawn(self, before: Mapping[str, Any], ahead: int = 0) -> set[str]:
-        """Notes what was drawn for a batch, behind so many others that wait.
-
-        Returns what the stream may have drawn from, as far as is known.
-        """
+        """Notes what was drawn for a batch, behind so many others that wait."""
         now = self._generators.read()
         drawn = self._generators.drawn(before, now)
         # Between two batches only others can have drawn random numbers.
@@ -276,11 +289,10 @@ class Marks:
         self._is_own_shared |= any(map(is_own, others))
         shared = {name for name in drawn if not is_own(name)}
         unsure = set() if self._is_awaited else shared
-        by_stream = drawn - (unsure & self._script.names)
-        self._drawn[self._reading] |= by_stream
+        self._drawn[self._reading] |= drawn - (unsure & self._by_script)
         if self._differs is None:
             self._states = {name: now[name] for name in now if is_own(name)}
-            return by_stream
+            return drawn
         changed = drawn | others
         # A state that has not changed is shared by the notes of all batches.
         self._states = {
@@ -293,7 +305,7 @@ class Marks:
             self._moved.append((number, drawn))
             if unsure:
                 self._unsure.append((number, {name: now[name] for name in unsure}))
-        return by_stream
+        return drawn
 
     def _opened(self, iterable: Iterable[Any]) -> tuple[Iterator[Any], Any]:
         """Opens a stream for another reading, and returns its first batch, too."""
@@ -301,6 +313,7 @@ class Marks:
         self._begins[self._reading] = before, self._openings.count + 1
         opened = open_stream(iterable)
         drawn = self._note_drawn(before)
+        self._drawn_in_opening |= drawn
         if self._differs is not None:
             names = self._drawn[self._reading]
             start = {name: before[name] for name in names if name in before}
@@ -320,6 +333,7 @@ class Marks:
         opening = self._openings.count + 1 if self._is_here else start.opening
         self._begins[self._reading] = before, opening
         self._drawn[self._reading] |= before.keys()
+        self._drawn_in_opening |= before.keys()
         self._batches, self._digest = start.batches, start.digest
         try:
             if self._is_here:
@@ -331,7 +345,7 @@ class Marks:
             generators.write({**now, **generators.unpack(start.ahead)})
         self._behind = self._states = self._last = generators.read()
         self._glance = generators.glance()
-        self._is_here, self._has_given = True, False
+        self._is_here = True
         if not start.unsure:
             return iterator, []
         return iterator, self._read_ahead_again(iterable, iterator, start, now)
@@ -354,9 +368,9 @@ class Marks:
             before = generators.read()
             batch = next(iterator, END)
             self._note_drawn(before, number)
+            early.append((batch, self._states))
             if batch is END:
                 break
-            early.append((batch, self._states))
         found = generators.read()
         by_stream = generators.drawn(begin, found) & then.keys()
         if others := generators.drawn(then, found) & by_stream:
@@ -365,6 +379,7 @@ class Marks:
         if by_stream:
             drawn = {name: then[name] for name in by_stream}
             self._unsure.append((self._read + start.reach, drawn))
-            self._draws_along = True
+            self._draws_along |= by_stream
         self._last, self._glance = generators.read(), generators.glance()
-        return early
+        rest = {name: now[name] for name in then if name in now.keys() - by_stream}
+        return [(batch, {**states, **rest}) for batch, states in early]

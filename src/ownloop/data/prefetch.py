@@ -219,26 +219,33 @@ class Prefetch:
         Lets the marks know what the reader does meanwhile.
         """
         with self._changed:
+            has_rested = not self._has_room()
             self._changed.wait_for(lambda: self._closed or self._has_room())
             if self._marks is not None:
-                self._marks.expect(wanted=self._wanted, waiting=self._waiting)
+                is_awaited = self._missing > self._waiting
+                self._marks.expect(is_awaited=is_awaited, has_rested=has_rested)
             return not self._closed
 
     @property
     def _waiting(self) -> int:
         return sum(block.waiting for block in self._blocks)
 
+    @property
+    def _missing(self) -> int:
+        """How many batches must wait before the reader, if it waits, goes on."""
+        return 0 if self._is_ready(self._wanted) else self._wanted
+
     def _has_room(self) -> bool:
         ahead = 2 * self._limit if self._ahead is None else self._ahead
         if self._marks is not None and not self._marks.may_read_ahead:
             ahead = 0
-        room = max(ahead, self._wanted)
+        room = max(ahead, self._missing)
         if self._left is not None:
             room = min(room, self._left)
         if self._is_between:
             # It is not opened before its batches are needed: it may draw from
             # generators of random numbers, and others may do so in the meantime.
-            room = self._wanted if self._waiting == 0 else 0
+            room = self._missing if self._waiting == 0 else 0
         return not self._ended and self._waiting < room
 
     def _next(self) -> Any:

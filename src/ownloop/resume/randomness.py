@@ -31,9 +31,9 @@ def read() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=True),
     }
-    framework = backends.current().read(()).random
-    if framework:
-        states["framework"] = framework
+    # Each device of PyTorch has a generator of its own.
+    for i, part in enumerate(backends.current().read(()).random or ()):
+        states[_framework(i)] = (part,)
     if (loader := loaders.read()) is not None:
         states["loaders"] = (loader,)
     return states
@@ -45,8 +45,12 @@ def write(states: Mapping[str, Any]) -> None:
         random.setstate(states["python"])
     if "numpy" in states:
         np.random.set_state(states["numpy"])
-    if "framework" in states:
-        backends.current().write((), Snapshot((), states["framework"]))
+    framework = backends.current().read(()).random or ()
+    if any(_framework(i) in states for i in range(len(framework))):
+        parts = (
+            states.get(_framework(i), (part,))[0] for i, part in enumerate(framework)
+        )
+        backends.current().write((), Snapshot((), tuple(parts)))
     if "loaders" in states:
         loaders.write(states["loaders"][0])
 
@@ -102,6 +106,11 @@ def unpack(packed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         else:
             states[name] = tuple(np.asarray(parts[str(i)]) for i in range(len(parts)))
     return states
+
+
+def _framework(number: int) -> str:
+    """Names one of the framework's generators."""
+    return f"framework {number}" if number else "framework"
 
 
 def _is_same(one: Any, other: Any) -> bool:
