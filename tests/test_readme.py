@@ -1,4 +1,4 @@
-"""The README's example runs on each backend, and learns what it shows.
+"""The README's example runs, and learns what it shows.
 
 For one epoch of those that it shows; `make accuracy` trains through all ten.
 """
@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.once(on="tensorflow")
 def test_the_example_runs_and_learns_the_digits(tmp_path: Path) -> None:
     example, _ = _examples()
     assert example.count("loop.epochs(10)") == 1

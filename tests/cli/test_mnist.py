@@ -34,6 +34,7 @@ def digits(monkeypatch):
     monkeypatch.setattr(ol.datasets, "mnist", made_up_digits)
 
 
+@pytest.mark.in_turn
 def test_it_prints_what_a_textbook_prints_and_writes_its_files(
     tmp_path, capsys, backend
 ):

@@ -24,7 +24,7 @@ def test_every_example_has_a_bound():
     assert LEARNT.keys() == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
-@pytest.mark.in_turn(most=2)
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize("name", sorted(LEARNT, key=lambda name: (name in LONG, name)))
 def test_it_learns(name, monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES))

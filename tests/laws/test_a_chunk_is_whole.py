@@ -31,7 +31,7 @@ def no_scope_stays_open():
     keras.utils.clear_session()
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize("kind", [OwnError, KeyboardInterrupt])
 def test_a_step_that_raises_leaves_everything_as_before_its_chunk(
@@ -210,6 +210,7 @@ def test_ctrl_c_at_any_instant_leaves_whole_chunks(
     assert interrupted >= 15
 
 
+@pytest.mark.in_turn
 def test_ctrl_c_at_any_line_of_the_loops_own_code_leaves_whole_chunks(data, turns):
     count = keras.Variable(0, dtype="int32", trainable=False)
 

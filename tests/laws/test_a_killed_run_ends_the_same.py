@@ -225,7 +225,7 @@ def run(script, folder, kill_at=0, save=1, *, owns_all=False, compile=False):
     return job.result(folder)
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=2)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
 def test_wherever_it_is_stopped_it_ends_the_same(script, tmp_path, turns):
     whole = run(script, tmp_path / "whole")

@@ -84,6 +84,7 @@ def run_pass(loop, step, data, **options):
         epoch.train(step, data, **options).run()
 
 
+@pytest.mark.in_turn(of=("jax", "tensorflow"))
 def test_the_job_is_compiled_twice_and_for_nothing_else(backend):
     bodies, notices = Bodies(), Notices()
     model, optimizer, step = make_job(bodies)

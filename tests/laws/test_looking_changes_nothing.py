@@ -99,7 +99,7 @@ def check_same(result, reference):
     assert row == reference[2]
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize("every", [1, 7, 300, (7, 300), ol.every(300, start=1)])
 def test_how_often_one_looks_changes_no_bit(train, bits, reference, every):
     data = ol.Batches(make_data(), batch_size=BATCH)

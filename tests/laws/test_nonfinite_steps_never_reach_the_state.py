@@ -129,7 +129,7 @@ def good(job, bits):
     return run
 
 
-@pytest.mark.in_turn(most=5)
+@pytest.mark.in_turn(most=2)
 @pytest.mark.parametrize("make", [resident, streamed])
 @pytest.mark.parametrize("every", [1, 7, None])
 @pytest.mark.parametrize("bad", BAD)
@@ -169,7 +169,7 @@ def plain(part):
     return Settled([part], [], is_over=False)
 
 
-@pytest.mark.in_turn
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize("compile", [True, False])
 @pytest.mark.parametrize(("bad", "every"), [(0, 1), (11, 7), (11, None), (23, 7)])
 def test_an_error_leaves_the_run_at_the_step_before(job, bits, bad, every, compile):

@@ -153,7 +153,7 @@ def expected_kind(backend: str, model_name: str) -> str:
     return STEPWISE if backend == "jax" and model_name == "Conv2D" else FUSED
 
 
-@pytest.mark.in_turn(of=("jax", "tensorflow"), most=4)
+@pytest.mark.in_turn(of=("jax", "tensorflow"), most=2)
 @pytest.mark.parametrize(("model_name", "optimizer_name"), CASES)
 def test_a_step_is_compiled_and_equals_eager_and_any_looking(
     backend, bits, model_name, optimizer_name

@@ -63,7 +63,7 @@ def both(names):
     return {"model": names["model"], "optimizer": names["optimizer"]}
 
 
-@pytest.mark.in_turn(most=2)
+@pytest.mark.in_turn(most=1)
 @pytest.mark.parametrize("make", [plain_model, lazy_model])
 @pytest.mark.parametrize("owned", [nothing, model_only, both])
 @pytest.mark.parametrize("at", [4, 11])

@@ -59,7 +59,7 @@ def another_optimizer(folder, at=None, *, owned, compile=True, resume=True):
     return train(loop, step, at, head=head)
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(
     ("owned", "compile"), [(True, True), (False, True), (True, False), (False, False)]
 )
@@ -80,7 +80,7 @@ def test_an_optimizer_that_only_an_earlier_epoch_makes_is_missed(
     assert len(another_optimizer(tmp_path, resume="inexact", **how)) == 16
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(("at", "compile"), [(6, True), (7, False), (3, True)])
 def test_an_optimizer_that_this_epochs_head_makes_goes_on(tmp_path, at, compile):
     how = {"owned": True, "compile": compile}
@@ -135,7 +135,7 @@ def two_heads(folder, at=None, *, owned, compile=True):
     return train(loop, step, at, head=head)
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(
     ("at", "how"),
     [
@@ -153,7 +153,7 @@ def test_what_a_pass_reaches_and_does_not_build_is_not_missed(tmp_path, at, how)
     assert two_heads(tmp_path / "killed", **how) == expected
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(("at", "owned"), [(2, True), (3, False), (6, True)])
 def test_weights_that_the_first_step_draws_are_not_missed(tmp_path, at, owned):
     def play(name, at=None):

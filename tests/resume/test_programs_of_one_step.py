@@ -56,7 +56,7 @@ def whole_swap(tmp_path_factory):
     return functools.cache(lambda **how: swap(tmp_path_factory.mktemp("whole"), **how))
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(
     ("owned", "kills", "compile"),
     [
@@ -84,7 +84,7 @@ def test_another_optimizer_under_an_old_name_goes_on_with_its_own(
     assert counts == ((12, 0) if kills[-1] == 19 and not owned else (12, 8))
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(("at", "compile"), [(11, True), (15, False), (15, True)])
 def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
     tmp_path, monkeypatch, at, compile
@@ -129,7 +129,7 @@ def test_a_round_that_comes_back_to_the_first_optimizer_goes_on_with_it(
     assert play(tmp_path / "killed") == expected
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize("at", [9, 13, 17])
 def test_where_an_epoch_begins_the_numbers_of_keras_tell_optimizers_apart(
     tmp_path, monkeypatch, at
@@ -396,7 +396,7 @@ def test_another_optimizer_that_no_save_has_seen_is_a_new_one(tmp_path, at, comp
     assert play("killed") == expected
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=1)
+@pytest.mark.in_turn(of=("jax",), most=1)
 @pytest.mark.parametrize(("at", "compile"), [(7, True), (9, False), (12, True)])
 def test_an_optimizer_that_each_epoch_makes_anew_begins_with_nothing(
     tmp_path, monkeypatch, at, compile

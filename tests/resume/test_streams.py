@@ -78,7 +78,7 @@ def kill(folder, make, at, **options):
         time.sleep(0.02)
 
 
-@pytest.mark.in_turn(of=("jax", "torch"), most=8)
+@pytest.mark.in_turn(of=("jax", "torch"), most=4)
 @pytest.mark.parametrize(
     ("steps", "at"), [(None, 2), (None, 11), (None, 21), (6, 11), (6, 17)]
 )

@@ -61,6 +61,7 @@ def cost_of(gradients, model):
     return analysis["flops"], analysis["bytes accessed"]
 
 
+@pytest.mark.in_turn(of=("jax",), most=2)
 @pytest.mark.parametrize("make", [mlp, cnn, gru, attention])
 def test_a_tape_costs_what_value_and_grad_costs(make):
     model = make()

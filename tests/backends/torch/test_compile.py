@@ -87,7 +87,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
 CASES = list(zip(MODELS, itertools.cycle(OPTIMIZERS)))
 
 
-@pytest.mark.in_turn(of=("torch",), most=3)
+@pytest.mark.in_turn(of=("torch",), most=2)
 @pytest.mark.parametrize(("model", "optimizer"), CASES)
 def test_a_step_is_compiled_and_equals_eager_keras_in_chunks_of_any_length(
     room, classifier, model, optimizer
