@@ -25,9 +25,9 @@ from ownloop.data.given import GivenFeed, NoDataFeed
 from ownloop.data.mapped import FromEpoch, is_mapped
 from ownloop.data.marks import Marks
 from ownloop.data.openings import Openings
-from ownloop.data.script_draws import ScriptDraws
 from ownloop.data.signature import Signature
 from ownloop.data.stream import StreamFeed
+from ownloop.data.who_draws import ScriptDraws
 
 __all__ = [
     "AbstractFeed",

@@ -16,7 +16,7 @@ from ownloop.data.bookmark import Bookmark, add_to_digest
 from ownloop.data.generators import OwnGenerators, is_own
 from ownloop.data.opener import END, Opener, open_stream
 from ownloop.data.openings import Openings
-from ownloop.data.script_draws import ScriptDraws
+from ownloop.data.who_draws import ScriptDraws, WhoDraws
 
 _WATCHED = 3
 """After so many batches a stream draws for each, or is taken not to, where nobody goes
@@ -49,6 +49,7 @@ class Marks:
             opened or ends, or from generators of its own. Otherwise chance would decide
             which of its draws come before which draws of others. Where places are
             marked, nothing is known before it was at rest while the script went on.
+        who_draws: Is told what the reader does while a batch is read.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Marks:
     ) -> None:
         self.lock = threading.Lock()
         self.may_read_ahead = False
-        self._script = script or ScriptDraws()
+        self.who_draws = WhoDraws(script or ScriptDraws())
         self._generators = generators
         self._openings = openings
         self._opener = Opener(generators, openings, float_type)
@@ -94,15 +95,7 @@ class Marks:
         self._states: Mapping[str, Any] = {}
         self._moved: deque[tuple[int, set[str]]] = deque()
         self._read = 0
-        # What the stream has drawn from, of what is not its own: for a batch while the
-        # reader waited, or where it was opened then; and while the script went on,
-        # which may have drawn as well.
-        self._draws_along: set[str] = set()
-        self._drawn_in_opening: set[str] = set()
-        self._drawn_by_either: set[str] = set()
         self._last: Mapping[str, Any] = {}
-        self._is_awaited = True
-        self._has_rested = False
         self._glance: tuple[bytes, ...] = ()  # of its own, after a batch
         self._is_own_shared = False  # others have drawn from an own one, too
         self._reading = 0
@@ -118,16 +111,6 @@ class Marks:
     def behind(self) -> int:
         """How many batches the next reading leaves out, since they were used."""
         return 0 if self._start is None else self._start.batches
-
-    def expect(self, *, is_awaited: bool, has_rested: bool) -> None:
-        """Takes in what the reader does while the next batch is read.
-
-        Args:
-            is_awaited: Whether it waits for that batch, and draws nothing meanwhile.
-            has_rested: Whether the stream was at rest since the batch before, until the
-                reader had used what it had got.
-        """
-        self._is_awaited, self._has_rested = is_awaited, has_rested
 
     def read(self, iterable: Iterable[Any]) -> Iterator[Any]:
         """Opens a stream, and yields its batches from where it is gone on with."""
@@ -249,29 +232,17 @@ class Marks:
             before = self._generators.read()
             batch = next(iterator, END)
             drawn = self._note_drawn(before)
-        self._script.is_watched |= self._has_rested
         if batch is not END:
-            drawn = {name for name in drawn if not is_own(name)}
-            known = self._draws_along if self._is_awaited else self._drawn_by_either
-            known |= drawn
-            self.may_read_ahead = self._script.is_watched and not self._draws
+            who = self.who_draws
+            who.note_batch(drawn)
+            self.may_read_ahead = who.is_watched and not who.by_stream
         return batch
-
-    @property
-    def _draws(self) -> set[str]:
-        """What the stream is taken to draw from for its batches, as far as is known."""
-        return self._draws_along | (self._drawn_by_either - self._by_script)
-
-    @property
-    def _by_script(self) -> set[str]:
-        """What the script draws from between two batches, and the stream never has."""
-        return self._script.names - self._draws_along - self._drawn_in_opening
 
     def _next_unwatched(self, iterator: Iterator[Any]) -> Any:
         """Reads the next batch, and notes the states of the own generators after it."""
         before = self._generators.glance()
         batch = next(iterator, END)
-        self.may_read_ahead = not self._draws
+        self.may_read_ahead = not self.who_draws.by_stream
         self._is_own_shared |= before != self._glance
         self._glance = self._generators.glance()
         if self._glance != before:
@@ -284,12 +255,11 @@ class Marks:
         drawn = self._generators.drawn(before, now)
         # Between two batches only others can have drawn random numbers.
         others = self._generators.drawn(self._last, before)
-        self._script.names |= {name for name in others if not is_own(name)}
+        self.who_draws.note_others(others)
         self._last, self._glance = now, self._generators.glance()
         self._is_own_shared |= any(map(is_own, others))
-        shared = {name for name in drawn if not is_own(name)}
-        unsure = set() if self._is_awaited else shared
-        self._drawn[self._reading] |= drawn - (unsure & self._by_script)
+        unsure = self.who_draws.unsure(drawn)
+        self._drawn[self._reading] |= drawn - (unsure & self.who_draws.by_script)
         if self._differs is None:
             self._states = {name: now[name] for name in now if is_own(name)}
             return drawn
@@ -313,7 +283,7 @@ class Marks:
         self._begins[self._reading] = before, self._openings.count + 1
         opened = open_stream(iterable)
         drawn = self._note_drawn(before)
-        self._drawn_in_opening |= drawn
+        self.who_draws.note_opening(drawn)
         if self._differs is not None:
             names = self._drawn[self._reading]
             start = {name: before[name] for name in names if name in before}
@@ -333,7 +303,7 @@ class Marks:
         opening = self._openings.count + 1 if self._is_here else start.opening
         self._begins[self._reading] = before, opening
         self._drawn[self._reading] |= before.keys()
-        self._drawn_in_opening |= before.keys()
+        self.who_draws.note_opening(before.keys())
         self._batches, self._digest = start.batches, start.digest
         try:
             if self._is_here:
@@ -379,7 +349,7 @@ class Marks:
         if by_stream:
             drawn = {name: then[name] for name in by_stream}
             self._unsure.append((self._read + start.reach, drawn))
-            self._draws_along |= by_stream
+            self.who_draws.note_batch(by_stream)
         self._last, self._glance = generators.read(), generators.glance()
         rest = {name: now[name] for name in then if name in now.keys() - by_stream}
         return [(batch, {**states, **rest}) for batch, states in early]

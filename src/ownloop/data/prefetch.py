@@ -223,7 +223,8 @@ class Prefetch:
             self._changed.wait_for(lambda: self._closed or self._has_room())
             if self._marks is not None:
                 is_awaited = self._missing > self._waiting
-                self._marks.expect(is_awaited=is_awaited, has_rested=has_rested)
+                who = self._marks.who_draws
+                who.expect(is_awaited=is_awaited, has_rested=has_rested)
             return not self._closed
 
     @property
