@@ -1,7 +1,7 @@
-"""``ownloop mnist`` on this process's backend, with made-up digits.
+"""``ownloop mnist``, with made-up digits.
 
-A job trains on each backend; what the command refuses and goes on with is tried once,
-and `make faults` kills runs on each.
+What the command refuses and goes on with is tried once, and `make faults` kills runs on
+each backend.
 """
 
 import csv
