@@ -1,7 +1,7 @@
-"""``ownloop mnist``, with made-up digits.
+"""``ownloop mnist`` on this process's backend, with made-up digits.
 
-What the command refuses and goes on with is tried once, and `make faults` kills runs on
-each backend.
+A job trains on each backend; what the command refuses and goes on with is tried once,
+and `make faults` kills runs on each.
 """
 
 import csv
@@ -34,7 +34,6 @@ def digits(monkeypatch):
     monkeypatch.setattr(ol.datasets, "mnist", made_up_digits)
 
 
-@pytest.mark.in_turn
 def test_it_prints_what_a_textbook_prints_and_writes_its_files(
     tmp_path, capsys, backend
 ):
