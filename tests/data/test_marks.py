@@ -97,6 +97,14 @@ def take(feed, count):
     return found
 
 
+def soon(condition):
+    """Wait for what the reading thread does by itself."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_a_bookmark_knows_the_generators_that_the_stream_drew_from(
     generator, open_feed
 ):
@@ -269,10 +277,8 @@ def test_what_the_script_draws_at_each_step_is_not_taken_for_the_streams(
     generator, drawn_for_each, go_on, complaints
 ):
     feed, stream = drawn_for_each()
-    while stream.given < 8:  # It is read ahead as before.
-        time.sleep(0.01)
-    while not feed.bookmark(6).unsure:
-        time.sleep(0.01)
+    soon(lambda: stream.given == 8)  # It is read ahead as before.
+    soon(lambda: feed.bookmark(6).unsure)
     place = feed.bookmark(6)
     assert (place.ahead.keys(), place.unsure) == ({"one"}, {"one": 7})
     assert (place.generators, place.reach) == ({}, 1)
@@ -315,11 +321,10 @@ def test_nothing_is_read_ahead_before_it_was_seen_what_the_script_draws(
     feed = open_feed(place, stream=stream, ahead=None)
     first, count = (2, 3) if is_resumed else (0, 3)
     take(feed, count)
-    time.sleep(0.05)
+    time.sleep(0.2)  # The thread comes to rest.
     assert stream.given == first + count
     take(feed, 1)
-    while stream.given < first + count + 3:
-        time.sleep(0.01)
+    soon(lambda: stream.given == first + count + 3)
 
 
 class Opening(Halting):
@@ -382,8 +387,8 @@ def test_batches_of_changing_shapes_are_read_ahead_too(open_feed):
     feed = open_feed(stream=stream, ahead=None)
     for _ in range(3):
         assert feed.take(4).count == 1
-    while stream.given < 8:
-        time.sleep(0.01)
+        time.sleep(0.1)  # The thread comes to rest.
+    soon(lambda: stream.given >= 8)
 
 
 def test_nothing_is_read_beyond_a_batch_of_another_shape_before_it_is_asked_for(

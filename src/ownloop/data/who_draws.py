@@ -35,9 +35,6 @@ class WhoDraws:
     Args:
         script: What is known of the script, where it reads the stream.
 
-    Attributes:
-        is_awaited: Whether the reader waits for the next batch.
-
     Example:
         >>> who = WhoDraws(ScriptDraws())
         >>> who.note_others({"numpy"})
@@ -48,7 +45,7 @@ class WhoDraws:
     """
 
     def __init__(self, script: ScriptDraws) -> None:
-        self.is_awaited = True
+        self._is_awaited = True
         self._has_rested = False
         self._script = script
         # What was drawn from for a batch while the reader waited; where the stream was
@@ -65,7 +62,7 @@ class WhoDraws:
             has_rested: Whether the stream was at rest since the batch before, until the
                 reader had used what it had got.
         """
-        self.is_awaited, self._has_rested = is_awaited, has_rested
+        self._is_awaited, self._has_rested = is_awaited, has_rested
 
     def note_others(self, names: Set[str]) -> None:
         """Takes note of what was drawn from between two batches."""
@@ -77,13 +74,13 @@ class WhoDraws:
 
     def note_batch(self, names: Set[str]) -> None:
         """Takes note of what was drawn from while a batch was read."""
-        known = self._for_batches if self.is_awaited else self._meanwhile
+        known = self._for_batches if self._is_awaited else self._meanwhile
         known |= _shared(names)
         self._script.is_watched |= self._has_rested
 
     def unsure(self, names: Set[str]) -> set[str]:
         """Returns what the script may have drawn from while a batch was read."""
-        return set() if self.is_awaited else _shared(names)
+        return set() if self._is_awaited else _shared(names)
 
     @property
     def is_watched(self) -> bool:
